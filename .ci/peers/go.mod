@@ -1,0 +1,7 @@
+module peers
+
+go 1.26
+
+require chainguard.dev/apko v1.2.37
+
+replace chainguard.dev/sdk => chainguard.dev/sdk v0.1.158

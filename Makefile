@@ -1,0 +1,35 @@
+# `make demo` shows the main job, `make test` runs every test; both set up what they need.
+PYTHON ?= python3
+VENV ?= .venv
+BIN := $(VENV)/bin
+READY := $(VENV)/.ready
+
+.PHONY: help demo test check format clean
+
+help: ## say what the targets do
+	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/ -/'
+
+$(READY): pyproject.toml
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --upgrade pip
+	$(BIN)/python -m pip install --quiet --editable '.[dev]'
+	touch $@
+
+demo: $(READY) ## build a two-platform image from a signed repository made here
+	$(BIN)/python examples/demo/demo.py
+
+test: $(READY) ## run every test; those whose real component is absent say so and skip
+	$(BIN)/python -m pytest -q -n 2 --dist worksteal
+
+check: $(READY) ## format, lint, strict types, import floors
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+format: $(READY) ## format and mend what can be mended
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+clean: ## remove what the other targets made
+	rm -rf $(VENV) .work .demo .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis

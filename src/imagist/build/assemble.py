@@ -1,0 +1,106 @@
+"""From layers and a declaration to the image of a platform, and from images to an index."""
+
+from __future__ import annotations
+
+import datetime
+from collections.abc import Mapping, Sequence
+
+import msgspec
+
+from imagist.oci import mediatype
+from imagist.oci.derive import MemoryImage, MemoryIndex, describe_image
+from imagist.oci.image import Image, Index, Layer
+from imagist.oci.manifest import (
+    Descriptor,
+    History,
+    ImageConfig,
+    IndexManifest,
+    Manifest,
+    RootFS,
+    RunConfig,
+    describe,
+    encode,
+)
+from imagist.oci.platform import Platform
+
+AUTHOR = "imagist"
+CREATED = "org.opencontainers.image.created"
+
+
+class BuiltLayer(msgspec.Struct, frozen=True):
+    """A layer with the sentence its history tells."""
+
+    layer: Layer
+    created_by: str
+
+
+def format_time(epoch: int) -> str:
+    """Seconds since 1970 as RFC 3339 in UTC, to the second."""
+    moment = datetime.datetime.fromtimestamp(epoch, tz=datetime.UTC)
+    return moment.strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def assemble_image(
+    layers: Sequence[BuiltLayer],
+    run: RunConfig,
+    platform: Platform,
+    *,
+    created: int,
+    annotations: Mapping[str, str],
+    base: ImageConfig | None = None,
+) -> Image:
+    """The image of one platform (image-spec manifest.md, config.md).
+
+    Args:
+        layers: base first; those of a base image, if any, are the first of them.
+        run: what a runtime does with the image.
+        platform: what it runs on; written to the configuration.
+        created: seconds since 1970.
+        annotations: of the manifest.
+        base: the configuration of the base image, whose history comes first.
+    """
+    history = tuple((base.history or ()) if base else ())
+    own = layers[len(base.rootfs.diff_ids) if base else 0 :]
+    moment = format_time(created)
+    config = ImageConfig(
+        created=moment,
+        author=AUTHOR,
+        architecture=platform.architecture,
+        os=platform.os,
+        os_version=platform.os_version,
+        os_features=platform.os_features,
+        variant=platform.variant,
+        config=run,
+        rootfs=RootFS(diff_ids=tuple(str(built.layer.diff_id) for built in layers)),
+        history=(
+            *history,
+            *(History(created=moment, created_by=built.created_by, author=AUTHOR) for built in own),
+        ),
+    )
+    raw_config = encode(config)
+    manifest = Manifest(
+        schema_version=2,
+        config=describe(raw_config, mediatype.CONFIG),
+        layers=tuple(describe_layer(built.layer) for built in layers),
+        annotations=dict(annotations),
+    )
+    return MemoryImage(encode(manifest), raw_config, tuple(built.layer for built in layers))
+
+
+def describe_layer(layer: Layer) -> Descriptor:
+    """The descriptor of a layer."""
+    return Descriptor(media_type=layer.media_type, digest=layer.digest, size=layer.size)
+
+
+def assemble_index(
+    images: Mapping[Platform, Image], *, annotations: Mapping[str, str]
+) -> Index:
+    """The index over the images of several platforms, in the order of their names."""
+    ordered = sorted(images.items(), key=lambda item: item[0].arch)
+    manifest = IndexManifest(
+        schema_version=2,
+        manifests=tuple(describe_image(image, platform=platform) for platform, image in ordered),
+        annotations=dict(annotations),
+    )
+    children = {d.digest: image for d, (_, image) in zip(manifest.manifests, ordered, strict=True)}
+    return MemoryIndex(encode(manifest), children)

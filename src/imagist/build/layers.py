@@ -1,0 +1,160 @@
+"""From a merged tree to layers: verbatim where a package can be one, written where not."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from itertools import chain
+from typing import BinaryIO, Final
+
+import msgspec
+
+from imagist.build.assemble import BuiltLayer
+from imagist.build.contents import StoreContents
+from imagist.build.merge import Merged
+from imagist.build.overlay import Stack, copy_of_target
+from imagist.build.partition import Group, plan_groups
+from imagist.oci import mediatype
+from imagist.oci.derive import BlobLayer
+from imagist.packages.apk.archive import PackageFiles
+from imagist.rootfs import compress
+from imagist.rootfs.entry import Entry, order
+from imagist.rootfs.tarwrite import write_tar
+from imagist.rootfs.tree import Node, Tree
+from imagist.store.memo import memo_key
+from imagist.store.store import Store
+
+FORMAT: Final = 1
+"""Raise it whenever the same nodes would become other bytes."""
+
+HARD_LIMIT: Final = 127
+"""Layers that Docker's overlay driver can mount."""
+
+_NODES = msgspec.msgpack.Encoder()
+
+
+class _Written(msgspec.Struct, frozen=True, array_like=True):
+    """What the memo keeps of a written layer."""
+
+    digest: str
+    size: int
+    diff_id: str
+
+
+class LayerBuilder:
+    """Builds the layers of one image after another into a store."""
+
+    def __init__(self, store: Store, *, jobs: int | None = None) -> None:
+        self._store = store
+        self._jobs = jobs
+        self._contents = StoreContents(store)
+
+    def build(
+        self,
+        tree: Tree,
+        packages: Sequence[PackageFiles],
+        merged: Merged,
+        *,
+        strategy: str,
+        budget: int,
+        base: Iterable[Node] = (),
+    ) -> list[BuiltLayer]:
+        """Layers that, over the base, yield exactly the tree; the base's own are not among them."""
+        stack = Stack()
+        stack.apply(base)
+        layers = []
+        for group in plan_groups(packages, merged.altered, strategy=strategy, budget=budget):
+            nodes = self._nodes_of(group, tree)
+            stack.apply(nodes)
+            if group.verbatim:
+                layers.append(self._verbatim(group.packages[0]))
+            else:
+                names = ", ".join(_label(files) for files in group.packages)
+                layers.append(BuiltLayer(self._write(nodes), f"imagist: {names}"))
+        remaining = stack.difference(tree)
+        if remaining or not layers:
+            what = "the whole image" if strategy == "single" else "the image's own files"
+            layers.append(BuiltLayer(self._write(remaining), f"imagist: {what}"))
+        return layers
+
+    def _nodes_of(self, group: Group, tree: Tree) -> list[Node]:
+        """What the layer of a group holds: the package as it is, or its part of the tree."""
+        if group.verbatim:
+            files = group.packages[0]
+            return [Node(entry, files.package.name, files.data) for entry in files.entries]
+        nodes: dict[str, Node] = {}
+        for files in group.packages:
+            for entry in files.entries:
+                place = tree.resolve(entry.path, follow_last=entry.is_directory)
+                node = tree.get(place)
+                if node is not None and (entry.is_directory or node.owner == files.package.name):
+                    nodes[place] = node
+        return _with_folders(nodes, tree)
+
+    def _verbatim(self, files: PackageFiles) -> BuiltLayer:
+        layer = BlobLayer(
+            files.data,
+            files.diff_id,
+            files.data_size,
+            mediatype.LAYER_GZIP,
+            _opener(self._store, files.data),
+        )
+        return BuiltLayer(layer, f"imagist: {_label(files)}, as signed (digest = datahash)")
+
+    def _write(self, nodes: Sequence[Node]) -> BlobLayer:
+        """Write a layer, or remember that the same nodes were written before."""
+        key = memo_key("layer", FORMAT, compress.FORMAT, _NODES.encode([_plain(n) for n in nodes]))
+        known = self._store.memo.get("layer", key)
+        if known is None:
+            written = self._compress(nodes)
+            value = msgspec.msgpack.encode(written)
+            self._store.memo.put("layer", key, value, blobs=[written.digest])
+        else:
+            written = msgspec.msgpack.decode(known, type=_Written)
+        return BlobLayer(
+            written.digest,
+            written.diff_id,
+            written.size,
+            mediatype.LAYER_GZIP,
+            _opener(self._store, written.digest),
+        )
+
+    def _compress(self, nodes: Sequence[Node]) -> _Written:
+        # Folders first, then the rest package by package, and hardlinks last: when a link is
+        # extracted, its target must be there.
+        folders = [node for node in nodes if node.entry.is_directory]
+        links = [node for node in nodes if node.entry.kind == "hardlink"]
+        others = [node for node in nodes if node.entry.kind not in {"directory", "hardlink"}]
+        items = chain(self._contents.stream([*folders, *others]), ((n.entry, b"") for n in links))
+        with self._store.writer() as blob:
+            with compress.GzipWriter(blob.write, jobs=self._jobs) as gzip:
+                write_tar(items, gzip.write)
+            done = gzip.close()
+            blob.commit(done.digest)
+        return _Written(done.digest, done.size, done.diff_id)
+
+
+def _with_folders(nodes: dict[str, Node], tree: Tree) -> list[Node]:
+    """The nodes with every folder above them, in order; links out of the layer become copies."""
+    for path in list(nodes):
+        folder = path.rpartition("/")[0]
+        while folder and folder not in nodes:
+            above = tree.get(folder)
+            if above is not None:
+                nodes[folder] = above
+            folder = folder.rpartition("/")[0]
+    for path, node in nodes.items():
+        if node.entry.kind == "hardlink" and node.entry.link not in nodes:
+            nodes[path] = copy_of_target(node, tree)
+    return [nodes[path] for path in sorted(nodes, key=order)]
+
+
+def _label(files: PackageFiles) -> str:
+    return f"{files.package.name}-{files.package.version}"
+
+
+def _plain(node: Node) -> tuple[Entry, str]:
+    return node.entry, node.blob
+
+
+def _opener(store: Store, digest: str) -> Callable[[], BinaryIO]:
+    return lambda: store.open_blob(digest)

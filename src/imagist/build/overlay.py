@@ -1,0 +1,110 @@
+"""The top layer: what must be added to the layers below so that they yield the wanted tree.
+
+A runtime applies layers one over the other (image-spec layer.md). `Stack` predicts what it then
+sees; `difference` lists what the tree has otherwise. This makes every way of dividing packages
+among layers right by construction: overwritten files, changed modes, folders whose time or owner
+differs between packages, files that no longer exist.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+import msgspec
+
+from imagist.rootfs.entry import Entry, order, parent
+from imagist.rootfs.tree import Node, Tree
+from imagist.rootfs.whiteout import whiteout_path
+
+_UNKNOWN = Node(Entry("", "fifo", mtime=-1), owner="?")
+"""A folder that a layer did not list: extractors give it metadata of their own."""
+
+
+class Stack:
+    """What a runtime sees after the layers applied so far."""
+
+    def __init__(self) -> None:
+        self._nodes: dict[str, Node] = {}
+
+    def apply(self, nodes: Iterable[Node]) -> None:
+        """Lay one layer over the stack; folders it needs but does not list become unknown."""
+        layer = {node.entry.path: node for node in nodes}
+        implied = {folder for path in layer for folder in _folders_above(path)} - layer.keys()
+        self._nodes.update(dict.fromkeys(implied, _UNKNOWN))
+        self._nodes.update(layer)
+
+    def difference(self, tree: Tree) -> list[Node]:
+        """The nodes of a layer that turns this stack into the tree, each with its folders."""
+        wanted: dict[str, Node] = {}
+        for node in tree:
+            if not _yields_same(self._nodes.get(node.entry.path), node, tree):
+                wanted[node.entry.path] = _without_link(node, tree)
+        for path in sorted(self._nodes.keys() - {node.entry.path for node in tree}, key=order):
+            if not any(folder not in tree for folder in _folders_above(path)):
+                hidden = whiteout_path(path)
+                wanted[hidden] = Node(Entry(hidden, mode=0))
+        for path in list(wanted):
+            for folder in _folders_above(path):
+                above = tree.get(folder)
+                if above is not None:
+                    wanted.setdefault(folder, above)
+        return [wanted[path] for path in sorted(wanted, key=order)]
+
+
+def _folders_above(path: str) -> list[str]:
+    folders = []
+    while path := parent(path):
+        folders.append(path)
+    return folders
+
+
+def _yields_same(below: Node | None, node: Node, tree: Tree) -> bool:
+    if below is None or below is _UNKNOWN:
+        return False
+    if below is node:
+        return True
+    there, here = below.entry, node.entry
+    if (there.kind, there.mode, there.uid, there.gid, there.mtime, there.xattrs) != (
+        here.kind,
+        here.mode,
+        here.uid,
+        here.gid,
+        here.mtime,
+        here.xattrs,
+    ):
+        return False
+    if here.kind == "file":
+        return has_same_content(below, node)
+    if here.kind == "hardlink":
+        return there.link == here.link and below.blob == node.blob and here.link in tree
+    return there.link == here.link and there.device == here.device
+
+
+def has_same_content(one: Node, other: Node) -> bool:
+    """Whether two file nodes provably hold the same bytes."""
+    if one.entry.size != other.entry.size:
+        return False
+    if one.blob and one.blob == other.blob and one.entry.offset == other.entry.offset:
+        return True
+    if one.entry.sha1 and one.entry.sha1 == other.entry.sha1:
+        return True
+    return not one.blob and not other.blob and one.entry.data == other.entry.data
+
+
+def _without_link(node: Node, tree: Tree) -> Node:
+    """A hardlink as a file of its own: its target lies in another layer (layer.md, Hardlinks)."""
+    if node.entry.kind != "hardlink":
+        return node
+    return copy_of_target(node, tree)
+
+
+def copy_of_target(node: Node, tree: Tree) -> Node:
+    """The hardlink node with the content of what it links to, in the metadata of its own."""
+    target = tree.get(node.entry.link)
+    while target is not None and target.entry.kind == "hardlink":
+        target = tree.get(target.entry.link)
+    if target is None:
+        return node
+    content = {name: getattr(target.entry, name) for name in ("size", "offset", "data", "sha1")}
+    entry = msgspec.structs.replace(node.entry, kind="file", link="", **content)
+    return Node(entry, node.owner, target.blob)

@@ -1,0 +1,1 @@
+"""The command face: a table of commands, and one module for each command's work."""

@@ -1,0 +1,56 @@
+"""What a command is: the words from which parser, help, completion and reference are made."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+
+class Argument(NamedTuple):
+    """A positional word."""
+
+    name: str
+    help: str
+    optional: bool = False
+    choices: tuple[str, ...] = ()
+
+
+class Flag(NamedTuple):
+    """A named option.
+
+    `kind` is `text`, `count` (an integer of 1 or more), `bytes` (an integer; -1 means no bound),
+    `switch` (present or not) or `list` (may be repeated).
+    """
+
+    name: str
+    help: str
+    short: str = ""
+    metavar: str = "TEXT"
+    kind: str = "text"
+    default: str = ""
+    choices: tuple[str, ...] = ()
+    aliases: tuple[str, ...] = ()
+    commas: bool = True
+    """Whether a list's values may also be separated by commas."""
+
+    @property
+    def field(self) -> str:
+        """The attribute the parsed value is found under."""
+        return self.name.replace("-", "_")
+
+    @property
+    def environment(self) -> str:
+        """The variable that sets this flag where the command line does not."""
+        return "IMAGIST_" + self.field.upper()
+
+
+class Command(NamedTuple):
+    """One verb. `module` is imported only when the verb is run; it offers `run(arguments)`."""
+
+    name: str
+    summary: str
+    module: str
+    arguments: tuple[Argument, ...] = ()
+    flags: tuple[Flag, ...] = ()
+    description: str = ""
+    examples: tuple[tuple[str, str], ...] = ()
+    """Pairs of a command line and what it does."""

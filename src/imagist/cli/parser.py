@@ -1,0 +1,143 @@
+"""From the table of commands to argparse."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Mapping, Sequence
+
+from imagist.cli.command import Command, Flag
+from imagist.cli.table import COMMANDS, GLOBAL_FLAGS
+from imagist.errors import RequestError
+
+
+class _Parser(argparse.ArgumentParser):
+    """argparse that raises instead of leaving the process, and suggests a near word."""
+
+    def error(self, message: str) -> None:  # type: ignore[override]
+        raise RequestError(message, help=f"`{self.prog} --help` lists what there is")
+
+
+def parse_arguments(
+    words: Sequence[str], environment: Mapping[str, str]
+) -> tuple[Command | None, argparse.Namespace]:
+    """Parse a command line; flags it leaves out are taken from IMAGIST_<FLAG>.
+
+    Returns the command and its values, or None where only help was asked for.
+
+    Raises:
+        RequestError: the words make no sense.
+    """
+    parser = _Parser(
+        prog="imagist",
+        description="Images as Code: reproducible OCI images from declarations.",
+        epilog="`imagist COMMAND --help` says more of a command.",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
+    )
+    parser.add_argument("--version", action="store_true", help="print the version")
+    _add_flags(parser, GLOBAL_FLAGS)
+    verbs = parser.add_subparsers(metavar="COMMAND", dest="command", parser_class=_Parser)
+    chosen = next((word for word in words if any(word == c.name for c in COMMANDS)), None)
+    for command in COMMANDS:
+        verb = verbs.add_parser(
+            command.name,
+            help=command.summary,
+            description=_describe(command),
+            formatter_class=argparse.RawDescriptionHelpFormatter,
+            allow_abbrev=False,
+        )
+        if command.name == chosen:  # start-up: the other commands' flags are not needed
+            _add_command(verb, command)
+    values = parser.parse_args(list(words))
+    command = next((c for c in COMMANDS if c.name == values.command), None)
+    _fill(values, (*GLOBAL_FLAGS, *(command.flags if command else ())), environment)
+    if command is None and not values.version:
+        parser.print_help()
+    return command, values
+
+
+def _describe(command: Command) -> str:
+    text = command.summary[0].upper() + command.summary[1:] + "."
+    if command.description:
+        text += "\n\n" + command.description
+    if command.examples:
+        text += "\n\nExamples:\n" + "\n".join(f"  {l}\n      {w}" for l, w in command.examples)
+    return text
+
+
+def _add_command(parser: argparse.ArgumentParser, command: Command) -> None:
+    for argument in command.arguments:
+        parser.add_argument(
+            argument.name,
+            help=argument.help,
+            nargs="?" if argument.optional else None,
+            choices=argument.choices or None,
+            metavar=None if argument.choices else argument.name.upper(),
+        )
+    _add_flags(parser, command.flags)
+    _add_flags(parser.add_argument_group("everywhere"), GLOBAL_FLAGS)
+
+
+def _add_flags(parser: argparse._ActionsContainer, flags: Sequence[Flag]) -> None:
+    for flag in flags:
+        names = [f"-{flag.short}"] if flag.short else []
+        names += [f"--{name}" for name in (flag.name, *flag.aliases)]
+        if flag.kind == "switch":
+            parser.add_argument(
+                *names, dest=flag.field, action="store_true", default=argparse.SUPPRESS, help=flag.help
+            )
+            continue
+        parser.add_argument(
+            *names,
+            dest=flag.field,
+            action="append" if flag.kind == "list" else "store",
+            default=argparse.SUPPRESS,
+            metavar=flag.metavar,
+            choices=flag.choices or None,
+            help=flag.help,
+        )
+
+
+def _fill(
+    values: argparse.Namespace, flags: Sequence[Flag], environment: Mapping[str, str]
+) -> None:
+    """Give every flag its final, typed value: command line, environment, default."""
+    for flag in flags:
+        value = getattr(values, flag.field, None)
+        if value is None and environment.get(flag.environment):
+            value = environment[flag.environment]
+            if flag.kind == "switch":
+                value = value.lower() not in {"0", "false", "no", "off"}
+            elif flag.kind == "list":
+                value = [value]
+            if flag.choices and value not in flag.choices:
+                raise RequestError(
+                    f"{flag.environment} is `{value}`", help="one of " + ", ".join(flag.choices)
+                )
+        setattr(values, flag.field, _typed(flag, value))
+
+
+def _typed(flag: Flag, value: object) -> object:
+    if flag.kind == "switch":
+        return bool(value)
+    if flag.kind == "list":
+        items = [str(item) for item in value] if isinstance(value, list) else []
+        if flag.commas:
+            items = [part for item in items for part in item.split(",") if part]
+        return items
+    text = str(value) if value is not None else flag.default
+    if flag.kind in {"count", "bytes"}:
+        return _number(flag, text)
+    return text
+
+
+def _number(flag: Flag, text: str) -> int | None:
+    if not text:
+        return None
+    try:
+        number = int(text)
+    except ValueError:
+        raise RequestError(f"--{flag.name} takes a whole number, not `{text}`") from None
+    if number < (1 if flag.kind == "count" else -1):
+        raise RequestError(f"--{flag.name} cannot be {number}")
+    return number

@@ -1,0 +1,214 @@
+"""The table of commands. Names and meanings of flags are apko's wherever the meaning is equal."""
+
+from __future__ import annotations
+
+from imagist.cli.command import Argument, Command, Flag
+
+GLOBAL_FLAGS = (
+    Flag("directory", "run as if started in DIR", short="C", metavar="DIR", aliases=("workdir",)),
+    Flag("quiet", "no progress and no warnings on stderr", short="q", kind="switch"),
+    Flag("verbose", "say more about what is done and why", short="v", kind="switch"),
+    Flag("json", "print one JSON document instead of text", kind="switch"),
+    Flag(
+        "cache",
+        "the store's folder (default: imagist in the XDG cache folder)",
+        metavar="DIR",
+        aliases=("cache-dir",),
+    ),
+    Flag("offline", "use no network: what is not in the store is an error", kind="switch"),
+    Flag("jobs", "threads that hash, inflate and compress", metavar="N", kind="count"),
+    Flag(
+        "progress",
+        "how to show progress",
+        metavar="HOW",
+        default="auto",
+        choices=("auto", "plain", "none"),
+    ),
+    Flag(
+        "color",
+        "when to colour messages",
+        metavar="WHEN",
+        default="auto",
+        choices=("auto", "always", "never"),
+    ),
+)
+
+_THING = Argument("thing", "the declaration: an image's YAML file")
+
+_DECLARATION = (
+    Flag(
+        "platform",
+        "build for these platforms only: linux/arm64, amd64, x86_64, host, all",
+        metavar="PLATFORM",
+        kind="list",
+        aliases=("arch",),
+    ),
+    Flag("include-paths", "folders in which `include` is looked up too", metavar="DIR", kind="list"),
+    Flag(
+        "keyring-append", "a public key to trust too", short="k", metavar="PATH|URL", kind="list"
+    ),
+    Flag(
+        "build-repository-append",
+        "a repository to build from too",
+        short="b",
+        metavar="REPOSITORY",
+        kind="list",
+        commas=False,
+    ),
+    Flag(
+        "repository-append",
+        "a repository to build from, and to leave in the image",
+        short="r",
+        metavar="REPOSITORY",
+        kind="list",
+        commas=False,
+    ),
+    Flag(
+        "package-append", "a package to install too", short="p", metavar="PACKAGE", kind="list"
+    ),
+    Flag("lock", "take the packages from this lock", metavar="FILE", aliases=("lockfile",)),
+    Flag("ignore-signatures", "accept unsigned repositories and unknown keys", kind="switch"),
+    Flag(
+        "max-apkindex-decompressed-size",
+        "bound on a repository index, in bytes",
+        metavar="BYTES",
+        kind="bytes",
+    ),
+    Flag(
+        "max-apk-control-size",
+        "bound on a package's control segment, in bytes",
+        metavar="BYTES",
+        kind="bytes",
+    ),
+    Flag(
+        "max-apk-data-size",
+        "bound on a package's uncompressed data, in bytes",
+        metavar="BYTES",
+        kind="bytes",
+    ),
+    Flag(
+        "max-http-response-size",
+        "bound on one HTTP response, in bytes",
+        metavar="BYTES",
+        kind="bytes",
+    ),
+)
+
+COMMANDS = (
+    Command(
+        "build",
+        "build an image, and print its digest",
+        "imagist.cli.build",
+        (_THING,),
+        (
+            Flag(
+                "output",
+                "write the image: to an archive if PATH ends in .tar, else to an OCI layout folder",
+                short="o",
+                metavar="PATH",
+            ),
+            Flag(
+                "tag",
+                "the name the image has in the archive or layout",
+                short="t",
+                metavar="REF",
+                kind="list",
+            ),
+            *_DECLARATION,
+            Flag(
+                "annotation",
+                "an annotation to add, KEY=VALUE (or apko's KEY:VALUE)",
+                metavar="K=V",
+                kind="list",
+                commas=False,
+                aliases=("annotations",),
+            ),
+            Flag(
+                "build-date",
+                "the time written into the image, RFC 3339 (SOURCE_DATE_EPOCH goes before it)",
+                metavar="TIME",
+            ),
+            Flag("no-vcs", "do not look up source and revision in git", kind="switch"),
+            Flag(
+                "format", "how layers are written", metavar="FORMAT", choices=("tar", "erofs")
+            ),
+        ),
+        "Without -o the image stays in the store. The digest is that of the index, or that of the "
+        "manifest where exactly one platform was asked for with --platform.",
+        (
+            ("imagist build image.yaml -o image.tar", "an archive for docker load or podman load"),
+            ("imagist build image.yaml --platform arm64 -o layout/", "one platform, OCI layout"),
+        ),
+    ),
+    Command(
+        "show",
+        "show what a declaration means: packages, config or keys",
+        "imagist.cli.show",
+        (
+            Argument("what", "what to show", choices=("packages", "config", "keys")),
+            _THING,
+        ),
+        (
+            *_DECLARATION,
+            Flag(
+                "format",
+                "one line for each package: a preset name or a pattern like '{name}={version}'",
+                metavar="FORMAT",
+            ),
+        ),
+        "packages: what the solver chose for each platform. config: the declaration with its "
+        "includes merged and defaults filled in. keys: the keys that are trusted, and why.",
+        (
+            ("imagist show packages image.yaml --json", "name, version, arch, origin, size ..."),
+            ("imagist show config image.yaml", "the declaration as it is understood"),
+        ),
+    ),
+    Command(
+        "why",
+        "say why a package is in an image",
+        "imagist.cli.why",
+        (_THING, Argument("package", "a package's name, or a name it provides")),
+        _DECLARATION,
+        "",
+        (("imagist why image.yaml zlib", "the chain from what you asked for to zlib"),),
+    ),
+    Command(
+        "graph",
+        "draw the packages of an image and who needs whom",
+        "imagist.cli.graph",
+        (_THING,),
+        (
+            *_DECLARATION,
+            Flag(
+                "format",
+                "the language of the drawing",
+                metavar="FORMAT",
+                default="dot",
+                choices=("dot", "mermaid", "json"),
+            ),
+        ),
+        "",
+        (("imagist graph image.yaml | dot -Tsvg > image.svg", "a picture, with graphviz"),),
+    ),
+    Command(
+        "validate",
+        "check an image: every digest, size and layer is derived again",
+        "imagist.cli.validate",
+        (Argument("image", "a layout folder, an archive, or sha256:... in the store"),),
+    ),
+    Command(
+        "cache",
+        "look at or tidy the store",
+        "imagist.cli.cache",
+        (Argument("what", "what to do", choices=("info", "prune")),),
+        (
+            Flag("older-than", "prune what was not used for so many days", metavar="DAYS"),
+            Flag("max-size", "prune the least used until the store is this small", metavar="BYTES"),
+        ),
+    ),
+    Command(
+        "schema",
+        "print the JSON Schema of a declaration, for editors",
+        "imagist.cli.schema",
+    ),
+)

@@ -1,0 +1,1 @@
+"""The OCI image specification as values: pure, without files or sockets."""

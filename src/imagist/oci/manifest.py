@@ -1,0 +1,146 @@
+"""The JSON documents of the image specification as frozen structs.
+
+They are for reading: a document's digest is always over the raw bytes that were received or
+written, never over a re-serialisation of a struct. `encode` makes the bytes of new documents.
+"""
+
+from __future__ import annotations
+
+from typing import Any, TypeVar
+
+import msgspec
+
+from imagist.digest import Digest, sha256
+from imagist.errors import InputError
+from imagist.oci import mediatype
+from imagist.oci.platform import Platform
+
+
+T = TypeVar("T")
+
+
+class Descriptor(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, rename="camel"):
+    """A typed, sized, hashed reference to content (descriptor.md)."""
+
+    media_type: str
+    digest: str
+    size: int
+    urls: tuple[str, ...] = ()
+    annotations: dict[str, str] = {}
+    data: str = ""
+    artifact_type: str = ""
+    platform: Platform | None = None
+
+
+class Manifest(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, rename="camel"):
+    """An image manifest (manifest.md)."""
+
+    schema_version: int
+    media_type: str = mediatype.MANIFEST
+    artifact_type: str = ""
+    config: Descriptor
+    layers: tuple[Descriptor, ...] = ()
+    subject: Descriptor | None = None
+    annotations: dict[str, str] = {}
+
+
+class IndexManifest(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, rename="camel"):
+    """An image index (image-index.md)."""
+
+    schema_version: int
+    media_type: str = mediatype.INDEX
+    artifact_type: str = ""
+    manifests: tuple[Descriptor, ...] = ()
+    subject: Descriptor | None = None
+    annotations: dict[str, str] = {}
+
+
+class Healthcheck(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, rename="pascal"):
+    """How Docker probes a container; durations in nanoseconds (reserved in config.md)."""
+
+    test: tuple[str, ...] = ()
+    interval: int = 0
+    timeout: int = 0
+    start_period: int = 0
+    start_interval: int = 0
+    retries: int = 0
+
+
+class RunConfig(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, rename="pascal"):
+    """What a runtime does with an image (`config` of config.md)."""
+
+    user: str = ""
+    exposed_ports: dict[str, dict[str, Any]] | None = None
+    env: tuple[str, ...] | None = None
+    entrypoint: tuple[str, ...] | None = None
+    cmd: tuple[str, ...] | None = None
+    healthcheck: Healthcheck | None = None
+    volumes: dict[str, dict[str, Any]] | None = None
+    working_dir: str = ""
+    labels: dict[str, str] | None = None
+    stop_signal: str = ""
+
+
+class RootFS(msgspec.Struct, frozen=True, kw_only=True):
+    """The uncompressed layers' digests, base first."""
+
+    type: str = "layers"
+    diff_ids: tuple[str, ...] = ()
+
+
+class History(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """How a layer came to be."""
+
+    created: str = ""
+    created_by: str = ""
+    author: str = ""
+    comment: str = ""
+    empty_layer: bool = False
+
+
+class ImageConfig(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """An image configuration (config.md)."""
+
+    created: str | None = ""
+    author: str | None = ""
+    architecture: str = ""
+    os: str = ""
+    os_version: str = msgspec.field(default="", name="os.version")
+    os_features: tuple[str, ...] | None = msgspec.field(default=(), name="os.features")
+    variant: str = ""
+    config: RunConfig | None = None
+    rootfs: RootFS = RootFS()
+    history: tuple[History, ...] | None = ()
+
+    @property
+    def platform(self) -> Platform:
+        """The platform the configuration says it is for."""
+        return Platform(
+            self.architecture,
+            self.os,
+            self.os_version,
+            tuple(self.os_features or ()),
+            self.variant,
+        )
+
+
+def encode(document: msgspec.Struct) -> bytes:
+    """The bytes of a new document: fields in the order of the struct, maps sorted by key."""
+    return msgspec.json.encode(document, order="deterministic")
+
+
+def decode(kind: type[T], raw: bytes, what: str) -> T:
+    """Read a document, naming `what` in the error.
+
+    Raises:
+        InputError: the bytes are not such a document.
+    """
+    try:
+        return msgspec.json.decode(raw, type=kind)
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise InputError(f"{what} is not what the image specification allows: {error}") from error
+
+
+def describe(raw: bytes, media_type: str, **fields: Any) -> Descriptor:
+    """The descriptor of a document's bytes."""
+    return Descriptor(media_type=media_type, digest=Digest(sha256(raw)), size=len(raw), **fields)

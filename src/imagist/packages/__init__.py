@@ -1,0 +1,1 @@
+"""Package formats: one folder for each, with the same file names in all of them."""
