@@ -99,7 +99,7 @@ def read_back(data: bytes) -> list[Entry]:
     return found
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=150, deadline=None)
 @given(entries())
 def test_tarfile_reads_back_what_was_written(entry: Entry) -> None:
     # tarfile strips trailing slashes, and knows no name of nothing else.

@@ -8,19 +8,18 @@ from collections.abc import Mapping, Sequence
 import msgspec
 
 from imagist.oci import mediatype
-from imagist.oci.derive import MemoryImage, MemoryIndex, describe_image
+from imagist.oci.derive import MemoryImage
 from imagist.oci.image import Image, Index, Layer
 from imagist.oci.manifest import (
-    Descriptor,
     History,
     ImageConfig,
-    IndexManifest,
     Manifest,
     RootFS,
     RunConfig,
     describe,
     encode,
 )
+from imagist.oci.mutate import describe_layer, make_index
 from imagist.oci.platform import Platform
 
 AUTHOR = "imagist"
@@ -74,7 +73,10 @@ def assemble_image(
         rootfs=RootFS(diff_ids=tuple(str(built.layer.diff_id) for built in layers)),
         history=(
             *history,
-            *(History(created=moment, created_by=built.created_by, author=AUTHOR) for built in own),
+            *(
+                History(created=moment, created_by=built.created_by, author=AUTHOR)
+                for built in own
+            ),
         ),
     )
     raw_config = encode(config)
@@ -87,20 +89,7 @@ def assemble_image(
     return MemoryImage(encode(manifest), raw_config, tuple(built.layer for built in layers))
 
 
-def describe_layer(layer: Layer) -> Descriptor:
-    """The descriptor of a layer."""
-    return Descriptor(media_type=layer.media_type, digest=layer.digest, size=layer.size)
-
-
-def assemble_index(
-    images: Mapping[Platform, Image], *, annotations: Mapping[str, str]
-) -> Index:
+def assemble_index(images: Mapping[Platform, Image], *, annotations: Mapping[str, str]) -> Index:
     """The index over the images of several platforms, in the order of their names."""
     ordered = sorted(images.items(), key=lambda item: item[0].arch)
-    manifest = IndexManifest(
-        schema_version=2,
-        manifests=tuple(describe_image(image, platform=platform) for platform, image in ordered),
-        annotations=dict(annotations),
-    )
-    children = {d.digest: image for d, (_, image) in zip(manifest.manifests, ordered, strict=True)}
-    return MemoryIndex(encode(manifest), children)
+    return make_index(ordered, annotations=annotations)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import chain
 from typing import BinaryIO, Final
 
@@ -18,7 +18,7 @@ from imagist.oci.derive import BlobLayer
 from imagist.packages.apk.archive import PackageFiles
 from imagist.rootfs import compress
 from imagist.rootfs.entry import Entry, order
-from imagist.rootfs.tarwrite import write_tar
+from imagist.rootfs.tarwrite import Content, write_tar
 from imagist.rootfs.tree import Node, Tree
 from imagist.store.memo import memo_key
 from imagist.store.store import Store
@@ -29,7 +29,7 @@ FORMAT: Final = 1
 HARD_LIMIT: Final = 127
 """Layers that Docker's overlay driver can mount."""
 
-_NODES = msgspec.msgpack.Encoder()
+_PACK = msgspec.msgpack.Encoder(enc_hook=str)
 
 
 class _Written(msgspec.Struct, frozen=True, array_like=True):
@@ -102,11 +102,11 @@ class LayerBuilder:
 
     def _write(self, nodes: Sequence[Node]) -> BlobLayer:
         """Write a layer, or remember that the same nodes were written before."""
-        key = memo_key("layer", FORMAT, compress.FORMAT, _NODES.encode([_plain(n) for n in nodes]))
+        key = memo_key("layer", FORMAT, compress.FORMAT, _PACK.encode([_plain(n) for n in nodes]))
         known = self._store.memo.get("layer", key)
         if known is None:
             written = self._compress(nodes)
-            value = msgspec.msgpack.encode(written)
+            value = _PACK.encode(written)
             self._store.memo.put("layer", key, value, blobs=[written.digest])
         else:
             written = msgspec.msgpack.decode(known, type=_Written)
@@ -124,7 +124,8 @@ class LayerBuilder:
         folders = [node for node in nodes if node.entry.is_directory]
         links = [node for node in nodes if node.entry.kind == "hardlink"]
         others = [node for node in nodes if node.entry.kind not in {"directory", "hardlink"}]
-        items = chain(self._contents.stream([*folders, *others]), ((n.entry, b"") for n in links))
+        contents = self._contents.stream([*folders, *others])
+        items: Iterator[tuple[Entry, Content]] = chain(contents, ((n.entry, b"") for n in links))
         with self._store.writer() as blob:
             with compress.GzipWriter(blob.write, jobs=self._jobs) as gzip:
                 write_tar(items, gzip.write)

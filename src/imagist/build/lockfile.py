@@ -112,7 +112,9 @@ def parse_lock(raw: bytes, name: str) -> Lock:
             f"{name} is a lock of version {lock.version!r}; only {VERSION} is known", where=name
         )
     problems = [
-        Problem(f"{package.name} {package.version} has no checksum in the lock", name, "lock again")
+        Problem(
+            f"{package.name} {package.version} has no checksum in the lock", name, "lock again"
+        )
         for package in lock.contents.packages
         if not package.checksum.startswith("Q1")
     ]
@@ -124,7 +126,7 @@ def parse_lock(raw: bytes, name: str) -> Lock:
 
 
 def declaration_checksum(sources: Iterable[bytes]) -> str:
-    """apko's checksum of a declaration: SHA-256 over its files' bytes, in the order loaded."""
+    """Apko's checksum of a declaration: SHA-256 over its files' bytes, in the order loaded."""
     state = hashlib.sha256()
     for raw in sources:
         state.update(raw)

@@ -8,11 +8,10 @@ import msgspec
 
 from imagist.errors import InputError, Problem
 from imagist.packages.apk.archive import PackageFiles
-from imagist.packages.apk.dependency import replaces_package
-from imagist.packages.apk.index import Package
+from imagist.packages.apk.index import Package, replaces_files
 from imagist.rootfs.entry import Entry
 from imagist.rootfs.tree import Node, Tree
-from imagist.rootfs.whiteout import is_whiteout
+from imagist.rootfs.whiteout import is_reserved
 
 
 class Merged(msgspec.Struct, frozen=True):
@@ -43,7 +42,7 @@ def merge_packages(tree: Tree, packages: Sequence[PackageFiles]) -> Merged:
             altered[name] = files.verbatim
         moved: dict[str, str] = {}
         for entry in files.entries:
-            if is_whiteout(entry.path):
+            if is_reserved(entry.path):
                 arbiter.problems.append(
                     Problem(f"{name} contains /{entry.path}, a name that deletes files in layers")
                 )
@@ -76,10 +75,12 @@ class _Arbiter:
 
     def __call__(self, old: Node, new: Node) -> Node:
         if not old.owner:  # the image's own skeleton gives way to packages, except for keys
-            return new if not old.entry.path.startswith("etc/apk/keys/") else self._refuse(old, new)
+            return (
+                new if not old.entry.path.startswith("etc/apk/keys/") else self._refuse(old, new)
+            )
         one, other = self._packages[old.owner], self._packages[new.owner]
-        old_wins = replaces_package(one, other)
-        new_wins = replaces_package(other, one)
+        old_wins = replaces_files(one, other)
+        new_wins = replaces_files(other, one)
         if old_wins and new_wins:
             return new if other.replaces_priority >= one.replaces_priority else old
         if old_wins:
@@ -93,7 +94,7 @@ class _Arbiter:
         self.problems.append(
             Problem(
                 f"{owners} both own /{old.entry.path}, with different content",
-                help=f"install only one of them, or let one declare that it replaces the other",
+                help="install only one of them, or let one declare that it replaces the other",
             )
         )
         return old
@@ -119,9 +120,7 @@ def _redirect_hardlinks(tree: Tree, landed: Mapping[str, Mapping[str, str]]) -> 
                     tree.put(msgspec.structs.replace(node, entry=entry))
 
 
-def owned_entries(
-    tree: Tree, files: PackageFiles, moved: Mapping[str, str]
-) -> Iterator[Entry]:
+def owned_entries(tree: Tree, files: PackageFiles, moved: Mapping[str, str]) -> Iterator[Entry]:
     """The entries of a package that are its own in the tree: folders, and files it did not lose.
 
     Paths are the package's; mode and ownership are what the tree has in that place.

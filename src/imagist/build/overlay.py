@@ -40,7 +40,7 @@ class Stack:
             if not _yields_same(self._nodes.get(node.entry.path), node, tree):
                 wanted[node.entry.path] = _without_link(node, tree)
         for path in sorted(self._nodes.keys() - {node.entry.path for node in tree}, key=order):
-            if not any(folder not in tree for folder in _folders_above(path)):
+            if all(_is_folder(tree.get(folder)) for folder in _folders_above(path)):
                 hidden = whiteout_path(path)
                 wanted[hidden] = Node(Entry(hidden, mode=0))
         for path in list(wanted):
@@ -56,6 +56,10 @@ def _folders_above(path: str) -> list[str]:
     while path := parent(path):
         folders.append(path)
     return folders
+
+
+def _is_folder(node: Node | None) -> bool:
+    return node is not None and node.entry.is_directory
 
 
 def _yields_same(below: Node | None, node: Node, tree: Tree) -> bool:

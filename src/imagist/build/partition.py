@@ -14,7 +14,7 @@ from typing import Final
 import msgspec
 
 from imagist.packages.apk.archive import PackageFiles
-from imagist.packages.apk.dependency import parse_dependency, provided_names, replaces_package
+from imagist.packages.apk.index import depends_of, provides_of, replaces_files
 
 SMALL: Final = 64 << 10
 """Packages with fewer compressed bytes than this share a layer: a layer costs a round trip."""
@@ -64,12 +64,12 @@ def rank_by_dependents(packages: Sequence[PackageFiles]) -> dict[str, int]:
     """
     provider: dict[str, str] = {}
     for files in sorted(packages, key=lambda p: p.package.name):
-        for name in provided_names(files.package):
-            provider.setdefault(name, files.package.name)
+        for provide in provides_of(files.package):
+            provider.setdefault(provide.name, files.package.name)
     needs: dict[str, set[str]] = {}
     for files in packages:
-        wanted = (parse_dependency(text) for text in files.package.depends)
-        found = {provider[d.name] for d in wanted if not d.conflict and d.name in provider}
+        wanted = (d for d in depends_of(files.package) if not d.conflict)
+        found = {provider[d.name] for d in wanted if d.name in provider}
         needs[files.package.name] = found - {files.package.name}
     dependents = dict.fromkeys(needs, 0)
     for name in needs:
@@ -113,12 +113,16 @@ def _group_by_size(
 
 
 def _group_by_origin(packages: Sequence[PackageFiles], budget: int) -> list[list[PackageFiles]]:
-    """apko's groups: one for each origin, joined where packages replace each other's files."""
-    group_of: dict[str, str] = {p.package.name: p.package.origin or p.package.name for p in packages}
+    """Apko's groups: one for each origin, joined where packages replace each other's files."""
+    group_of: dict[str, str] = {
+        p.package.name: p.package.origin or p.package.name for p in packages
+    }
     for files in packages:
         for other in packages:
-            if files is not other and replaces_package(files.package, other.package):
-                joined, dropped = sorted((group_of[files.package.name], group_of[other.package.name]))
+            if files is not other and replaces_files(files.package, other.package):
+                joined, dropped = sorted(
+                    (group_of[files.package.name], group_of[other.package.name])
+                )
                 group_of = {n: joined if g == dropped else g for n, g in group_of.items()}
     groups: dict[str, list[PackageFiles]] = {}
     for files in packages:

@@ -84,7 +84,11 @@ def _add_flags(parser: argparse._ActionsContainer, flags: Sequence[Flag]) -> Non
         names += [f"--{name}" for name in (flag.name, *flag.aliases)]
         if flag.kind == "switch":
             parser.add_argument(
-                *names, dest=flag.field, action="store_true", default=argparse.SUPPRESS, help=flag.help
+                *names,
+                dest=flag.field,
+                action="store_true",
+                default=argparse.SUPPRESS,
+                help=flag.help,
             )
             continue
         parser.add_argument(

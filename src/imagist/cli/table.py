@@ -43,7 +43,9 @@ _DECLARATION = (
         kind="list",
         aliases=("arch",),
     ),
-    Flag("include-paths", "folders in which `include` is looked up too", metavar="DIR", kind="list"),
+    Flag(
+        "include-paths", "folders in which `include` is looked up too", metavar="DIR", kind="list"
+    ),
     Flag(
         "keyring-append", "a public key to trust too", short="k", metavar="PATH|URL", kind="list"
     ),
@@ -63,9 +65,7 @@ _DECLARATION = (
         kind="list",
         commas=False,
     ),
-    Flag(
-        "package-append", "a package to install too", short="p", metavar="PACKAGE", kind="list"
-    ),
+    Flag("package-append", "a package to install too", short="p", metavar="PACKAGE", kind="list"),
     Flag("lock", "take the packages from this lock", metavar="FILE", aliases=("lockfile",)),
     Flag("ignore-signatures", "accept unsigned repositories and unknown keys", kind="switch"),
     Flag(
@@ -129,9 +129,7 @@ COMMANDS = (
                 metavar="TIME",
             ),
             Flag("no-vcs", "do not look up source and revision in git", kind="switch"),
-            Flag(
-                "format", "how layers are written", metavar="FORMAT", choices=("tar", "erofs")
-            ),
+            Flag("format", "how layers are written", metavar="FORMAT", choices=("tar", "erofs")),
         ),
         "Without -o the image stays in the store. The digest is that of the index, or that of the "
         "manifest where exactly one platform was asked for with --platform.",
@@ -203,7 +201,9 @@ COMMANDS = (
         (Argument("what", "what to do", choices=("info", "prune")),),
         (
             Flag("older-than", "prune what was not used for so many days", metavar="DAYS"),
-            Flag("max-size", "prune the least used until the store is this small", metavar="BYTES"),
+            Flag(
+                "max-size", "prune the least used until the store is this small", metavar="BYTES"
+            ),
         ),
     ),
     Command(

@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import io
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from functools import cached_property
-from typing import BinaryIO, Final, TypeGuard
+from functools import cached_property, partial
+from typing import BinaryIO, Final
 
 import msgspec
 
@@ -90,11 +90,6 @@ class BlobLayer(msgspec.Struct, frozen=True):
         return self.opener()
 
 
-def is_index(thing: Image | Index) -> TypeGuard[Index]:
-    """Whether a thing is an index rather than an image."""
-    return hasattr(thing, "child")
-
-
 def digest(thing: Image | Index) -> Digest:
     """The digest of an image or index: of its manifest's bytes."""
     return sha256(thing.raw_manifest)
@@ -140,7 +135,7 @@ def platform(image: Image) -> Platform:
     return config(image).platform
 
 
-def descriptor(
+def describe_image(
     thing: Image | Index,
     *,
     platform: Platform | None = None,
@@ -163,7 +158,9 @@ def children(index: Index) -> list[tuple[Descriptor, Image | Index]]:
     Raises:
         NotFound: the medium does not hold a child.
     """
-    return [(item, index.child(item)) for item in index_manifest(index).manifests if is_child(item)]
+    return [
+        (item, index.child(item)) for item in index_manifest(index).manifests if is_child(item)
+    ]
 
 
 def images(index: Index) -> list[tuple[Platform, Image]]:
@@ -182,7 +179,7 @@ def _images(index: Index, depth: int) -> Iterator[tuple[Platform, Image]]:
     if depth > 8:
         raise InputError(f"indexes are nested more than 8 deep above {digest(index)}")
     for item, child in children(index):
-        if is_index(child):
+        if isinstance(child, Index):
             yield from _images(child, depth + 1)
             continue
         if item.platform is not None and item.platform.architecture == "unknown":
@@ -279,6 +276,6 @@ def layers_of(
             f"({document.config.digest}) has {len(diff_ids)} diff_ids"
         )
     return [
-        BlobLayer(item.digest, diff_id, item.size, item.media_type, lambda item=item: opener(item))
+        BlobLayer(item.digest, diff_id, item.size, item.media_type, partial(opener, item))
         for item, diff_id in zip(document.layers, diff_ids, strict=True)
     ]

@@ -1,7 +1,8 @@
 """The JSON documents of the image specification as frozen structs.
 
 They are for reading: a document's digest is always over the raw bytes that were received or
-written, never over a re-serialisation of a struct. `encode` makes the bytes of new documents.
+written, never over a re-serialisation of a struct. `encode` makes the bytes of new documents,
+without members that have their default; those with a factory are always written.
 """
 
 from __future__ import annotations
@@ -14,7 +15,6 @@ from imagist.digest import Digest, sha256
 from imagist.errors import InputError
 from imagist.oci import mediatype
 from imagist.oci.platform import Platform
-
 
 T = TypeVar("T")
 
@@ -36,10 +36,10 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, re
     """An image manifest (manifest.md)."""
 
     schema_version: int
-    media_type: str = mediatype.MANIFEST
+    media_type: str = msgspec.field(default_factory=lambda: mediatype.MANIFEST)
     artifact_type: str = ""
     config: Descriptor
-    layers: tuple[Descriptor, ...] = ()
+    layers: tuple[Descriptor, ...] = msgspec.field(default_factory=lambda: ())
     subject: Descriptor | None = None
     annotations: dict[str, str] = {}
 
@@ -48,9 +48,9 @@ class IndexManifest(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=Tru
     """An image index (image-index.md)."""
 
     schema_version: int
-    media_type: str = mediatype.INDEX
+    media_type: str = msgspec.field(default_factory=lambda: mediatype.INDEX)
     artifact_type: str = ""
-    manifests: tuple[Descriptor, ...] = ()
+    manifests: tuple[Descriptor, ...] = msgspec.field(default_factory=lambda: ())
     subject: Descriptor | None = None
     annotations: dict[str, str] = {}
 
@@ -109,7 +109,7 @@ class ImageConfig(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True)
     os_features: tuple[str, ...] | None = msgspec.field(default=(), name="os.features")
     variant: str = ""
     config: RunConfig | None = None
-    rootfs: RootFS = RootFS()
+    rootfs: RootFS = msgspec.field(default_factory=RootFS)
     history: tuple[History, ...] | None = ()
 
     @property
@@ -126,7 +126,7 @@ class ImageConfig(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True)
 
 def encode(document: msgspec.Struct) -> bytes:
     """The bytes of a new document: fields in the order of the struct, maps sorted by key."""
-    return msgspec.json.encode(document, order="deterministic")
+    return msgspec.json.encode(document, enc_hook=_plain, order="deterministic")
 
 
 def decode(kind: type[T], raw: bytes, what: str) -> T:
@@ -137,8 +137,29 @@ def decode(kind: type[T], raw: bytes, what: str) -> T:
     """
     try:
         return msgspec.json.decode(raw, type=kind)
+    except msgspec.ValidationError:
+        pass  # null for "none" is what Go programs write, and what config.md allows
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise InputError(f"{what} is not JSON: {error}") from error
+    try:
+        return msgspec.convert(_without_nulls(msgspec.json.decode(raw)), kind)
+    except (msgspec.ValidationError, RecursionError) as error:
         raise InputError(f"{what} is not what the image specification allows: {error}") from error
+
+
+def _plain(value: object) -> str:
+    """A `Digest` as the string it is: msgspec takes no subclasses of `str`."""
+    if isinstance(value, str):
+        return str(value)
+    raise TypeError(f"{type(value).__name__} is no part of a document")
+
+
+def _without_nulls(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _without_nulls(item) for key, item in value.items() if item is not None}
+    if isinstance(value, list):
+        return [_without_nulls(item) for item in value]
+    return value
 
 
 def describe(raw: bytes, media_type: str, **fields: Any) -> Descriptor:

@@ -28,7 +28,7 @@ class Platform(msgspec.Struct, frozen=True, order=True, omit_defaults=True):
     """Where an image runs (image-index.md, `platform`)."""
 
     architecture: str
-    os: str = "linux"
+    os: str = msgspec.field(default_factory=lambda: "linux")  # a factory: always written
     os_version: str = msgspec.field(default="", name="os.version")
     os_features: tuple[str, ...] = msgspec.field(default=(), name="os.features")
     variant: str = ""
@@ -65,7 +65,9 @@ def parse_platform(text: str) -> Platform:
     if not slash or os == "arm":
         os, arch = "linux", name
     arch = _APK_TO_OCI.get(arch, arch)
-    arch = {"arm": "arm/v7", "arm64/v8": "arm64", "i386": "386", "loongarch": "loong64"}.get(arch, arch)
+    arch = {"arm": "arm/v7", "arm64/v8": "arm64", "i386": "386", "loongarch": "loong64"}.get(
+        arch, arch
+    )
     if os != "linux" or arch not in _OCI_TO_APK:
         raise RequestError(
             f"`{text}` is not a platform that imagist builds for",

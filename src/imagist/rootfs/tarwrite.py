@@ -16,7 +16,7 @@ BLOCK: Final = 512
 END: Final = bytes(2 * BLOCK)
 """End of archive: two zero blocks, and no padding to a tape record."""
 
-Content = bytes | Iterable[bytes]
+Content = bytes | Iterable[bytes | memoryview]
 """The bytes of a file at once, or in pieces; empty for everything that is not a file."""
 
 _PADDING: Final = tuple(bytes(-size % BLOCK) for size in range(BLOCK))
@@ -83,7 +83,7 @@ def write_tar(items: Iterable[tuple[Entry, Content]], write: Callable[[bytes], o
     Raises:
         InputError: a content has not the size its entry states.
     """
-    batch: list[bytes] = []
+    batch: list[bytes | memoryview] = []
     waiting = 0
     for entry, content in items:
         batch.append(tar_header(entry))

@@ -1,1 +1,1 @@
-"""Alpine and Wolfi packages: APK v2 files, APKINDEX repositories, versions, dependencies, solving."""
+"""Alpine and Wolfi packages: APK v2 files, APKINDEX, versions, dependencies, solving."""

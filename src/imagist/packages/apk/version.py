@@ -1,11 +1,12 @@
-"""APK versions: grammar, total order and the operators of dependencies (apk-package(5), apk-tools 3).
+"""APK versions: grammar, total order and the operators of dependencies (apk-package(5)).
 
     digits(.digits)* [letter] (_suffix[digits])* [~hash] [-rN]
 
-Comparing walks the tokens of both sides. Where token types differ, a pre-release suffix loses, and
-otherwise the side whose token comes earlier in the grammar wins: 1.0.1 > 1.0a > 1.0_p1 > 1.0-r1 > 1.0.
-That is a lexicographic order, so every version has a *sort key*: a string whose ordinary order is the
-order of versions. Keys are computed once per spelling; comparing then costs one `memcmp`.
+Comparing walks the tokens of both sides. Where token types differ, a pre-release suffix loses,
+and otherwise the side whose token comes earlier in the grammar wins:
+1.0.1 > 1.0a > 1.0_p1 > 1.0-r1 > 1.0 > 1.0_rc1. That is a lexicographic order, so every version
+has a *sort key*: a string whose ordinary order is the order of versions. A key is computed once
+for each spelling; comparing then costs one `memcmp`.
 """
 
 from __future__ import annotations
@@ -133,13 +134,13 @@ def matches(version: str, operator: str, required: str) -> bool:
 
     A text that is no version matches only its own spelling with `=`.
     """
-    if not (is_valid(required) and is_valid(version)):
-        return operator == "=" and version == required
     return matches_key(sort_key(version), operator, sort_key(required))
 
 
 def matches_key(key: str, operator: str, required: str) -> bool:
-    """`matches` over the sort keys of two valid versions: what loops over many candidates call."""
+    """`matches` over sort keys: what loops over many candidates call."""
+    if key < _RANK_INITIAL or required < _RANK_INITIAL:
+        return operator == "=" and key == required
     match operator:
         case "=":
             return key == required

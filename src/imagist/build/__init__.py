@@ -1,0 +1,1 @@
+"""Base images: from a declaration to layers, manifests and an index."""

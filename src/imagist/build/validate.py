@@ -1,0 +1,315 @@
+"""What a declaration must satisfy beyond its types; all that is wrong in one error.
+
+The rules are apko's, and some where apko would build something that cannot work or silently drop
+what was written. Nothing here needs the network or the packages.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable
+from typing import Final
+
+from imagist.build import pem
+from imagist.build.declaration import (
+    Accounts,
+    Certificates,
+    Contents,
+    Declaration,
+    Entrypoint,
+    File,
+    Group,
+    Healthcheck,
+    PathMutation,
+    User,
+)
+from imagist.errors import Problem, RequestError, Span
+from imagist.oci.platform import parse_platform
+from imagist.text.words import parse_duration, split_words
+
+_FILE_NAME: Final = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9_.-]*")
+_WORLD_ENTRY: Final = re.compile(r"!?[^@=><~!\s]+(?:[=><~]+[^@=><~\s]+)?(?:@[A-Za-z0-9_.-]+)?")
+_PORT: Final = re.compile(r"([0-9]{1,5})(?:/(?:tcp|udp|sctp))?")
+_SIGNAL: Final = re.compile(r"(?:SIG)?[A-Z][A-Z0-9]*(?:[+-][0-9]+)?|[0-9]+")
+_ACCOUNT_NAME: Final = re.compile(r"[^\s:,/\x00-\x1f\x7f]+")
+_ACCOUNT_FIELD: Final = re.compile(r"[^:\x00-\x1f\x7f]*")
+_DECIMAL_MODES: Final = frozenset(
+    (755, 644, 777, 700, 600, 555, 444, 640, 750, 775, 664, 770, 660, 1777, 2775)
+)
+"""Numbers that are modes when read as octal, and nonsense as the decimal they are."""
+
+
+def check_declaration(
+    declaration: Declaration, span_of: Callable[[str], Span | None] = lambda _: None
+) -> None:
+    """Check everything that can be checked without looking at packages.
+
+    Args:
+        declaration: as written or merged, without defaults.
+        span_of: where a part such as `contents.packages[3]` was written.
+
+    Raises:
+        RequestError: with every problem there is.
+    """
+    checker = _Checker(span_of)
+    checker.check(declaration)
+    if checker.problems:
+        raise RequestError(checker.problems)
+
+
+class _Checker:
+    def __init__(self, span_of: Callable[[str], Span | None]) -> None:
+        self.span_of = span_of
+        self.problems: list[Problem] = []
+
+    def report(self, path: str, message: str, advice: str | None = None) -> None:
+        self.problems.append(Problem(message, self.span_of(path) or path, advice))
+
+    def check(self, declaration: Declaration) -> None:
+        self.check_contents(declaration.contents)
+        self.check_entrypoint(declaration.entrypoint)
+        self.check_command("cmd", declaration.cmd)
+        self.check_accounts(declaration.accounts)
+        for index, arch in enumerate(declaration.archs):
+            self.check_arch(f"archs[{index}]", arch)
+        for index, mutation in enumerate(declaration.paths):
+            self.check_mutation(f"paths[{index}]", mutation)
+        for index, file in enumerate(declaration.files):
+            self.check_file(f"files[{index}]", file)
+        self.check_config(declaration)
+        if declaration.healthcheck:
+            self.check_healthcheck(declaration.healthcheck)
+        if declaration.certificates:
+            self.check_certificates(declaration.certificates)
+        self.check_layering(declaration)
+        if declaration.contents.baseimage:
+            self.check_base(declaration)
+
+    # contents
+
+    def check_contents(self, contents: Contents) -> None:
+        for key in ("repositories", "build_repositories", "runtime_repositories"):
+            for index, line in enumerate(getattr(contents, key)):
+                self.check_repository(f"contents.{key}[{index}]", line)
+        for index, location in enumerate(contents.keyring):
+            if not location.strip():
+                self.report(f"contents.keyring[{index}]", "a key's location is empty")
+        self.check_packages("contents.packages", contents.packages)
+        for arch, packages in contents.platform_packages.items():
+            path = f"contents.platform_packages.{arch}"
+            self.check_arch(path, arch)
+            self.check_packages(path, packages)
+        self.check_runtime_keys(contents)
+
+    def check_repository(self, path: str, line: str) -> None:
+        *tags, location = line.split(" ")
+        if not location:
+            self.report(path, "a repository's location is empty", "write a URL or a path")
+        elif len(tags) > 1 or (tags and not re.fullmatch("@.+", tags[0])):
+            self.report(path, f"`{line}` is not a repository", "write `url`, or `@tag url`")
+
+    def check_packages(self, path: str, packages: Iterable[str]) -> None:
+        for index, entry in enumerate(packages):
+            if not _WORLD_ENTRY.fullmatch(entry):
+                self.report(
+                    f"{path}[{index}]",
+                    f"`{entry}` does not name a package",
+                    "write `name`, `name=1.2-r0`, `name>1`, `name~1.2` or `name@tag`",
+                )
+
+    def check_runtime_keys(self, contents: Contents) -> None:
+        seen: set[str] = set()
+        for index, key in enumerate(contents.runtime_keyring):
+            path = f"contents.runtime_keyring[{index}]"
+            self.check_file_name(path, key.name, "a runtime key")
+            if key.name in seen:
+                self.report(f"{path}.name", f"there are two runtime keys named `{key.name}`")
+            seen.add(key.name)
+            if wrong := pem.find_key_problem(key.content):
+                self.report(f"{path}.content", f"runtime key `{key.name}`: {wrong}")
+
+    def check_file_name(self, path: str, name: str, what: str) -> None:
+        if not name:
+            self.report(f"{path}.name", f"{what} has no name", "add `name`")
+        elif not _FILE_NAME.fullmatch(name):
+            self.report(
+                f"{path}.name",
+                f"`{name}` cannot name {what}",
+                "use letters, digits, `_`, `-` and `.`, but no `.` at the beginning",
+            )
+
+    # how the container runs
+
+    def check_entrypoint(self, entrypoint: Entrypoint) -> None:
+        self.check_command("entrypoint.command", entrypoint.command)
+        for name in entrypoint.services:
+            if not _FILE_NAME.fullmatch(name):
+                self.report(f"entrypoint.services.{name}", f"`{name}` cannot name a service")
+
+    def check_command(self, path: str, command: str) -> None:
+        try:
+            split_words(command)
+        except ValueError as error:
+            self.report(path, f"`{path}` cannot be split into words: {error}")
+
+    def check_config(self, declaration: Declaration) -> None:
+        if declaration.stop_signal and not _SIGNAL.fullmatch(declaration.stop_signal):
+            self.report(
+                "stop-signal",
+                f"`{declaration.stop_signal}` is not a signal",
+                "write a name such as SIGTERM, or a number",
+            )
+        if declaration.work_dir and not declaration.work_dir.startswith("/"):
+            self.report("work-dir", f"`work-dir` must begin with /: {declaration.work_dir}")
+        for index, volume in enumerate(declaration.volumes):
+            if not volume.startswith("/"):
+                self.report(f"volumes[{index}]", f"a volume must begin with /: `{volume}`")
+        for index, port in enumerate(declaration.ports):
+            match = _PORT.fullmatch(port)
+            if match is None or not 1 <= int(match[1]) <= 0xFFFF:
+                self.report(
+                    f"ports[{index}]", f"`{port}` is not a port", "write `8080`, or `53/udp`"
+                )
+        for name in declaration.environment:
+            if not name or "=" in name or "\0" in name:
+                self.report(f"environment.{name}", f"`{name}` cannot name a variable")
+        for key in ("annotations", "labels"):
+            if "" in (getattr(declaration, key) or {}):
+                self.report(key, f"a key of `{key}` is empty")
+
+    def check_healthcheck(self, healthcheck: Healthcheck) -> None:
+        test = healthcheck.test
+        if not test:
+            self.report("healthcheck", "a healthcheck without `test` does nothing", "add `test`")
+        elif isinstance(test, tuple) and test[0] not in {"NONE", "CMD", "CMD-SHELL"}:
+            self.report(
+                "healthcheck.test", f"a test cannot begin with `{test[0]}`", "begin with CMD"
+            )
+        for key in ("interval", "timeout", "start-period", "start-interval"):
+            try:
+                parse_duration(getattr(healthcheck, key.replace("-", "_")))
+            except ValueError as error:
+                self.report(f"healthcheck.{key}", str(error))
+
+    # accounts
+
+    def check_accounts(self, accounts: Accounts) -> None:
+        users: dict[str, User] = {}
+        for index, user in enumerate(accounts.users):
+            path = f"accounts.users[{index}]"
+            self.check_account_name(path, "username", user.username)
+            if user.uid == 0:
+                self.report(
+                    f"{path}.uid",
+                    f"user `{user.username}` has uid 0, which is root in every image",
+                    "give another uid; to run as root write `run-as: 0`",
+                )
+            for key in ("shell", "homedir"):
+                if not _ACCOUNT_FIELD.fullmatch(getattr(user, key)):
+                    self.report(f"{path}.{key}", f"`{key}` has a colon or control character")
+            if users.setdefault(user.username, user) != user:
+                self.report(path, f"user `{user.username}` is there twice, with differences")
+        groups: dict[str, Group] = {}
+        for index, group in enumerate(accounts.groups):
+            path = f"accounts.groups[{index}]"
+            self.check_account_name(path, "groupname", group.groupname)
+            for number, member in enumerate(group.members):
+                self.check_account_name(path, f"members[{number}]", member)
+            if groups.setdefault(group.groupname, group) != group:
+                self.report(path, f"group `{group.groupname}` is there twice, with differences")
+        if not re.fullmatch(r"[^\s\x00-\x1f]*", accounts.run_as):
+            self.report("accounts.run-as", "`run-as` takes a user's name or number")
+
+    def check_account_name(self, path: str, key: str, name: str) -> None:
+        if not name:
+            self.report(path, f"`{path}` has no `{key}`", f"add `{key}`")
+        elif not _ACCOUNT_NAME.fullmatch(name):
+            self.report(f"{path}.{key}", f"`{name}` cannot name a user or group")
+
+    # paths and files
+
+    def check_arch(self, path: str, arch: str) -> None:
+        try:
+            parse_platform(arch)
+        except RequestError as error:
+            problem = error.problems[0]
+            self.report(path, f"`{arch}` is not an architecture", problem.help)
+
+    def check_path(self, path: str, value: str) -> None:
+        if not value.strip("/"):
+            self.report(path, "`path` is the root" if value else f"`{path}` has no `path`")
+        elif ".." in value.split("/") or "\0" in value:
+            self.report(f"{path}.path", f"a path must not go upwards: `{value}`")
+
+    def check_mode(self, path: str, mode: int | None) -> None:
+        if mode in _DECIMAL_MODES:
+            self.report(
+                f"{path}.permissions",
+                f"permissions are octal, and {mode} is decimal (0o{mode:o})",
+                f"write 0o{mode}",
+            )
+
+    def check_mutation(self, path: str, mutation: PathMutation) -> None:
+        self.check_path(path, mutation.path)
+        self.check_mode(path, mutation.permissions)
+        if not mutation.type:
+            self.report(path, f"`{path}` does not say what to do", "add `type`")
+            return
+        links = mutation.type in {"hardlink", "symlink"}
+        if links and not mutation.source:
+            self.report(path, f"a {mutation.type} needs a `source`", "add what it points to")
+        if mutation.source and not links:
+            self.report(f"{path}.source", f"`source` has no meaning for `{mutation.type}`")
+        if mutation.recursive and mutation.type not in {"directory", "permissions"}:
+            self.report(f"{path}.recursive", f"`recursive` has no meaning for `{mutation.type}`")
+        nothing = (mutation.permissions, mutation.uid, mutation.gid) == (None, None, None)
+        if mutation.type == "permissions" and nothing:
+            self.report(path, f"`{path}` changes nothing", "add `permissions`, `uid` or `gid`")
+
+    def check_file(self, path: str, file: File) -> None:
+        self.check_path(path, file.path)
+        self.check_mode(path, file.permissions)
+        if (file.content is None) == (file.source is None):
+            self.report(path, f"`{path}` needs either `content` or `source`")
+        elif file.source == "":
+            self.report(f"{path}.source", "`source` is empty")
+
+    # certificates, layers, base
+
+    def check_certificates(self, certificates: Certificates) -> None:
+        for index, certificate in enumerate(certificates.additional):
+            path = f"certificates.additional[{index}]"
+            self.check_file_name(path, certificate.name, "a certificate")
+            if wrong := pem.find_certificate_problem(certificate.content):
+                self.report(f"{path}.content", f"certificate `{certificate.name}`: {wrong}")
+        for index, provider in enumerate(certificates.providers):
+            if not re.fullmatch(r"[^@=><~!\s]+", provider):
+                self.report(
+                    f"certificates.providers[{index}]", f"`{provider}` cannot name a provider"
+                )
+
+    def check_layering(self, declaration: Declaration) -> None:
+        layering = declaration.layering
+        if layering is None:
+            return
+        if declaration.format == "erofs" and layering.strategy not in {"", "single"}:
+            self.report("layering", "an EROFS image has one layer", "remove `layering`")
+        if layering.strategy == "single" and layering.budget:
+            self.report("layering.budget", "`single` has one layer; a budget has no meaning")
+
+    def check_base(self, declaration: Declaration) -> None:
+        """Refuse what needs the base image's files, which are not read."""
+        base = declaration.contents.baseimage
+        for key in ("image", "apkindex"):
+            if not getattr(base, key):
+                self.report("contents.baseimage", f"a base image needs `{key}`", f"add `{key}`")
+        written = {
+            "accounts.users": declaration.accounts.users,
+            "accounts.groups": declaration.accounts.groups,
+            "paths": declaration.paths,
+            "entrypoint.services": declaration.entrypoint.services,
+            "certificates": declaration.certificates,
+        }
+        for path, value in written.items():
+            if value:
+                self.report(path, f"`{path}` cannot be combined with a base image", "remove it")

@@ -1,0 +1,65 @@
+"""All blobs that make up an image or index, each once: what every sink has to write."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Callable, Iterator
+from typing import BinaryIO, NamedTuple
+
+from imagist.digest import sha256
+from imagist.oci import derive
+from imagist.oci.image import Image, Index, Layer
+
+
+class Blob(NamedTuple):
+    """One blob to write."""
+
+    digest: str
+    size: int
+    open: Callable[[], BinaryIO]
+    """Open it; the caller closes it."""
+    layer: bool
+    """Whether it is a layer: its bytes come from outside and are to be checked."""
+
+
+def blobs(thing: Image | Index) -> Iterator[Blob]:
+    """The blobs of an image or index, children before what names them, each digest once.
+
+    Layers that may not be distributed (foreign layers, manifest.md) are left out: whoever wants
+    them fetches them from their `urls`.
+
+    Raises:
+        NotFound: the medium does not hold a child of an index.
+    """
+    yield from _blobs(thing, set())
+
+
+def _blobs(thing: Image | Index, seen: set[str]) -> Iterator[Blob]:
+    if isinstance(thing, Index):
+        for _, child in derive.children(thing):
+            yield from _blobs(child, seen)
+    else:
+        yield from _image_blobs(thing, seen)
+    yield from _once(_document(thing.raw_manifest), seen)
+
+
+def _image_blobs(image: Image, seen: set[str]) -> Iterator[Blob]:
+    for layer in image.layers:
+        if is_distributable(layer):
+            yield from _once(Blob(layer.digest, layer.size, layer.compressed, layer=True), seen)
+    yield from _once(_document(image.raw_config), seen)
+
+
+def is_distributable(layer: Layer) -> bool:
+    """Whether a layer may be copied, which its media type says."""
+    return "nondistributable" not in layer.media_type and ".foreign." not in layer.media_type
+
+
+def _document(raw: bytes) -> Blob:
+    return Blob(sha256(raw), len(raw), lambda: io.BytesIO(raw), layer=False)
+
+
+def _once(blob: Blob, seen: set[str]) -> Iterator[Blob]:
+    if blob.digest not in seen:
+        seen.add(blob.digest)
+        yield blob

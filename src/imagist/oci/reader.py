@@ -1,0 +1,91 @@
+"""A reader that vouches for what it gave: size and digest are checked when the end is reached."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+from typing import BinaryIO, Final, cast
+
+from imagist.digest import CHUNK, Digest
+from imagist.errors import InputError, Untrusted
+
+_ALGORITHMS: Final = frozenset({"sha256", "sha512"})
+
+
+class VerifyingReader(io.RawIOBase):
+    """Reads a blob from anywhere and raises `Untrusted` instead of ending, if it is another one.
+
+    A blob that is longer than stated is refused as soon as it is seen; so nothing may be believed
+    before the end was reached (descriptor.md, "Verification").
+    """
+
+    def __init__(self, stream: BinaryIO, digest: str, size: int, what: str = "a blob") -> None:
+        """Take over `stream`; a size of -1 means that it is not known.
+
+        Raises:
+            InputError: the digest is of an algorithm that cannot be checked.
+        """
+        algorithm = Digest(digest).algorithm
+        if algorithm not in _ALGORITHMS:
+            raise InputError(f"{what} has a digest that cannot be checked: {digest}")
+        self._stream = stream
+        self._digest = digest
+        self._left = size
+        self._state = hashlib.new(algorithm)
+        self._what = what
+
+    def readable(self) -> bool:
+        """True."""
+        return True
+
+    def readinto(self, buffer: bytearray | memoryview) -> int:  # type: ignore[override]
+        """Read the next bytes into a buffer; 0 at a verified end.
+
+        Raises:
+            Untrusted: size or digest is not what was promised.
+        """
+        view = memoryview(buffer).cast("B")
+        size = self._stream.readinto(view)  # type: ignore[attr-defined]
+        self._account(view[:size])
+        return int(size)
+
+    def read(self, size: int = -1) -> bytes:
+        """Read at most `size` bytes, or all; b"" at a verified end.
+
+        Raises:
+            Untrusted: size or digest is not what was promised.
+        """
+        if size < 0:
+            return b"".join(iter(lambda: self.read(CHUNK), b""))
+        data = self._stream.read(size)
+        if size:
+            self._account(data)
+        return data
+
+    def close(self) -> None:
+        """Close the stream below as well."""
+        if not self.closed:
+            self._stream.close()
+        super().close()
+
+    def _account(self, data: bytes | memoryview) -> None:
+        self._state.update(data)
+        if self._left >= 0:
+            self._left -= len(data)
+            if self._left < 0:
+                raise Untrusted(f"{self._what} ({self._digest}) is longer than was promised")
+        if data:
+            return
+        if self._left > 0:
+            raise Untrusted(f"{self._what} ({self._digest}) ends {self._left} bytes too early")
+        actual = f"{self._state.name}:{self._state.hexdigest()}"
+        if actual != self._digest:
+            raise Untrusted(
+                f"{self._what} is not what was promised: expected {self._digest}, got {actual}",
+                help="it was damaged or replaced; fetch or build it again",
+            )
+
+
+def verified(stream: BinaryIO, digest: str, size: int = -1, what: str = "a blob") -> BinaryIO:
+    """Wrap a stream into a `VerifyingReader`."""
+    return cast("BinaryIO", VerifyingReader(stream, digest, size, what))

@@ -1,0 +1,281 @@
+"""APKINDEX: the records of a repository, and the archive they come in (apk-v2(5)).
+
+The text has one `X:value` line for each field; a blank line ends a record, and so does the end of
+the text. `table.IndexTable` finds records by name without reading all of them; `parse_index` reads
+them all.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from io import BytesIO
+from typing import Final, NamedTuple
+
+import msgspec
+
+from imagist.errors import InputError, Untrusted
+from imagist.packages.apk.dependency import (
+    Dependency,
+    Provide,
+    parse_dependency,
+    parse_provide,
+    satisfies,
+)
+from imagist.rootfs.inflate import Inflater
+from imagist.rootfs.tarread import TarReader
+
+MAX_INDEX: Final = 300 << 20
+"""Bytes of an uncompressed index, unless the caller says otherwise; apko's limit."""
+
+_NAME: Final = re.compile(r"[^\s/!@=<>~][^\s/@=<>~]*")
+_VERSION: Final = re.compile(r"[^\s/]+")
+_CHECKSUM: Final = re.compile(r"Q1[A-Za-z0-9+/]{27}=")
+_NUMBERS: Final = re.compile(r"[0-9]{1,18}(?: [0-9]{1,18}){4}")
+_RECORD_END: Final = re.compile(rb"\n\n+")
+
+
+class Package(msgspec.Struct, frozen=True, gc=False):
+    """What an index says of a package; lists hold their entries as written there."""
+
+    name: str
+    version: str
+    arch: str = ""
+    checksum: str = ""
+    """`Q1` and the base64 of the SHA-1 of the control segment: the package's identity."""
+    size: int = 0
+    """Bytes of the .apk file."""
+    installed_size: int = 0
+    depends: tuple[str, ...] = ()
+    provides: tuple[str, ...] = ()
+    replaces: tuple[str, ...] = ()
+    install_if: tuple[str, ...] = ()
+    origin: str = ""
+    license: str = ""
+    description: str = ""
+    url: str = ""
+    """The project's home page, not the place of the file."""
+    maintainer: str = ""
+    commit: str = ""
+    build_time: int = 0
+    """Seconds since 1970."""
+    provider_priority: int = 0
+    replaces_priority: int = 0
+
+    def __str__(self) -> str:
+        return f"{self.name}-{self.version}"
+
+    @property
+    def file_name(self) -> str:
+        """The name of the package's file in its repository."""
+        return f"{self.name}-{self.version}.apk"
+
+
+class Candidate(msgspec.Struct, frozen=True):
+    """A package in the repository that offers it."""
+
+    package: Package
+    repository: int
+    """Place of the repository in the declaration, 0 first."""
+    tag: str
+    """Tag of the repository without `@`, or empty."""
+    url: str
+    """Location of the .apk file."""
+
+    def __str__(self) -> str:
+        return str(self.package)
+
+
+def provides_of(package: Package) -> tuple[Provide, ...]:
+    """Everything a package offers: first its own name and version, then its provides."""
+    own = Provide(package.name, package.version)
+    return (own, *map(parse_provide, package.provides))
+
+
+def depends_of(package: Package) -> tuple[Dependency, ...]:
+    """What a package needs, and what it conflicts with."""
+    return tuple(map(parse_dependency, package.depends))
+
+
+def install_if_of(package: Package) -> tuple[Dependency, ...]:
+    """What must all be installed for the package to be installed by itself."""
+    return tuple(map(parse_dependency, package.install_if))
+
+
+def replaces_files(package: Package, other: Package) -> bool:
+    """Whether a package may overwrite files of another: its `replaces` names it and its version.
+
+    As apk-tools has it, only the other's own name counts, not what it provides.
+    """
+    if not package.replaces:
+        return False
+    own = Provide(other.name, other.version)
+    wanted = map(parse_dependency, package.replaces)
+    return any(satisfies(own, each, checksum=other.checksum) for each in wanted)
+
+
+def parse_index(text: bytes) -> list[Package]:
+    """Read all records of an APKINDEX.
+
+    Raises:
+        InputError: a record is malformed.
+    """
+    records = _RECORD_END.split(text.strip(b"\n"))
+    return [parse_record(record) for record in records if record]
+
+
+def parse_record(record: bytes) -> Package:
+    """Read one record: its lines without the blank line at its end. Unknown fields are ignored.
+
+    Raises:
+        InputError: a line is no field, a number is none, or what identifies a package is absent.
+    """
+    lines = record.decode("utf-8", "replace").strip("\n").split("\n")
+    fields = {line[0]: line[2:] for line in lines if line[1:2] == ":"}
+    if len(fields) != len(lines):
+        _check_lines(lines, fields.get("P", ""))
+    get = fields.get
+    name, version, checksum = get("P", ""), get("V", ""), get("C", "")
+    if not _NAME.fullmatch(name):
+        raise InputError(f"an index record names no package: `{name or lines[0]}`")
+    if not _VERSION.fullmatch(version):
+        raise InputError(f"the index record of {name} has no version: `{version}`")
+    if not _CHECKSUM.fullmatch(checksum):
+        raise InputError(
+            f"the index record of {name}-{version} has no SHA-1 checksum: `{checksum}`",
+            help="a package without one cannot be verified; index the repository again",
+        )
+    numbers = [get(field) or "0" for field in "SItkq"]
+    if not _NUMBERS.fullmatch(" ".join(numbers)):
+        raise InputError(f"the index record of {name}-{version} has a number that is none")
+    size, installed_size, build_time, provider_priority, replaces_priority = map(int, numbers)
+    return Package(
+        name,
+        version,
+        get("A", ""),
+        checksum,
+        size,
+        installed_size,
+        _split_list(get("D")),
+        _split_list(get("p")),
+        _split_list(get("r")),
+        _split_list(get("i")),
+        get("o", ""),
+        get("L", ""),
+        get("T", ""),
+        get("U", ""),
+        get("m", ""),
+        get("c", ""),
+        build_time,
+        provider_priority,
+        replaces_priority,
+    )
+
+
+def _split_list(value: str | None) -> tuple[str, ...]:
+    if not value:
+        return ()
+    if value.startswith("[") and value.endswith("]"):
+        value = value[1:-1]  # how apko and melange write install_if
+    return tuple(value.split())
+
+
+def _check_lines(lines: list[str], name: str) -> None:
+    """Raise for the first line that is no field; a repeated field is none of our business."""
+    for line in lines:
+        if line[1:2] != ":":
+            where = f"the index record of {name}" if name else "an index record"
+            raise InputError(f"{where} has a line that is no field: `{line[:60]}`")
+
+
+def format_record(package: Package) -> str:
+    """A record as apk-tools orders its fields, without the blank line after it."""
+    fields: tuple[tuple[str, str | int], ...] = (
+        ("C", package.checksum),
+        ("P", package.name),
+        ("V", package.version),
+        ("A", package.arch),
+        ("S", str(package.size)),
+        ("I", str(package.installed_size)),
+        ("T", package.description),
+        ("U", package.url),
+        ("L", package.license),
+        ("o", package.origin),
+        ("m", package.maintainer),
+        ("t", package.build_time),
+        ("c", package.commit),
+        ("k", package.provider_priority),
+        ("D", " ".join(package.depends)),
+        ("p", " ".join(package.provides)),
+        ("i", " ".join(package.install_if)),
+        ("r", " ".join(package.replaces)),
+        ("q", package.replaces_priority),
+    )
+    return "".join(f"{field}:{value}\n" for field, value in fields if value)
+
+
+class IndexArchive(NamedTuple):
+    """An APKINDEX.tar.gz taken apart, not yet verified (apk-v2(5), "Signatures")."""
+
+    signatures: tuple[tuple[str, bytes], ...]
+    """Entries `.SIGN.<algorithm>.<key>` with the raw signature; none in an unsigned index."""
+    signed: memoryview
+    """What the signatures are over: the compressed bytes after the signatures' gzip member.
+
+    Empty when the signatures stand in one member with the rest, where they can be over nothing.
+    """
+    description: str
+    index_text: bytes
+
+
+def split_index(
+    blob: bytes | memoryview, limit: int = MAX_INDEX, *, what: str = "the package index"
+) -> IndexArchive:
+    """Take an APKINDEX.tar.gz apart.
+
+    With signatures, the text comes from the signed bytes and from nowhere else.
+
+    Args:
+        blob: the file.
+        limit: bytes that the archive may have when uncompressed.
+        what: names the file in errors.
+
+    Raises:
+        Untrusted: the archive is damaged, larger than the limit, or has its text twice.
+        InputError: there is no APKINDEX in it.
+    """
+    inflater = Inflater(BytesIO(blob), what=what)
+    raw, content = inflater.read_member(raw_limit=len(blob), limit=limit)
+    # 1. The first member holds the signatures, or there are none, or all is in one member.
+    files = _read_files([content], what, limit)
+    signatures = tuple(item for item in files if item[0].startswith(".SIGN."))
+    signed = memoryview(blob)
+    if signatures:
+        alone = len(signatures) == len(files)
+        signed = signed[len(raw) :] if alone else signed[:0]
+    # 2. The tar goes on through the members that are left; the first belongs to it if unsigned.
+    rest = inflater.read_rest(limit=limit - len(content))
+    if not signatures:
+        files = _read_files(_chain(content, rest), what, limit)
+    elif signed:
+        files = _read_files(rest, what, limit)
+    # 3. DESCRIPTION and APKINDEX stand in either order.
+    texts = [data for name, data in files if name == "APKINDEX"]
+    if len(texts) > 1:
+        raise Untrusted(f"{what} has more than one APKINDEX in it")
+    if not texts:
+        raise InputError(
+            f"{what} has no APKINDEX in it", help="is this the APKINDEX.tar.gz of a repository?"
+        )
+    description = dict(files).get("DESCRIPTION", b"").decode("utf-8", "replace")
+    return IndexArchive(signatures, signed, description, texts[0])
+
+
+def _read_files(pieces: Iterable[bytes], what: str, limit: int) -> list[tuple[str, bytes]]:
+    reader = TarReader(pieces, what=what)
+    return [(entry.path, reader.read(limit)) for entry in reader if entry.kind == "file"]
+
+
+def _chain(first: bytes, rest: Iterable[bytes]) -> Iterable[bytes]:
+    yield first
+    yield from rest

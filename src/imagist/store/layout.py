@@ -1,0 +1,193 @@
+"""OCI image layouts (image-layout.md): folders with `oci-layout`, `index.json` and `blobs/`.
+
+`index.json` has one descriptor for each name the image is given, or one without a name. Images
+that others put into the same layout under names of their own stay.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import BinaryIO, Final
+
+from imagist.digest import Digest, sha256
+from imagist.errors import InputError, NotFound, RequestError
+from imagist.oci import contents, derive, lazy, mediatype
+from imagist.oci.image import Image, Index
+from imagist.oci.manifest import Descriptor, IndexManifest, encode
+from imagist.oci.platform import Platform
+from imagist.oci.reader import verified
+from imagist.store import output
+
+MARKER: Final = b'{"imageLayoutVersion":"1.0.0"}'
+REF_NAME: Final = "org.opencontainers.image.ref.name"
+CONTAINERD_NAME: Final = "io.containerd.image.name"
+
+
+def write_layout(
+    thing: Image | Index, folder: Path, *, link: bool = True, names: Sequence[str] = ()
+) -> None:
+    """Write an image or index into a layout, at once: readers see all of it or nothing.
+
+    A new layout is made beside its place and renamed. In a layout that is there already, blobs
+    are added first and `index.json` is replaced last; its images under other names stay.
+
+    Args:
+        thing: what to write.
+        folder: the layout; absent, empty, or a layout.
+        link: whether blobs may be hard links to the read-only files of the store. Without it,
+            and on another file system, they are copied.
+        names: what `index.json` shall call it (`org.opencontainers.image.ref.name`).
+
+    Raises:
+        RequestError: the folder holds something else.
+        Untrusted: a blob is not what its digest says.
+        InputError: the disk is full, or the folder cannot be written.
+    """
+    folder = folder.absolute()
+    kind = _kind(folder)
+    if kind == "other":
+        raise RequestError(
+            f"{folder} is not empty, and not an OCI layout",
+            help="name a new folder, or a layout to add to",
+        )
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    if kind == "layout":
+        _add_blobs(thing, folder, link=link)
+        others = [item for item in read_index(folder) if _stays(item, names)]
+        output.replace_file(folder / "index.json", format_index(thing, names, others))
+        return
+    with output.temporary_folder(folder) as new:
+        _add_blobs(thing, new, link=link)
+        (new / "oci-layout").write_bytes(MARKER)
+        (new / "index.json").write_bytes(format_index(thing, names))
+        new.rename(folder)
+
+
+def format_index(
+    thing: Image | Index, names: Sequence[str], others: Iterable[Descriptor] = ()
+) -> bytes:
+    """The `index.json` of a layout with this image under these names, and others before it."""
+    own = [
+        derive.describe_image(
+            thing, platform=platform_of(thing), annotations={REF_NAME: name} if name else {}
+        )
+        for name in names or ("",)
+    ]
+    return encode(IndexManifest(schema_version=2, manifests=(*others, *own)))
+
+
+def platform_of(thing: Image | Index) -> Platform | None:
+    """The platform that a descriptor in an `index.json` names; of indexes and artifacts none."""
+    if isinstance(thing, Index) or not derive.is_image_config(derive.manifest(thing).config):
+        return None
+    return derive.platform(thing)
+
+
+def read_layout(folder: Path, name: str = "") -> Image | Index:
+    """The image or index of a layout; nothing but `index.json` and one document is read.
+
+    Where `index.json` lists several images and no name is given, it is itself taken as the index
+    (apko writes such layouts).
+
+    Raises:
+        NotFound: there is no layout, or it has no image of this name.
+        InputError: the layout is damaged.
+    """
+    if _kind(folder) != "layout":
+        raise NotFound(f"{folder} is not an OCI layout: it has no oci-layout and index.json")
+    source = LayoutSource(folder)
+    raw = (folder / "index.json").read_bytes()
+    return choose(source, raw, str(folder), (name,) if name else ())
+
+
+class LayoutSource:
+    """The blobs of a layout, checked while they are read; a `BlobSource`."""
+
+    def __init__(self, folder: Path) -> None:
+        """Take the folder of the layout."""
+        self._folder = folder
+
+    def open_blob(self, digest: str) -> BinaryIO:
+        """Open a blob; the caller closes it.
+
+        Raises:
+            NotFound: the layout does not hold it (image-layout.md allows that).
+        """
+        checked = Digest(digest)
+        place = self._folder / "blobs" / checked.algorithm / checked.hex
+        try:
+            stream = place.open("rb", buffering=0)
+        except OSError as error:
+            raise NotFound(f"{self._folder} does not hold the blob {digest}") from error
+        return verified(
+            stream, digest, os.fstat(stream.fileno()).st_size, f"a blob of {self._folder}"
+        )
+
+
+def choose(source: lazy.BlobSource, raw: bytes, what: str, names: Sequence[str]) -> Image | Index:
+    """The image that an `index.json` means, by any of some names; see `read_layout`."""
+    items = derive.parse_index(raw).manifests
+    named = [item for item in items if not names or _is_called(item, names)]
+    digests = {item.digest for item in named}
+    if len(digests) == 1:
+        return lazy.load(source, named[0])
+    if not items or (names and not named):
+        known = sorted({item.annotations.get(REF_NAME, "") for item in items} - {""})
+        raise NotFound(
+            f"{what} has no image called `{names[0]}`" if names else f"{what} has no images",
+            help=f"it has {', '.join(known)}" if known else None,
+        )
+    return lazy.wrap(source, raw, mediatype.INDEX)
+
+
+def _is_called(item: Descriptor, names: Sequence[str]) -> bool:
+    return any(item.annotations.get(key, "") in names for key in (REF_NAME, CONTAINERD_NAME))
+
+
+def read_index(folder: Path) -> tuple[Descriptor, ...]:
+    """The descriptors in a layout's `index.json`.
+
+    Raises:
+        InputError: it is not an image index.
+    """
+    return derive.parse_index((folder / "index.json").read_bytes()).manifests
+
+
+def _kind(folder: Path) -> str:
+    """`"layout"`, `"empty"` (or absent) or `"other"`."""
+    if (folder / "oci-layout").is_file() and (folder / "index.json").is_file():
+        return "layout"
+    if not folder.exists():
+        return "empty"
+    return "other" if not folder.is_dir() or any(folder.iterdir()) else "empty"
+
+
+def _stays(item: Descriptor, names: Sequence[str]) -> bool:
+    """Whether an image of an existing layout is kept: it has a name that is not given anew."""
+    return item.annotations.get(REF_NAME, "") not in {"", *names}
+
+
+def _add_blobs(thing: Image | Index, folder: Path, *, link: bool) -> None:
+    blobs = folder / "blobs" / "sha256"
+    blobs.mkdir(parents=True, exist_ok=True)
+    for blob in contents.blobs(thing):
+        place = blobs / Digest(blob.digest).hex
+        if not blob.digest.startswith("sha256:"):
+            raise InputError(f"{blob.digest} is not SHA-256, which is all imagist writes")
+        if not _is_there(place, blob):
+            output.write_blob(blob, place, link=link)
+
+
+def _is_there(place: Path, blob: contents.Blob) -> bool:
+    """Whether a layout holds a blob; documents are compared, layers judged by their size."""
+    try:
+        if place.stat().st_size == blob.size and (
+            blob.layer or sha256(place.read_bytes()) == blob.digest
+        ):
+            return True
+    except FileNotFoundError:
+        return False
+    place.unlink()
+    return False

@@ -1,0 +1,56 @@
+"""One lock file: everyone who uses the store shares it, `prune` has it alone."""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import os
+import time
+import weakref
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Final
+
+from imagist.errors import RequestError
+
+_PATIENCE: Final = 10.0
+"""Seconds to wait for builds that are running."""
+
+
+class Lock:
+    """A shared lock, held from construction to `close`, garbage collection or death."""
+
+    def __init__(self, file: Path) -> None:
+        self._file = file
+        self._descriptor = os.open(file, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+        self.close = weakref.finalize(self, os.close, self._descriptor)
+        fcntl.flock(self._descriptor, fcntl.LOCK_SH)
+
+    @contextlib.contextmanager
+    def alone(self) -> Iterator[None]:
+        """Have the lock alone for a while.
+
+        Raises:
+            RequestError: others did not let go of it within ten seconds.
+        """
+        try:
+            self._wait()
+            yield
+        finally:
+            # An attempt that failed may have dropped the shared lock (flock(2)).
+            fcntl.flock(self._descriptor, fcntl.LOCK_SH)
+
+    def _wait(self) -> None:
+        give_up = time.monotonic() + _PATIENCE
+        while True:
+            try:
+                fcntl.flock(self._descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                if time.monotonic() > give_up:
+                    raise RequestError(
+                        f"another imagist is using {self._file.parent}",
+                        help="try again when it has finished",
+                    ) from None
+                time.sleep(0.05)
+            else:
+                return

@@ -1,0 +1,171 @@
+"""Results that appear at once: written under a temporary name beside their place, then renamed.
+
+A temporary result is locked (flock) by its writer; what killed writers left beside a place is
+removed when the next result is written there.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import fcntl
+import os
+import secrets
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+from typing import BinaryIO, Final
+
+from imagist.digest import CHUNK
+from imagist.errors import Untrusted
+from imagist.oci.contents import Blob
+from imagist.oci.reader import verified
+from imagist.store.blobs import BlobFile, storage_error
+
+_KERNEL_STEP: Final = 1 << 30
+_NO_LINK: Final = frozenset(
+    {errno.EXDEV, errno.EMLINK, errno.EPERM, errno.EACCES, errno.EOPNOTSUPP, errno.ENOSYS}
+)
+
+
+@contextlib.contextmanager
+def temporary_file(place: Path) -> Iterator[Path]:
+    """A locked empty file beside `place`, gone afterwards unless it was renamed.
+
+    Raises:
+        InputError: the disk is full, or the folder cannot be written.
+    """
+    with _explained(place):
+        _remove_rests(place)
+        path = _temporary_name(place)
+        with _locked(os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o644)):
+            try:
+                yield path
+            finally:
+                path.unlink(missing_ok=True)
+
+
+@contextlib.contextmanager
+def temporary_folder(place: Path) -> Iterator[Path]:
+    """A locked empty folder beside `place`, gone afterwards unless it was renamed.
+
+    Raises:
+        InputError: the disk is full, or the folder cannot be written.
+    """
+    with _explained(place):
+        _remove_rests(place)
+        path = _temporary_name(place)
+        path.mkdir()
+        with _locked(os.open(path, os.O_RDONLY | os.O_CLOEXEC)):
+            try:
+                yield path
+            finally:
+                shutil.rmtree(path, ignore_errors=True)
+
+
+def replace_file(place: Path, data: bytes) -> None:
+    """Write a small file so that a reader sees the old or the new one, whole."""
+    with temporary_file(place) as path:
+        path.write_bytes(data)
+        path.replace(place)
+
+
+def write_blob(blob: Blob, place: Path, *, link: bool) -> None:
+    """Write a blob into a file: a hard link to the store's where that is wanted and possible.
+
+    Raises:
+        Untrusted: the blob is not what its digest and size say.
+    """
+    with blob.open() as stream:
+        if isinstance(stream, BlobFile) and link and _link(stream, place):
+            return
+        partial = place.with_name(f".{place.name}-{secrets.token_hex(6)}")
+        try:
+            with partial.open("xb", buffering=0) as target:
+                if not (isinstance(stream, BlobFile) and _clone(stream, target)):
+                    copy_blob(blob, stream, target)
+            partial.replace(place)
+        finally:
+            partial.unlink(missing_ok=True)
+
+
+def copy_blob(blob: Blob, stream: BinaryIO, target: BinaryIO) -> None:
+    """Append a blob to an unbuffered file, checking it unless it comes out of a store.
+
+    Raises:
+        Untrusted: the blob is not what its digest and size say.
+    """
+    trusted = isinstance(stream, BlobFile)
+    reader = stream if trusted else verified(stream, blob.digest, blob.size)
+    buffer = memoryview(bytearray(CHUNK))
+    copied = 0
+    while size := reader.readinto(buffer):  # type: ignore[attr-defined]
+        copied += size
+        written = 0
+        while written < size:
+            written += target.write(buffer[written:size])
+    if copied != blob.size:
+        raise Untrusted(f"{blob.digest} has {copied} bytes, not {blob.size}")
+
+
+def _link(stream: BlobFile, place: Path) -> bool:
+    try:
+        os.link(stream.name, place)
+    except OSError as error:
+        if error.errno not in _NO_LINK:
+            raise
+        return False
+    return True
+
+
+def _clone(source: BlobFile, target: BinaryIO) -> bool:
+    """Let the kernel copy a whole file: on btrfs and XFS the two then share their bytes."""
+    copied = 0
+    try:
+        while step := os.copy_file_range(source.fileno(), target.fileno(), _KERNEL_STEP):
+            copied += step
+    except (OSError, AttributeError):  # not on this system, or not between these two files
+        if copied:
+            raise
+    return copied > 0
+
+
+def _temporary_name(place: Path) -> Path:
+    return place.parent / f"{_prefix(place)}{secrets.token_hex(6)}"
+
+
+def _prefix(place: Path) -> str:
+    return f".{place.name}.imagist-"
+
+
+def _remove_rests(place: Path) -> None:
+    for name in os.listdir(place.parent):  # noqa: PTH208 - names only
+        if name.startswith(_prefix(place)):
+            _remove_if_dead(place.parent / name)
+
+
+def _remove_if_dead(path: Path) -> None:
+    with contextlib.suppress(OSError):
+        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+        with _locked(descriptor):
+            if path.is_dir():
+                shutil.rmtree(path, ignore_errors=True)
+            else:
+                path.unlink(missing_ok=True)
+
+
+@contextlib.contextmanager
+def _locked(descriptor: int) -> Iterator[None]:
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        yield
+    finally:
+        os.close(descriptor)
+
+
+@contextlib.contextmanager
+def _explained(place: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise storage_error(error, place) from error

@@ -1,0 +1,112 @@
+"""Removing what the store need not keep.
+
+1. Images and remembered results that were not used for `older_than` seconds are forgotten.
+2. While what the rest needs is larger than `max_size`, the least recently used results are
+   forgotten, and only then images.
+3. Blobs that nothing needs any more are removed; without `older_than` and `max_size` this is all.
+
+A blob is needed when an image consists of it or a remembered result names it. Uses are noted to
+the day. The caller has the store's lock alone, so nobody is half-way through a build.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple
+
+from imagist.errors import InputError
+from imagist.oci import contents, lazy
+from imagist.store.memo import Remembered
+
+if TYPE_CHECKING:
+    from imagist.store.store import Store
+
+
+class Pruned(NamedTuple):
+    """What was removed."""
+
+    blobs: int
+    size: int
+    """Bytes of these blobs."""
+    images: int
+    results: int
+
+
+class _Holder(NamedTuple):
+    """Something that needs blobs: an image (a file in `images/`) or a remembered result."""
+
+    used: float
+    what: Path | Remembered
+    blobs: frozenset[str]
+
+
+def prune(store: Store, *, older_than: float | None, max_size: int | None) -> Pruned:
+    """Remove what is not needed, as the head of this module says."""
+    store.blobs.remove_rests()
+    store.blobs.unsettled.settle_all()
+    sizes = {f"sha256:{item.name}": item.stat().st_size for item in _files(store.blobs.folder)}
+    holders = sorted([*_results(store), *_images(store)], key=_order)
+    oldest = time.time() - older_than if older_than is not None else 0.0
+    kept = [holder for holder in holders if holder.used >= oldest and holder.blobs <= sizes.keys()]
+    if max_size is not None:
+        kept = _shrink(kept, sizes, max_size)
+    gone = set(holders) - set(kept)
+    images = [holder.what for holder in gone if isinstance(holder.what, Path)]
+    results = [holder.what for holder in gone if isinstance(holder.what, Remembered)]
+    # References go before what they refer to.
+    for image in images:
+        image.unlink(missing_ok=True)
+    store.memo.delete_all(results)
+    unneeded = sizes.keys() - _needed(kept)
+    for digest in unneeded:
+        Path(store.blobs.place(digest)).unlink(missing_ok=True)
+    return Pruned(len(unneeded), sum(sizes[d] for d in unneeded), len(images), len(results))
+
+
+def _order(holder: _Holder) -> tuple[bool, float, str]:
+    """Results before images, least recently used first."""
+    return isinstance(holder.what, Path), holder.used, str(holder.what)
+
+
+def _results(store: Store) -> Iterator[_Holder]:
+    for row in store.memo.rows():
+        yield _Holder(row.used, row, frozenset(row.blobs))
+
+
+def _images(store: Store) -> Iterator[_Holder]:
+    for item in _files(store.images):
+        digest = f"sha256:{item.name}"
+        try:
+            thing = lazy.load_digest(store, digest)
+            needed = frozenset(str(blob.digest) for blob in contents.blobs(thing))
+        except InputError:
+            needed = frozenset({digest, "damaged"})  # cannot be whole, so it is forgotten
+        yield _Holder(item.stat().st_mtime, Path(item.path), needed)
+
+
+def _files(folder: Path) -> list[os.DirEntry[str]]:
+    with os.scandir(folder) as items:
+        return list(items)
+
+
+def _needed(holders: Iterable[_Holder]) -> set[str]:
+    return {digest for holder in holders for digest in holder.blobs}
+
+
+def _shrink(holders: list[_Holder], sizes: dict[str, int], limit: int) -> list[_Holder]:
+    """Leave out the first holders until what the others need is no larger than the limit."""
+    users: dict[str, int] = {}
+    for holder in holders:
+        for digest in holder.blobs:
+            users[digest] = users.get(digest, 0) + 1
+    total = sum(sizes[digest] for digest in users)
+    for position, holder in enumerate(holders):
+        if total <= limit:
+            return holders[position:]
+        for digest in holder.blobs:
+            users[digest] -= 1
+            total -= sizes[digest] if not users[digest] else 0
+    return []

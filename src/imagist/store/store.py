@@ -1,0 +1,192 @@
+"""The store: everything imagist keeps on one machine, by digest.
+
+root/blobs/sha256/<hex>   blobs, read-only, each whole (see `blobs`)
+root/images/<hex>         an empty file for each image or index that `prune` keeps
+root/memo.sqlite          remembered results of steps (see `memo`)
+root/unsettled/, tmp/     notes about writes that may not have reached the disk (see `settle`)
+root/lock                 shared by all users, exclusive while `prune` removes
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from functools import cached_property
+from pathlib import Path
+from types import TracebackType
+from typing import BinaryIO, Final, Self, cast
+
+from imagist.digest import CHUNK, Digest
+from imagist.errors import NotFound, RequestError
+from imagist.oci import contents, derive, lazy
+from imagist.oci.image import Image, Index
+from imagist.store.blobs import BlobFile, Blobs, BlobWriter, storage_error
+from imagist.store.lock import Lock
+from imagist.store.memo import Memo
+from imagist.store.prune import Pruned, prune
+
+_SHORTEST_PREFIX: Final = 4
+
+
+class Store:
+    """Blobs, images and remembered results below one folder; safe for threads and processes."""
+
+    def __init__(self, blobs: Blobs, lock: Lock) -> None:
+        """Use `Store.open`."""
+        self.root = blobs.root
+        self.blobs = blobs
+        self.images = blobs.root / "images"
+        self._lock = lock
+
+    @classmethod
+    def open(cls, root: Path) -> Store:
+        """Open the store in a folder, making it where it is not there yet.
+
+        Raises:
+            InputError: the folder cannot be made or written.
+        """
+        blobs = Blobs(root.absolute())
+        try:
+            blobs.make_folders()
+            (root / "images").mkdir(exist_ok=True)
+            lock = Lock(root / "lock")
+        except OSError as error:
+            raise storage_error(error, root) from error
+        return cls(blobs, lock)
+
+    def close(self) -> None:
+        """Give the lock and the memo's file back; garbage collection does it as well."""
+        self.memo.close()
+        self._lock.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    @cached_property
+    def memo(self) -> Memo:
+        """Remembered results of steps."""
+        return Memo(self.root / "memo.sqlite", self.has)
+
+    def has(self, digest: str) -> bool:
+        """Whether a blob is here."""
+        return self.blobs.find(digest) is not None
+
+    def size(self, digest: str) -> int:
+        """Bytes of a blob.
+
+        Raises:
+            NotFound: it is not here.
+        """
+        status = self.blobs.find(digest)
+        if status is None:
+            raise NotFound(f"the store has no blob {digest}")
+        return status.st_size
+
+    def path(self, digest: str) -> Path:
+        """The read-only file of a blob.
+
+        Raises:
+            NotFound: it is not here.
+        """
+        return self.blobs.path(digest)
+
+    def open_blob(self, digest: str) -> BinaryIO:
+        """Open a blob for reading, unbuffered; the caller closes it.
+
+        Raises:
+            NotFound: it is not here.
+        """
+        return cast("BinaryIO", BlobFile(str(self.blobs.path(digest))))
+
+    def read(self, digest: str) -> bytes:
+        """A whole small blob.
+
+        Raises:
+            NotFound: it is not here.
+        """
+        with self.open_blob(digest) as stream:
+            return stream.read()
+
+    def put(self, data: bytes) -> Digest:
+        """Keep bytes as a blob."""
+        with self.writer() as writer:
+            writer.write(data)
+            return writer.commit()
+
+    def writer(self) -> BlobWriter:
+        """A writer of one blob, to be used in a `with` statement."""
+        return BlobWriter(self.blobs)
+
+    def add_image(self, image: Image | Index) -> Digest:
+        """Keep an image or index with everything it names, until `prune` finds it unused.
+
+        Raises:
+            Untrusted: a layer does not have the digest its manifest states.
+        """
+        for blob in contents.blobs(image):
+            if not self.has(blob.digest):
+                self.add_blob(blob)
+        digest = derive.digest(image)
+        try:
+            (self.images / digest.hex).touch()
+        except OSError as error:
+            raise storage_error(error, self.root) from error
+        return digest
+
+    def add_blob(self, blob: contents.Blob) -> None:
+        """Copy a blob from anywhere and check it on the way.
+
+        Raises:
+            Untrusted: it does not have the digest it is said to have.
+        """
+        with blob.open() as stream, self.writer() as writer:
+            while chunk := stream.read(CHUNK):
+                writer.write(chunk)
+            writer.commit(blob.digest)
+
+    def image(self, reference: str) -> Image | Index:
+        """An image or index by its digest (`sha256:...`), or by a prefix that only one has.
+
+        Raises:
+            NotFound: no image has it.
+            RequestError: several have this prefix, or it is shorter than four digits.
+            InputError: the digest is of something else.
+        """
+        digest = self._complete(reference.removeprefix("sha256:"), reference)
+        thing = lazy.load_digest(self, digest)
+        with contextlib.suppress(OSError):
+            os.utime(self.images / digest.removeprefix("sha256:"))
+        return thing
+
+    def prune(self, *, older_than: float | None = None, max_size: int | None = None) -> Pruned:
+        """Remove what is not needed; see `imagist.store.prune`.
+
+        Raises:
+            RequestError: another process is using the store.
+        """
+        with self._lock.alone():
+            return prune(self, older_than=older_than, max_size=max_size)
+
+    def _complete(self, prefix: str, reference: str) -> str:
+        if len(prefix) == 64:
+            return f"sha256:{prefix}"
+        if len(prefix) < _SHORTEST_PREFIX:
+            raise RequestError(
+                f"`{reference}` is too short for a digest",
+                help=f"give at least {_SHORTEST_PREFIX} of its digits",
+            )
+        found = sorted(name for name in os.listdir(self.images) if name.startswith(prefix))  # noqa: PTH208
+        if not found:
+            raise NotFound(f"the store has no image whose digest begins with `{reference}`")
+        if len(found) > 1:
+            names = ", ".join(f"sha256:{name[:12]}" for name in found[:5])
+            raise RequestError(f"`{reference}` begins several images: {names}")
+        return f"sha256:{found[0]}"
