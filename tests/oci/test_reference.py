@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from imagist.errors import RequestError
@@ -23,7 +25,7 @@ DIGEST = "sha256:" + "a" * 64
         (f"a:1@{DIGEST}", f"docker.io/library/a:1@{DIGEST}", f"a:1@{DIGEST}"),
     ],
 )
-def test_names_get_the_usual_defaults(text, full, familiar):
+def test_names_get_the_usual_defaults(text: Any, full: Any, familiar: Any) -> None:
     reference = parse_reference(text)
     assert str(reference) == full
     assert reference.familiar == familiar
@@ -31,8 +33,20 @@ def test_names_get_the_usual_defaults(text, full, familiar):
 
 
 @pytest.mark.parametrize(
-    "text", ["", ":1", "A", "a//b", "a:", "a:" + "x" * 129, "a b", "a@sha256:12", "ex ample.org/a", "a/-b"]
+    "text",
+    [
+        "",
+        ":1",
+        "A",
+        "a//b",
+        "a:",
+        "a:" + "x" * 129,
+        "a b",
+        "a@sha256:12",
+        "ex ample.org/a",
+        "a/-b",
+    ],
 )
-def test_what_is_no_name_is_refused(text):
+def test_what_is_no_name_is_refused(text: Any) -> None:
     with pytest.raises(RequestError):
         parse_reference(text)

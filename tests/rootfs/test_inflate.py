@@ -9,11 +9,12 @@ import zlib
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+
 from imagist.errors import ImagistError, Untrusted
 from imagist.rootfs import inflate as module
 from imagist.rootfs.inflate import Inflater, inflate
 
-PIECE = 1 << 18
+PIECE = 1 << 20
 
 
 class Slow(io.BytesIO):
@@ -35,14 +36,14 @@ def test_members_are_given_apart_with_their_raw_bytes() -> None:
         inflater = Inflater(stream, what="x")
         assert inflater.read_member(raw_limit=99, limit=99) == (parts[0], b"one")
         assert inflater.read_member(raw_limit=99, limit=99) == (parts[1], b"two")
-        raw: list[bytes] = []
-        rest = b"".join(inflater.read_rest(lambda piece, to=raw: to.append(bytes(piece)), limit=99))
+        raw: list[bytes | memoryview] = []
+        rest = b"".join(inflater.read_rest(raw.append, limit=99))
         assert (b"".join(raw), rest) == (parts[2], b"three")
         assert inflater.consumed == sum(map(len, parts))
         assert inflater.read_member(raw_limit=99, limit=99) == (b"", b"")
 
 
-@settings(deadline=None, max_examples=60)
+@settings(deadline=None, max_examples=30)
 @given(st.lists(st.binary(max_size=300), max_size=6), st.integers(0, 9), st.integers(1, 50))
 def test_joined_members_are_the_joined_contents(parts: list[bytes], level: int, step: int) -> None:
     data = b"".join(gzip.compress(part, level) for part in parts)
@@ -55,22 +56,20 @@ def test_joined_members_are_the_joined_contents(parts: list[bytes], level: int, 
 @pytest.mark.parametrize("level", [0, 1, 9])
 def test_sizes_at_the_edges_of_a_piece_are_whole(size: int, level: int) -> None:
     content = bytes(range(256)) * (size // 256) + bytes(size % 256)
-    pieces = list(
-        inflate(io.BytesIO(gzip.compress(content, level) * 2), what="x", limit=1 << 30)
-    )
+    pieces = list(inflate(io.BytesIO(gzip.compress(content, level) * 2), what="x", limit=1 << 30))
     assert b"".join(pieces) == content * 2
     assert max(map(len, pieces)) <= PIECE
 
 
 @pytest.mark.parametrize("keep", [1, 9, 12, -1, -8])
 def test_a_file_that_is_cut_off_is_refused(keep: int) -> None:
-    with pytest.raises(Untrusted, match="x.gz is cut off"):
+    with pytest.raises(Untrusted, match=r"x\.gz is cut off"):
         read_all(gzip.compress(b"content" * 100)[:keep])
 
 
 @pytest.mark.parametrize("tail", [b"\0", b"junk", bytes(512)])
 def test_bytes_that_are_no_gzip_after_a_member_are_refused(tail: bytes) -> None:
-    with pytest.raises(Untrusted, match="x.gz"):
+    with pytest.raises(Untrusted, match=r"x\.gz"):
         read_all(gzip.compress(b"content") + tail)
 
 
@@ -84,12 +83,12 @@ def test_a_wrong_checksum_is_refused() -> None:
 def test_a_bomb_stops_at_the_limit_and_not_in_memory() -> None:
     packer = zlib.compressobj(9, wbits=31)
     bomb = b"".join(packer.compress(bytes(1 << 20)) for _ in range(64)) + packer.flush()
-    seen = 0
-    with pytest.raises(Untrusted, match="inflates to more than 1048576 bytes"):
-        for piece in inflate(io.BytesIO(bomb), what="x", limit=1 << 20):
-            assert len(piece) <= PIECE
-            seen += len(piece)
-    assert seen <= 1 << 20
+    seen: list[int] = []
+    pieces = inflate(io.BytesIO(bomb), what="x", limit=4 << 20)
+    with pytest.raises(Untrusted, match="inflates to more than 4194304 bytes"):
+        seen.extend(map(len, pieces))
+    assert max(seen) <= PIECE
+    assert sum(seen) <= 4 << 20
     with pytest.raises(Untrusted, match="more than 1000 bytes content"):
         Inflater(io.BytesIO(bomb), what="x").read_member(raw_limit=1 << 20, limit=1000)
     with pytest.raises(Untrusted, match="gzip member of more than 1000 bytes"):
@@ -109,7 +108,7 @@ def test_a_file_larger_than_stated_is_refused() -> None:
         list(Inflater(io.BytesIO(data), what="x", limit=5).read_rest(limit=99))
 
 
-@settings(deadline=None, max_examples=150)
+@settings(deadline=None, max_examples=80)
 @given(st.binary(max_size=200), st.data())
 def test_damage_gives_the_content_or_our_error(content: bytes, data: st.DataObject) -> None:
     packed = bytearray(gzip.compress(content, mtime=0))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import base64
+import contextlib
 import hashlib
 import io
 import struct
@@ -11,12 +13,15 @@ from collections.abc import Iterator
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+
 from imagist.errors import ImagistError, Untrusted
 from imagist.rootfs.entry import Entry
 from imagist.rootfs.tarread import Limits, TarReader
 
 
-def make_tar(*items: tarfile.TarInfo | tuple[tarfile.TarInfo, bytes], fmt: int = tarfile.PAX_FORMAT) -> bytes:
+def make_tar(
+    *items: tarfile.TarInfo | tuple[tarfile.TarInfo, bytes], fmt: int = tarfile.PAX_FORMAT
+) -> bytes:
     out = io.BytesIO()
     with tarfile.open(fileobj=out, mode="w", format=fmt) as tar:
         for item in items:
@@ -34,7 +39,9 @@ def info(name: str, kind: bytes = tarfile.REGTYPE, **fields: object) -> tarfile.
     return made
 
 
-def header(name: bytes, *, size: int = 0, kind: bytes = b"0", link: bytes = b"", **raw: bytes) -> bytes:
+def header(
+    name: bytes, *, size: int = 0, kind: bytes = b"0", link: bytes = b"", **raw: bytes
+) -> bytes:
     """A header made by hand, whose checksum holds whatever it says."""
     block = bytearray(
         name.ljust(100, b"\0")
@@ -65,7 +72,9 @@ def pieces(data: bytes, step: int) -> Iterator[bytes]:
         yield data[at : at + step]
 
 
-def read(data: bytes, *, step: int = 1 << 20, limits: Limits | None = None) -> list[tuple[Entry, bytes]]:
+def read(
+    data: bytes, *, step: int = 1 << 20, limits: Limits | None = None
+) -> list[tuple[Entry, bytes]]:
     reader = TarReader(pieces(data, step), what="x.tar", limits=limits)
     return [(entry, b"".join(reader.content())) for entry in reader]
 
@@ -75,15 +84,23 @@ def only(data: bytes) -> Entry:
     return entry
 
 
-names = st.text(st.characters(exclude_characters="/\0", exclude_categories=["Cs"]), min_size=1, max_size=60).filter(
-    lambda name: name not in {".", ".."}
+names = st.text(
+    st.characters(exclude_characters="/\0", exclude_categories=["Cs"]), min_size=1, max_size=60
+).filter(lambda name: name not in {".", ".."})
+paths = (
+    st.lists(names, min_size=1, max_size=4)
+    .map("/".join)
+    .filter(lambda path: len(path.encode()) < 900)
 )
-paths = st.lists(names, min_size=1, max_size=4).map("/".join).filter(lambda path: len(path.encode()) < 900)
 
 
 @st.composite
 def infos(draw: st.DrawFn) -> tuple[tarfile.TarInfo, bytes]:
-    kind = draw(st.sampled_from([tarfile.REGTYPE, tarfile.DIRTYPE, tarfile.SYMTYPE, tarfile.LNKTYPE, tarfile.CHRTYPE]))
+    kind = draw(
+        st.sampled_from(
+            [tarfile.REGTYPE, tarfile.DIRTYPE, tarfile.SYMTYPE, tarfile.LNKTYPE, tarfile.CHRTYPE]
+        )
+    )
     made = info(
         draw(paths),
         kind,
@@ -105,7 +122,7 @@ KINDS = {
 }  # fmt: skip
 
 
-@settings(deadline=None, max_examples=80)
+@settings(deadline=None, max_examples=40)
 @given(
     st.lists(infos(), max_size=6),
     st.sampled_from([tarfile.PAX_FORMAT, tarfile.GNU_FORMAT]),
@@ -126,12 +143,13 @@ def test_what_tarfile_writes_is_read(
             assert data[entry.offset : entry.offset + entry.size] == written
 
 
-@settings(deadline=None, max_examples=150)
+@settings(deadline=None, max_examples=60)
 @given(st.lists(infos(), min_size=1, max_size=3), st.data())
 def test_damage_raises_nothing_but_our_errors(
     items: list[tuple[tarfile.TarInfo, bytes]], data: st.DataObject
 ) -> None:
-    archive = bytearray(make_tar(*items, fmt=data.draw(st.sampled_from([0, 1, 2])) if all(i[0].uid < 1 << 20 and i[0].mtime >= 0 and i[0].mtime < 1 << 32 and i[0].name.isascii() and len(i[0].name) < 90 and len(i[0].linkname) < 90 and i[0].linkname.isascii() for i in items) else tarfile.PAX_FORMAT))
+    fmt = data.draw(st.sampled_from([tarfile.PAX_FORMAT, tarfile.GNU_FORMAT]))
+    archive = bytearray(make_tar(*items, fmt=fmt))
     for _ in range(data.draw(st.integers(1, 4))):
         at = data.draw(st.integers(0, min(len(archive), 3000) - 1))
         archive[at] = data.draw(st.integers(0, 255))
@@ -142,25 +160,19 @@ def test_damage_raises_nothing_but_our_errors(
             if block[257:262] == b"ustar":
                 block[148:156] = b" " * 8
                 archive[at + 148 : at + 156] = b"%06o\0 " % sum(block)
-    try:
+    with contextlib.suppress(ImagistError):
         read(bytes(archive), limits=Limits(total=1 << 20, entries=50))
-    except ImagistError:
-        pass
 
 
 @settings(deadline=None, max_examples=60)
 @given(st.binary(max_size=1600))
 def test_noise_raises_nothing_but_our_errors(noise: bytes) -> None:
-    try:
+    with contextlib.suppress(ImagistError):
         read(noise)
-    except ImagistError:
-        pass
 
 
 def test_the_checksum_of_an_apk_is_read_in_both_spellings() -> None:
     sha1 = hashlib.sha1(b"x").digest()
-    import base64
-
     quoted = b"Q1" + base64.b64encode(sha1)
     for value in (sha1.hex().encode(), quoted):
         data = pax((b"APK-TOOLS.checksum.SHA1", value)) + header(b"a") + bytes(1024)
@@ -180,7 +192,10 @@ def test_attributes_keep_their_bytes_and_are_sorted() -> None:
     data = pax(
         (b"SCHILY.xattr.user.z", b""), (b"SCHILY.xattr.security.capability", capability)
     ) + header(b"a")
-    assert only(data + bytes(1024)).xattrs == (("security.capability", capability), ("user.z", b""))
+    assert only(data + bytes(1024)).xattrs == (
+        ("security.capability", capability),
+        ("user.z", b""),
+    )
 
 
 def test_global_headers_hold_until_the_end_and_are_noted() -> None:
@@ -203,7 +218,7 @@ def test_numbers_in_base_256_are_read() -> None:
     entry = only(data + bytes(1024))
     assert (entry.uid, entry.mtime) == (3_000_000, -5)
     with pytest.raises(Untrusted, match="cut off"):
-        read(header(b"a", size=0, **{"size": big.to_bytes(12, "big")}) if False else _sized(big))
+        read(_sized(big))
 
 
 def _sized(number: int) -> bytes:
@@ -251,7 +266,8 @@ HOSTILE = {
     "climbs at the end": header(b"a/..", kind=b"5"),
     "hard link climbs": header(b"x", kind=b"1", link=b"../../etc/passwd"),
     "no name": header(b""),
-    "file as the root": header(b"./"),
+    "file as the root": header(b"."),
+    "file with a slash": header(b"x/"),
     "file named as a folder": header(b"x/", kind=b"2", link=b"y"),
     "nul in a path": pax((b"path", b"a\0b")) + header(b"a"),
     "nul in a target": pax((b"linkpath", b"a\0b")) + header(b"a", kind=b"2"),
@@ -281,8 +297,12 @@ HOSTILE = {
 
 @pytest.mark.parametrize("data", HOSTILE.values(), ids=HOSTILE.keys())
 def test_hostile_archives_are_refused_by_name(data: bytes) -> None:
-    end = b"" if data in (HOSTILE["goes on after an empty block"], HOSTILE["cut off in a file"]) else bytes(1024)
-    with pytest.raises(Untrusted, match="x.tar"):
+    end = (
+        b""
+        if data in (HOSTILE["goes on after an empty block"], HOSTILE["cut off in a file"])
+        else bytes(1024)
+    )
+    with pytest.raises(Untrusted, match=r"x\.tar"):
         read(data + end)
 
 
@@ -320,11 +340,14 @@ def test_content_that_is_not_asked_for_is_skipped() -> None:
     data = make_tar((info("a"), b"a" * 2000), (info("b"), b"b" * 700))
     for step in (100, 512, 1 << 20):
         reader = TarReader(pieces(data, step), what="x")
-        assert [reader.read(9999) if entry.path == "b" else b"" for entry in reader] == [b"", b"b" * 700]
+        assert [reader.read(9999) if entry.path == "b" else b"" for entry in reader] == [
+            b"",
+            b"b" * 700,
+        ]
 
 
 def test_a_file_larger_than_the_caller_wants_is_refused() -> None:
     reader = TarReader([make_tar((info("a"), b"a" * 2000))], what="x")
+    assert next(iter(reader)).size == 2000
     with pytest.raises(Untrusted, match="more than 1999 bytes"):
-        for _ in reader:
-            reader.read(1999)
+        reader.read(1999)

@@ -101,6 +101,14 @@ def compose(
     tree = _ground(base, epoch)
     merged = merge_packages(tree, packages)
     records = _records(tree, packages, merged, state.tags)
+    skeleton.put_apk_state(
+        tree,
+        arch=state.arch,
+        world=state.world,
+        repositories=state.repositories,
+        keys=state.keys,
+        epoch=epoch,
+    )
     warnings = skeleton.link_old_database(tree, epoch=epoch)
     users = accounts.add_accounts(
         tree,
@@ -119,14 +127,6 @@ def compose(
     )
     warnings += _install_certificates(declaration.certificates, tree, contents, packages, epoch)
     warnings += certificates.put_bundle_checksums(tree, contents, epoch=epoch)
-    skeleton.put_apk_state(
-        tree,
-        arch=state.arch,
-        world=state.world,
-        repositories=state.repositories,
-        keys=state.keys,
-        epoch=epoch,
-    )
     runtime_keys = [(key.name, key.content) for key in declaration.contents.runtime_keyring]
     warnings += skeleton.put_runtime_keys(tree, runtime_keys, epoch=epoch)
     warnings += services.put_services(tree, declaration.entrypoint.services, epoch=epoch)

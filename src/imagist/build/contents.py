@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from itertools import chain, groupby
 from typing import IO
 
 from isal import igzip
@@ -25,34 +26,68 @@ class StoreContents:
         return {entry.path: b"".join(chunks) for entry, chunks in self.stream(nodes)}
 
     def stream(self, nodes: Iterable[Node]) -> Iterator[tuple[Entry, Iterable[bytes]]]:
-        """Every node with its content in chunks, ordered for one pass over each package.
+        """Every node with its content in chunks, in reading order.
 
-        What comes from no package comes first, in the order given; then the packages in the
-        order they first appear, the files of each by their place in its tar. The chunks of one
-        node must be consumed before the next is asked for.
+        The chunks of one node must be consumed before the next is asked for.
         """
-        by_blob: dict[str, list[Entry]] = {}
-        for node in nodes:
-            if node.blob and node.entry.kind == "file":
-                by_blob.setdefault(node.blob, []).append(node.entry)
+        for blob, run in groupby(in_reading_order(nodes), key=_source):
+            if blob:
+                yield from self._stream_blob(blob, run)
             else:
-                yield node.entry, (node.entry.data,) if node.entry.data else ()
-        for blob, entries in by_blob.items():
-            yield from self._stream_blob(blob, entries)
+                for node in run:
+                    yield node.entry, (node.entry.data,) if node.entry.data else ()
 
     def _stream_blob(
-        self, blob: str, entries: list[Entry]
+        self, blob: str, nodes: Iterable[Node]
     ) -> Iterator[tuple[Entry, Iterable[bytes]]]:
-        entries.sort(key=lambda entry: entry.offset)
-        with igzip.open(self._store.path(blob), "rb") as tar:
+        with open_layer(self._store, blob) as tar:
             position = 0
-            for entry in entries:
+            for node in nodes:
+                entry = node.entry
                 if entry.offset < position:  # a second node with the same content
                     tar.seek(entry.offset)
                 elif entry.offset > position:
                     _skip(tar, entry.offset - position)
                 yield entry, _chunks(tar, entry)
                 position = entry.offset + entry.size
+
+
+def in_reading_order(nodes: Iterable[Node]) -> list[Node]:
+    """Nodes ordered for one pass over each package.
+
+    What comes from no package comes first, in the order given; then the packages in the order
+    they first appear, the files of each by their place in its tar.
+    """
+    by_blob: dict[str, list[Node]] = {"": []}
+    for node in nodes:
+        by_blob.setdefault(_source(node), []).append(node)
+    plain = by_blob.pop("")
+    files = (sorted(each, key=lambda node: node.entry.offset) for each in by_blob.values())
+    return [*plain, *chain.from_iterable(files)]
+
+
+def _source(node: Node) -> str:
+    return node.blob if node.entry.kind == "file" else ""
+
+
+def open_layer(store: Store, digest: str) -> IO[bytes]:
+    """Open the uncompressed tar of a layer in the store, gzip'd or plain; the caller closes it.
+
+    Raises:
+        InputError: it is compressed in another way.
+    """
+    path = store.path(digest)
+    with path.open("rb") as file:
+        magic = file.read(4)
+    if magic[:2] == b"\x1f\x8b":
+        stream: IO[bytes] = igzip.IGzipFile(path, "rb")
+        return stream
+    if magic == b"\x28\xb5\x2f\xfd":
+        raise InputError(
+            f"the layer {digest} is compressed with zstd, which cannot be read yet",
+            help="convert the image to gzip layers",
+        )
+    return path.open("rb")
 
 
 def _skip(tar: IO[bytes], count: int) -> None:

@@ -9,15 +9,17 @@ from typing import BinaryIO, Final
 import msgspec
 
 from imagist.build.assemble import BuiltLayer
-from imagist.build.contents import StoreContents
+from imagist.build.contents import StoreContents, in_reading_order
 from imagist.build.merge import Merged
 from imagist.build.overlay import Stack, copy_of_target
 from imagist.build.partition import Group, plan_groups
+from imagist.digest import Digest
 from imagist.oci import mediatype
 from imagist.oci.derive import BlobLayer
 from imagist.packages.apk.archive import PackageFiles
 from imagist.rootfs import compress
 from imagist.rootfs.entry import Entry, order
+from imagist.rootfs.erofs import write_erofs
 from imagist.rootfs.tarwrite import Content, write_tar
 from imagist.rootfs.tree import Node, Tree
 from imagist.store.memo import memo_key
@@ -59,6 +61,8 @@ class LayerBuilder:
         base: Iterable[Node] = (),
     ) -> list[BuiltLayer]:
         """Layers that, over the base, yield exactly the tree; the base's own are not among them."""
+        if strategy == "erofs":
+            return [BuiltLayer(self._write_erofs(tree), "imagist: the whole image")]
         stack = Stack()
         stack.apply(base)
         layers = []
@@ -132,6 +136,23 @@ class LayerBuilder:
             done = gzip.close()
             blob.commit(done.digest)
         return _Written(done.digest, done.size, done.diff_id)
+
+
+    def _write_erofs(self, tree: Tree) -> BlobLayer:
+        """The whole tree as one EROFS file system, which is its own diffID."""
+        nodes = in_reading_order(tree)
+        key = memo_key("erofs", FORMAT, _PACK.encode([_plain(node) for node in nodes]))
+        known = self._store.memo.get("layer", key)
+        if known is None:
+            with self._store.writer() as blob:
+                entries = [node.entry for node in nodes]
+                write_erofs(entries, self._contents.stream(nodes), blob.write)
+                digest = blob.commit()
+            known = digest.encode()
+            self._store.memo.put("layer", key, known, blobs=[digest])
+        digest = Digest(known.decode())
+        size = self._store.size(digest)
+        return BlobLayer(digest, digest, size, mediatype.LAYER_EROFS, _opener(self._store, digest))
 
 
 def _with_folders(nodes: dict[str, Node], tree: Tree) -> list[Node]:

@@ -2,18 +2,13 @@
 
 from __future__ import annotations
 
-import re
-import shlex
 from collections.abc import Mapping
-from typing import Any, Final
+from typing import Any
 
 from imagist.build.declaration import Declaration, Healthcheck
-from imagist.errors import RequestError
 from imagist.oci import manifest
 from imagist.oci.manifest import RunConfig
-
-_UNITS: Final = {"h": 3600 * 10**9, "m": 60 * 10**9, "s": 10**9, "ms": 10**6, "us": 10**3, "ns": 1}
-_PART: Final = re.compile(r"(\d+(?:\.\d+)?)(h|ms|us|ns|m|s)")
+from imagist.text.words import parse_duration, split_words
 
 
 def run_config(
@@ -35,7 +30,7 @@ def run_config(
     environment = dict(variable.partition("=")[::2] for variable in base.env or ())
     environment |= declaration.environment
     entrypoint = _entrypoint(declaration)
-    command = tuple(shlex.split(declaration.cmd)) or None
+    command = tuple(split_words(declaration.cmd)) or None
     if entrypoint is None and command is None:
         entrypoint, command = base.entrypoint, base.cmd
     ports: dict[str, dict[str, Any]] = {_port(text): {} for text in declaration.ports}
@@ -59,7 +54,7 @@ def _entrypoint(declaration: Declaration) -> tuple[str, ...] | None:
     entrypoint = declaration.entrypoint
     if entrypoint.shell_fragment:
         return ("/bin/sh", "-c", entrypoint.shell_fragment)
-    return tuple(shlex.split(entrypoint.command)) or None
+    return tuple(split_words(entrypoint.command)) or None
 
 
 def _port(text: str) -> str:
@@ -77,18 +72,6 @@ def format_healthcheck(check: Healthcheck) -> manifest.Healthcheck:
         start_interval=parse_duration(check.start_interval),
         retries=check.retries,
     )
-
-
-def parse_duration(text: str) -> int:
-    """Nanoseconds of `30s`, `1m30s`, `500ms`; 0 of an empty text.
-
-    Raises:
-        RequestError: it is no duration.
-    """
-    parts = _PART.findall(text)
-    if "".join(number + unit for number, unit in parts) != text:
-        raise RequestError(f"`{text}` is not a duration", help="write `30s`, `1m30s` or `500ms`")
-    return sum(round(float(number) * _UNITS[unit]) for number, unit in parts)
 
 
 def image_labels(declaration: Declaration, annotations: Mapping[str, str]) -> dict[str, str]:

@@ -49,11 +49,11 @@ def parse_arguments(
         if command.name == chosen:  # start-up: the other commands' flags are not needed
             _add_command(verb, command)
     values = parser.parse_args(list(words))
-    command = next((c for c in COMMANDS if c.name == values.command), None)
-    _fill(values, (*GLOBAL_FLAGS, *(command.flags if command else ())), environment)
-    if command is None and not values.version:
+    found = next((each for each in COMMANDS if each.name == values.command), None)
+    _fill(values, (*GLOBAL_FLAGS, *(found.flags if found else ())), environment)
+    if found is None and not values.version:
         parser.print_help()
-    return command, values
+    return found, values
 
 
 def _describe(command: Command) -> str:

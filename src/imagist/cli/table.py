@@ -128,7 +128,11 @@ COMMANDS = (
                 "the time written into the image, RFC 3339 (SOURCE_DATE_EPOCH goes before it)",
                 metavar="TIME",
             ),
-            Flag("no-vcs", "do not look up source and revision in git", kind="switch"),
+            Flag(
+                "vcs",
+                "where the declaration has no vcs-url, take source and revision from its git checkout",
+                kind="switch",
+            ),
             Flag("format", "how layers are written", metavar="FORMAT", choices=("tar", "erofs")),
         ),
         "Without -o the image stays in the store. The digest is that of the index, or that of the "

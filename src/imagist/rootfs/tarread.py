@@ -7,13 +7,13 @@ bounds, and what another reader could understand differently is noted in `TarRea
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from functools import lru_cache
 from typing import Final, NamedTuple
 from zlib import adler32
 
 from imagist.errors import Untrusted
-from imagist.rootfs.entry import MODE_BITS, Entry, Kind
+from imagist.rootfs.entry import Entry, Kind
 from imagist.rootfs.pax import Records, copy_records, parse_records, read_checksum
+from imagist.rootfs.tarfields import parse_number, parse_owner, parse_sum
 
 BLOCK: Final = 512
 
@@ -51,7 +51,6 @@ _PAX_GLOBAL: Final = ord("g")
 _LONG_NAME: Final = ord("L")
 _LONG_LINK: Final = ord("K")
 _SPARSE: Final = ord("S")
-_CONTIGUOUS: Final = ord("7")
 _EXTENSIONS: Final = frozenset({_PAX, _PAX_GLOBAL, _LONG_NAME, _LONG_LINK})
 _LINKS: Final = frozenset({ord("1"), ord("2")})
 _SLASH: Final = ord("/")
@@ -227,9 +226,9 @@ class TarReader:
         if flag in _LINKS:
             link = self._long_link or header[157:257].partition(b"\0")[0]
         name = self._long_name or name
-        mode, uid, gid = _parse_owner(header[100:124])
-        size = _parse_number(header[124:136])
-        mtime = _parse_number(header[136:148])
+        mode, uid, gid = parse_owner(header[100:124])
+        size = parse_number(header[124:136])
+        mtime = parse_number(header[136:148])
         xattrs: tuple[tuple[str, bytes], ...] = ()
         # 2. PAX records: they go before all other fields.
         pax = self._pax or self._global
@@ -243,7 +242,7 @@ class TarReader:
             mtime = mtime if pax.mtime is None else pax.mtime
             xattrs = tuple(sorted(pax.xattrs.items()))
         # 3. Names that stay inside, numbers in bounds.
-        if name[-1:] == b"/" and kind == "file" and flag != _CONTIGUOUS:
+        if flag == 0 and name[-1:] == b"/":
             kind = "directory"  # how archives older than ustar say it
         path = self._place(name, kind)
         target = self._target(link, kind, path) if flag in _LINKS else ""
@@ -302,12 +301,12 @@ class TarReader:
         plain = "/".join(part for part in parts if part not in {"", "."})
         if path.startswith("/"):
             self.note("has absolute names", plain)
-        elif plain != path:
+        elif plain and plain != path:
             self.note("has names that begin with ./ or hold empty parts", plain)
         return plain
 
     def _device(self, header: bytes, path: str) -> tuple[int, int]:
-        major, minor = _parse_number(header[329:337]), _parse_number(header[337:345])
+        major, minor = parse_number(header[329:337]), parse_number(header[337:345])
         if not (0 <= major < 1 << 32 and 0 <= minor < 1 << 32):
             raise self._refuse(f"gives /{path} a device number out of bounds")
         return major, minor
@@ -316,7 +315,7 @@ class TarReader:
         """The data of a header that extends the next one."""
         self._check_sum(header)
         try:
-            size = _parse_number(header[124:136])
+            size = parse_number(header[124:136])
         except ValueError:
             size = -1
         if not 0 <= size <= self._limits.extension:
@@ -354,12 +353,12 @@ class TarReader:
         """Compare a header's checksum: the sum of its bytes, the field itself as eight spaces."""
         # The low half of Adler-32 is that sum plus one, modulo 65521; most headers stay below.
         stated = header[148:156]
-        if adler32(header) & 0xFFFF == _parse_sum(stated) + 1:
+        if adler32(header) & 0xFFFF == parse_sum(stated) + 1:
             return
         rest = header[:148] + header[156:]
         signed = sum(byte - 256 if byte > 127 else byte for byte in rest)
         # Some old writers added up signed bytes.
-        if _parse_sum(stated) - sum(stated) not in {sum(rest), signed}:
+        if parse_sum(stated) - sum(stated) not in {sum(rest), signed}:
             raise self._refuse("has a header whose checksum is wrong")
 
     def _refuse(self, why: str) -> Untrusted:
@@ -367,39 +366,6 @@ class TarReader:
             f"{self._what} {why}",
             help="the archive was damaged, or made to mislead; do not use it",
         )
-
-
-@lru_cache(4096)
-def _parse_number(field: bytes) -> int:
-    """A number field: octal digits, or base 256 where the first bit is set (GNU).
-
-    Modes, owners and times repeat in nearly every header, hence the caches.
-    """
-    if field[0] & 0x80:
-        # Two's complement, of which the first bit only marks the encoding.
-        bits = 8 * len(field) - 1
-        value = int.from_bytes(field, "big") & ((1 << bits) - 1)
-        return value - (1 << bits) if field[0] & 0x40 else value
-    text = field.partition(b"\0")[0].strip(b" ")
-    if text.strip(b"01234567"):
-        raise ValueError(field)
-    return int(text, 8) if text else 0
-
-
-@lru_cache(4096)
-def _parse_owner(fields: bytes) -> tuple[int, int, int]:
-    """Mode, owner and group, which lie side by side."""
-    mode, uid, gid = fields[:8], fields[8:16], fields[16:]
-    return _parse_number(mode) & MODE_BITS, _parse_number(uid), _parse_number(gid)
-
-
-@lru_cache(4096)
-def _parse_sum(field: bytes) -> int:
-    """The plain sum of all bytes of a header whose checksum field is this."""
-    try:
-        return _parse_number(field) - 8 * 0x20 + sum(field)
-    except ValueError:
-        return -1
 
 
 def _unknown_type(flag: int) -> str:

@@ -40,7 +40,7 @@ def write_archive(thing: Image | Index, file: Path, *, tags: Sequence[str] = ())
         InputError: the disk is full, or the folder cannot be written.
     """
     references = [parse_reference(tag) for tag in tags]
-    file = file.absolute()
+    file = file.resolve()
     file.parent.mkdir(parents=True, exist_ok=True)
     with output.temporary_file(file) as path:
         with path.open("r+b", buffering=0) as stream:

@@ -1,7 +1,8 @@
 """Blobs in files named by their digest: `blobs/sha256/<hex>`, each whole or not there at all.
 
-A blob is written under a temporary name and renamed into its place, read-only, when its digest is
-known. The writer holds a lock (flock) on its temporary file, so that anyone may tell the rests
+A blob is written under a temporary name and renamed into its place when its digest is known and
+its bytes have reached the disk (fdatasync); so what is in its place is whole, also after a power
+failure. The writer holds a lock (flock) on its temporary file, so that anyone may tell the rests
 of a killed process from the work of a living one.
 """
 
@@ -14,7 +15,6 @@ import hashlib
 import io
 import os
 import re
-import secrets
 import time
 from pathlib import Path
 from types import TracebackType
@@ -22,13 +22,13 @@ from typing import Final, Self
 
 from imagist.digest import Digest, check
 from imagist.errors import ImagistError, InputError, NotFound
-from imagist.store.settle import Unsettled
 
 _SHA256: Final = re.compile("sha256:[0-9a-f]{64}")
 _READ_ONLY: Final = 0o444
 _COALESCE: Final = 1 << 16
 """Smaller pieces are gathered: a system call and a hash update each would cost more."""
 _NO_SPACE: Final = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
+_wait_for_disk: Final = getattr(os, "fdatasync", os.fsync)  # macOS has only the second
 TOUCH_AFTER: Final = 86_400
 """Seconds after which a use is noted again in a file's mtime; `prune` reads it."""
 
@@ -42,13 +42,11 @@ class Blobs:
         self.folder = root / "blobs" / "sha256"
         self.temporary = root / "tmp"
         self._prefix = f"{self.folder}{os.sep}"
-        self.unsettled = Unsettled(root / "unsettled", self.folder)
 
     def make_folders(self) -> None:
         """Make what is missing, and remove what killed writers left."""
         self.folder.mkdir(parents=True, exist_ok=True)
         self.temporary.mkdir(exist_ok=True)
-        self.unsettled.open()
         self.remove_rests()
 
     def place(self, digest: str) -> str:
@@ -67,8 +65,6 @@ class Blobs:
         try:
             status = os.stat(place)  # noqa: PTH116 - thousands of these are a warm build
         except FileNotFoundError:
-            return None
-        if self.unsettled.earlier and not self.unsettled.settle(digest[7:]):
             return None
         if time.time() - status.st_mtime > TOUCH_AFTER:
             with contextlib.suppress(OSError):
@@ -160,8 +156,7 @@ class BlobWriter:
             check(expected, digest, f"what was fetched ({self.size} bytes)")
         if self._blobs.find(digest) is None:
             with _explain(self._blobs.root):
-                os.fchmod(self._file, _READ_ONLY)
-                self._blobs.unsettled.note(digest.hex, self._file)
+                _wait_for_disk(self._file)
                 os.replace(self._name, self._blobs.place(digest))  # noqa: PTH105 - str paths
                 self._name = ""
         self.abort()
@@ -193,9 +188,9 @@ class BlobWriter:
 def _create(folder: Path) -> tuple[str, int]:
     """A new temporary file, locked: its name and descriptor."""
     while True:
-        name = f"{folder}{os.sep}{os.getpid()}-{secrets.token_hex(8)}"
+        name = f"{folder}{os.sep}{os.getpid()}-{os.urandom(8).hex()}"
         with _explain(folder.parent):
-            file = os.open(name, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+            file = os.open(name, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, _READ_ONLY)
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
             if os.fstat(file).st_nlink:
@@ -207,7 +202,7 @@ def _create(folder: Path) -> tuple[str, int]:
 
 def _remove_if_dead(name: str) -> bool:
     try:
-        file = os.open(name, os.O_RDWR | os.O_CLOEXEC)
+        file = os.open(name, os.O_RDONLY | os.O_CLOEXEC)
     except OSError:
         return False  # finished in the meantime, or another user's
     try:

@@ -45,7 +45,7 @@ def write_layout(
         Untrusted: a blob is not what its digest says.
         InputError: the disk is full, or the folder cannot be written.
     """
-    folder = folder.absolute()
+    folder = folder.resolve()
     kind = _kind(folder)
     if kind == "other":
         raise RequestError(
@@ -54,9 +54,10 @@ def write_layout(
         )
     folder.parent.mkdir(parents=True, exist_ok=True)
     if kind == "layout":
-        _add_blobs(thing, folder, link=link)
-        others = [item for item in read_index(folder) if _stays(item, names)]
-        output.replace_file(folder / "index.json", format_index(thing, names, others))
+        with output.alone(folder):
+            _add_blobs(thing, folder, link=link)
+            others = [item for item in read_index(folder) if _stays(item, names)]
+            output.replace_file(folder / "index.json", format_index(thing, names, others))
         return
     with output.temporary_folder(folder) as new:
         _add_blobs(thing, new, link=link)

@@ -10,7 +10,6 @@ import contextlib
 import errno
 import fcntl
 import os
-import secrets
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
@@ -63,6 +62,22 @@ def temporary_folder(place: Path) -> Iterator[Path]:
                 shutil.rmtree(path, ignore_errors=True)
 
 
+@contextlib.contextmanager
+def alone(folder: Path) -> Iterator[None]:
+    """Have a folder alone among those who ask in this way; waits for the others.
+
+    Raises:
+        InputError: the disk is full, or the folder cannot be written.
+    """
+    with _explained(folder):
+        descriptor = os.open(folder, os.O_RDONLY | os.O_CLOEXEC)
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX)
+            yield
+        finally:
+            os.close(descriptor)
+
+
 def replace_file(place: Path, data: bytes) -> None:
     """Write a small file so that a reader sees the old or the new one, whole."""
     with temporary_file(place) as path:
@@ -79,7 +94,7 @@ def write_blob(blob: Blob, place: Path, *, link: bool) -> None:
     with blob.open() as stream:
         if isinstance(stream, BlobFile) and link and _link(stream, place):
             return
-        partial = place.with_name(f".{place.name}-{secrets.token_hex(6)}")
+        partial = place.with_name(f".{place.name}-{os.urandom(6).hex()}")
         try:
             with partial.open("xb", buffering=0) as target:
                 if not (isinstance(stream, BlobFile) and _clone(stream, target)):
@@ -131,7 +146,7 @@ def _clone(source: BlobFile, target: BinaryIO) -> bool:
 
 
 def _temporary_name(place: Path) -> Path:
-    return place.parent / f"{_prefix(place)}{secrets.token_hex(6)}"
+    return place.parent / f"{_prefix(place)}{os.urandom(6).hex()}"
 
 
 def _prefix(place: Path) -> str:

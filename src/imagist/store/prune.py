@@ -46,7 +46,6 @@ class _Holder(NamedTuple):
 def prune(store: Store, *, older_than: float | None, max_size: int | None) -> Pruned:
     """Remove what is not needed, as the head of this module says."""
     store.blobs.remove_rests()
-    store.blobs.unsettled.settle_all()
     sizes = {f"sha256:{item.name}": item.stat().st_size for item in _files(store.blobs.folder)}
     holders = sorted([*_results(store), *_images(store)], key=_order)
     oldest = time.time() - older_than if older_than is not None else 0.0

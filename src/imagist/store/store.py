@@ -1,9 +1,9 @@
 """The store: everything imagist keeps on one machine, by digest.
 
 root/blobs/sha256/<hex>   blobs, read-only, each whole (see `blobs`)
+root/tmp/                 blobs that are being written
 root/images/<hex>         an empty file for each image or index that `prune` keeps
 root/memo.sqlite          remembered results of steps (see `memo`)
-root/unsettled/, tmp/     notes about writes that may not have reached the disk (see `settle`)
 root/lock                 shared by all users, exclusive while `prune` removes
 """
 
@@ -24,6 +24,7 @@ from imagist.store.blobs import BlobFile, Blobs, BlobWriter, storage_error
 from imagist.store.lock import Lock
 from imagist.store.memo import Memo
 from imagist.store.prune import Pruned, prune
+from imagist.store.upkeep import Usage, measure, remove_damaged
 
 _SHORTEST_PREFIX: Final = 4
 
@@ -174,6 +175,14 @@ class Store:
         """
         with self._lock.alone():
             return prune(self, older_than=older_than, max_size=max_size)
+
+    def measure(self) -> Usage:
+        """How much is here."""
+        return measure(self)
+
+    def remove_damaged(self) -> list[Digest]:
+        """Read every blob, remove those that are not what their name says, and name them."""
+        return remove_damaged(self)
 
     def _complete(self, prefix: str, reference: str) -> str:
         if len(prefix) == 64:

@@ -18,7 +18,7 @@ from imagist.text.scalars import NULLS, read_boolean, read_integer
 from imagist.text.suggest import did_you_mean, suggest
 from imagist.text.yamlnodes import Document, Node
 
-T = TypeVar("T")
+T = TypeVar("T", bound=msgspec.Struct)
 
 MODES: Final = 0o7777
 """An upper bound that tells that a number is permission bits, which people write in octal."""
@@ -230,7 +230,7 @@ class _Decoder:
 
 
 @cache
-def _type_info(kind: Any) -> types.Type:
+def _type_info(kind: type) -> types.Type:
     return types.type_info(kind)
 
 

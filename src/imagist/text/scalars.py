@@ -35,7 +35,7 @@ def read_integer(text: str) -> int | None:
     >>> [read_integer(text) for text in ("0o755", "0755", "0x1F", "1_000", "1e3", "1.5", "0888")]
     [493, 493, 31, 1000, 1000, None, None]
     """
-    if text[:1] not in "0123456789+-." or len(text) > 64:
+    if text[:1] not in "0123456789+-." or len(text) > 128:
         return None
     plain = text.replace("_", "")
     if match := _INTEGER.fullmatch(plain):

@@ -72,10 +72,10 @@ class Document:
         return Span(self.file, line, column, max(1, length), text)
 
     def report(self, message: str, node: Node, advice: str | None = None) -> None:
-        """Note a problem at a node; each is noted once, however many aliases lead to it."""
-        problem = Problem(message, self.span(node), advice)
-        if problem not in self.problems:
-            self.problems.append(problem)
+        """Note a problem at a node; one for each place, however many aliases lead to it."""
+        where = self.span(node)
+        if all(problem.where != where for problem in self.problems):
+            self.problems.append(Problem(message, where, advice))
 
 
 def parse_yaml(data: bytes, file: str) -> Document:

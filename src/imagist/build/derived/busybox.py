@@ -16,9 +16,10 @@ BUSYBOX: Final = "bin/busybox"
 PATHS_FOLDER: Final = "etc/busybox-paths.d"
 _PLACES: Final = {
     "": "linuxrc",
-    "bin": """arch ash base32 base64 bash bbconfig busybox cat chattr chgrp chmod chown conspy cp cpio
-        cttyhack date dd df dmesg dnsdomainname dumpkmap echo ed egrep false fatattr fdflush fgrep
-        fsync getopt grep gunzip gzip hostname hush ionice iostat ipcalc kbd_mode kill link linux32
+    "bin": """arch ash base32 base64 bash bbconfig busybox cat chattr chgrp chmod chown conspy cp
+        cpio cttyhack date dd df dmesg dnsdomainname dumpkmap echo ed egrep false fatattr fdflush
+        fgrep fsync getopt grep gunzip gzip hostname hush ionice iostat ipcalc kbd_mode kill link
+        linux32
         linux64 ln login ls lsattr lzop makemime minips mkdir mknod mktemp more mount mountpoint
         mpstat mt mv netstat nice nuke pidof ping ping6 pipe_progress printenv ps pwd reformime
         resume rev rm rmdir rpm run-parts scriptreplay sed setarch setpriv setserial sh sleep stat

@@ -30,6 +30,9 @@ _BLOCK: Final = re.compile(
 )
 
 
+_NAME: Final = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9_.-]*")
+
+
 class AdditionalCertificate(msgspec.Struct, frozen=True):
     """One entry of `certificates.additional`."""
 
@@ -143,6 +146,8 @@ def _put_additional(
     found: list[tuple[str, Certificate]] = []
     for each in additional:
         try:
+            if not _NAME.fullmatch(each.name):
+                raise InputError(f"`{each.name}` cannot be the name of a certificate's file")
             certificate = parse_certificate(
                 each.content.encode(), f"the additional certificate `{each.name}`"
             )

@@ -19,7 +19,6 @@ from imagist.errors import InputError, Untrusted
 
 PASSWORD: Final = "changeit"  # noqa: S105 - the password every JDK ships its trust store with
 _MAGIC: Final = 0xFEEDFEED
-_JCEKS: Final = 0xCECECECE
 _SALT: Final = b"Mighty Aphrodite"
 _PRIVATE_KEY: Final = 1
 _CERTIFICATE: Final = 2
@@ -74,7 +73,7 @@ def format_jks(entries: Iterable[KeystoreEntry], password: str = PASSWORD) -> by
 
 def _parse(data: bytes, password: str, what: str) -> list[KeystoreEntry]:
     magic, version, count = struct.unpack_from(">III", data)
-    if magic == _JCEKS or magic != _MAGIC or version != 2:
+    if magic != _MAGIC or version != 2:
         raise InputError(f"{what} is not a JKS keystore of version 2")
     body, checksum = data[:-20], data[-20:]
     if not hmac.compare_digest(checksum, _checksum(body, password)):

@@ -121,6 +121,8 @@ def _parse(data: bytes, order: str) -> LibraryCache:
             raise ValueError
         for index in range(number):
             tag, _, where, size = struct.unpack_from(order + "IIII", data, at + 8 + 16 * index)
+            if where + size > len(data):
+                raise ValueError
             sections[tag] = data[where : where + size]
     indices = sections.get(_HWCAPS, b"")
     names = [text(where) for (where,) in struct.iter_unpack(order + "I", indices)]

@@ -72,9 +72,7 @@ class _Arrangement:
         wanted = sorted(depends_of(package), key=lambda each: each.text)
         if any(reason.kind == "install_if" for reason in self._reasons[package.name]):
             wanted += install_if_of(package)
-        return [
-            other for each in wanted if not each.conflict for other in self._answering(each)
-        ]
+        return [other for each in wanted if not each.conflict for other in self._answering(each)]
 
     def _answering(self, wanted: Dependency) -> list[Candidate]:
         if wanted.conflict:
@@ -97,10 +95,13 @@ class _Arrangement:
                 self._note(candidate, Reason("world", entry.text), waiting)
         self._spread(waiting)
         # 2. What installs itself, with what that needs in turn.
-        for candidate in self._candidates * 2:
+        for candidate in self._candidates:
             if candidate.package.install_if and is_triggered(candidate, self._offered):
                 text = " ".join(candidate.package.install_if)
-                self._note(candidate, Reason("install_if", text), waiting)
+                conditions = map(self._answering, install_if_of(candidate.package))
+                names = dict.fromkeys(each.package.name for found in conditions for each in found)
+                reason = Reason("install_if", text, triggers=tuple(names))
+                self._note(candidate, reason, waiting)
                 self._spread(waiting)
 
     def _spread(self, waiting: list[Candidate]) -> None:

@@ -44,7 +44,7 @@ def read_contents(reader: TarReader, what: str) -> Contents:
         path = entry.path
         # Packages of old tools have control files before the first file of the package.
         if legacy:
-            if path[:1] == "." and "/" not in path:
+            if path[:1] == "." and "/" not in path and entry.kind == "file":
                 reader.note("has control files among its files", path)
                 continue
             legacy = not path

@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import cast
 
-from imagist.packages.apk.rules import Rule
 from imagist.packages.apk.sat import FALSE, OPEN, TRUE, Clause, Sat
 
 
-def shrink_core(core: Sequence[Clause]) -> list[Rule]:
-    """Rules of which none can be left out without making the rest possible.
+def shrink_core(core: Sequence[Clause]) -> list[Clause]:
+    """Clauses of which none can be left out without making the rest possible.
 
     Deletion: each clause is left out in turn, and stays out if there still is no solution. What
     the refutation of the remainder did not use goes with it, so most clauses need no attempt.
@@ -25,7 +23,7 @@ def shrink_core(core: Sequence[Clause]) -> list[Rule]:
             continue
         used = {id(clause.label) for clause in refuted}
         waiting = [clause for clause in waiting if id(clause.label) in used]
-    return [cast("Rule", clause.label) for clause in reversed(needed)]
+    return needed[::-1]
 
 
 def _refute(clauses: Sequence[Clause]) -> list[Clause] | None:

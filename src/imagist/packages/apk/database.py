@@ -83,9 +83,7 @@ def format_installed(records: Sequence[InstalledPackage]) -> bytes:
     return text.encode("utf-8", "surrogateescape")
 
 
-def format_scripts(
-    records: Sequence[InstalledPackage | PackageFiles], mtime: int = 0
-) -> bytes:
+def format_scripts(records: Sequence[InstalledPackage | PackageFiles], mtime: int = 0) -> bytes:
     """The tar `scripts.tar`, with `<name>-<version>.Q1....post-install` and so on.
 
     Args:

@@ -49,8 +49,8 @@ class Encoding:
         """What each variable stands for."""
         self._members: dict[tuple[Platform, int], int] = {}
         self._requirements: dict[tuple[Platform, str], int] = {}
-        self._by_name: dict[tuple[Platform, str], list[int]] = {}
-        self._by_package: dict[str, list[int]] = {}
+        self._by_name: dict[tuple[Platform, str], list[tuple[int, Member]]] = {}
+        self._by_package: dict[str, list[tuple[int, Member]]] = {}
         self._by_origin: dict[tuple[Platform, str, str], list[int]] = {}
         self._coverage: dict[tuple[str, str], int] = {}
         self._held: dict[Platform, tuple[Candidate, ...]] = {
@@ -110,10 +110,11 @@ class Encoding:
         names = tuple(dict.fromkeys((package.name, *(name for name, _ in provides))))
         versioned = frozenset((package.name, *(name for name, version in provides if version)))
         variable = self._members[key] = self.sat.new_variable()
-        self.meanings.append(Member(platform, candidate, names, versioned))
+        member = Member(platform, candidate, names, versioned)
+        self.meanings.append(member)
         for name in names:
-            self._by_name.setdefault((platform, name), []).append(variable)
-        self._by_package.setdefault(package.name, []).append(variable)
+            self._by_name.setdefault((platform, name), []).append((variable, member))
+        self._by_package.setdefault(package.name, []).append((variable, member))
         origin = (platform, package.origin, package.version)
         self._by_origin.setdefault(origin, []).append(variable)
         # A rival that is true already has been asked for its rivals before this one was known.
@@ -249,17 +250,12 @@ class Encoding:
             return
         platform, candidate, names, versioned = meaning
         for name in names:
-            for rival in self._by_name[platform, name]:
-                if rival == variable:
-                    continue
-                other = self.meanings[rival]
-                assert isinstance(other, Member)
-                if name in versioned or name in other.versioned:
+            alone = name in versioned
+            for rival, other in self._by_name[platform, name]:
+                if rival != variable and (alone or name in other.versioned):
                     yield rival, Excludes(platform, name, candidate, other.candidate)
         if len(self.universes) > 1:
-            for rival in self._by_package[candidate.package.name]:
-                other = self.meanings[rival]
-                assert isinstance(other, Member)
+            for rival, other in self._by_package[candidate.package.name]:
                 same = other.candidate.package.version == candidate.package.version
                 if other.platform != platform and not same:
                     yield rival, Differs(platform, candidate, other.platform, other.candidate)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from typing import cast
 
 from imagist.errors import Problem, Span
 from imagist.oci.platform import Platform
@@ -38,29 +39,30 @@ def explain_failure(
 ) -> list[Problem]:
     """One problem for each contradiction of a world that has no solution.
 
-    Every contradiction is a smallest one: without any single rule of its chain it would not be one.
-    What fails on several platforms for the same reason is told once; that the platforms do not fit
-    together is told only where each of them has a solution.
+    Every contradiction is a smallest one: without any single rule of its chain it would not be
+    one. What fails on several platforms for the same reason is told once; that the platforms do
+    not fit together is told only where each of them has a solution.
     """
-    told: dict[tuple[str, tuple[str, ...]], list[Platform]] = {}
+    told: dict[tuple[str, str], list[Platform]] = {}
+    problems: dict[tuple[str, str], Problem] = {}
     for platform in sorted(universes):
         alone = {platform: universes[platform]}
         for core in _find_cores(alone, {platform: world[platform]}, installed):
-            told.setdefault((_tell(core), _entries(core)), []).append(platform)
-            first = told[_tell(core), _entries(core)][0]
-            told[_tell(core), _entries(core)].sort(key=lambda each, f=first: (each != f, each))
-    problems = []
-    for (text, entries), platforms in told.items():
+            key = (_headline(core), _tell(core))
+            told.setdefault(key, []).append(platform)
+            advice = _advise(core, platform, universes)
+            problems.setdefault(key, Problem("", _find_place(core, places), advice))
+    if not problems:
+        advice = "leave a platform out, or wait until its repository has caught up"
+        return [
+            Problem(f"{_headline(core)}: {_tell(core)}", _find_place(core, places), advice)
+            for core in _find_cores(universes, world, installed)
+        ]
+    for key, platforms in told.items():
         everywhere = len(platforms) == len(universes)
         where = "" if everywhere else f" for {', '.join(map(str, platforms))}"
-        helps = _advise(entries, platforms[0], universes, world)
-        problems.append(_make_problem(text, entries, where, helps, places))
-    if problems:
-        return problems
-    for core in _find_cores(universes, world, installed):
-        advice = "leave a platform out, or wait until its repository has caught up"
-        problems.append(_make_problem(_tell(core), _entries(core), "", advice, places))
-    return problems
+        problems[key] = problems[key]._replace(message=f"{key[0]}{where}: {key[1]}")
+    return list(problems.values())
 
 
 def _find_cores(
@@ -75,7 +77,7 @@ def _find_cores(
         encoding = Encoding(universes, left, held, {})
         if search(encoding):
             return
-        core = shrink_core(encoding.sat.core)
+        core = [cast("Rule", clause.label) for clause in shrink_core(encoding.sat.core)]
         yield core
         blamed = set(_entries(core))
         if not blamed:
@@ -88,30 +90,32 @@ def _entries(core: Sequence[Rule]) -> tuple[str, ...]:
     return tuple(dict.fromkeys(rule.entry for rule in core if isinstance(rule, Asked)))
 
 
-def _make_problem(
-    text: str, entries: Sequence[str], where: str, advice: str, places: Mapping[str, Span]
-) -> Problem:
+def _headline(core: Sequence[Rule]) -> str:
+    entries = [f"`{entry}`" for entry in _entries(core)]
     if not entries:
-        headline = f"the base image cannot be kept as it is{where}"
-    elif len(entries) == 1:
-        headline = f"`{entries[0]}` cannot be installed{where}"
-    else:
-        names = ", ".join(f"`{entry}`" for entry in entries[:-1])
-        headline = f"{names} and `{entries[-1]}` cannot be installed together{where}"
-    place = next((places[entry] for entry in entries if entry in places), None)
-    return Problem(f"{headline}: {text}", place, advice)
+        return "the base image cannot be kept as it is"
+    if len(entries) == 1:
+        return f"{entries[0]} cannot be installed"
+    return f"{', '.join(entries[:-1])} and {entries[-1]} cannot be installed together"
+
+
+def _find_place(core: Sequence[Rule], places: Mapping[str, Span]) -> Span | None:
+    return next((places[entry] for entry in _entries(core) if entry in places), None)
 
 
 def _advise(
-    entries: Sequence[str], platform: Platform, universes: Mapping[Platform, Universe], world: World
+    core: Sequence[Rule], platform: Platform, universes: Mapping[Platform, Universe]
 ) -> str:
     """The next step."""
-    wanted = [entry for entry in world[platform] if entry.text in entries and not entry.conflict]
-    if len(wanted) == 1:
-        others = {p: u for p, u in universes.items() if p != platform}
-        suggestion = suggest(wanted[0], universes[platform], others)
-        if suggestion:
-            return suggestion
+    entries = _entries(core)
+    others = {p: u for p, u in universes.items() if p != platform}
+    for rule in core:
+        if isinstance(rule, Answers) and not rule.candidates and not rule.dependency.broken:
+            suggestion = suggest(
+                rule.dependency, universes[platform], others, asked=rule.dependency.text in entries
+            )
+            if suggestion:
+                return suggestion
     if len(entries) > 1:
         return "leave out or loosen one of " + ", ".join(f"`{entry}`" for entry in entries)
     return "ask for another version, or add the repository that has what is missing"
@@ -138,7 +142,7 @@ class _Story:
         self._met: set[tuple[Platform, str]] = set()
 
     def tell(self) -> list[str]:
-        """All sentences: what is asked for with what follows from it, then what stands against it."""
+        """All sentences: what is asked for and follows from it, then what stands against it."""
         for rule in self._core:
             match rule:
                 case Asked(platform, entry, None):
@@ -174,7 +178,9 @@ class _Story:
                 key = (rule.candidate.package.name, rule.dependency.text)
                 asking.setdefault(key, []).append(rule.candidate)
         for (_, text), subjects in asking.items():
-            self._require(platform, text, f"{_describe(subjects)} needs `{text}`")
+            self._require(
+                platform, text, f"{_describe(subjects)} {_verb(subjects, 'needs')} `{text}`"
+            )
 
     def _object(self, rule: Rule) -> None:
         """Say a rule that ends a chain, together with all others that are alike."""
@@ -182,23 +188,26 @@ class _Story:
         match rule:
             case Asked(_, entry, Candidate()):
                 hit = [o.candidate for o in alike if isinstance(o, Asked) and o.candidate]
-                self._say(f"the world forbids `{entry}`, which is {_describe(hit)}")
+                self._say(f"the world excludes {_describe(hit)} by `{entry}`")
             case Limits(_, dependency, _):
                 hit = [other.candidate for other in alike if isinstance(other, Limits)]
                 self._say(f"`{dependency.text}` does not allow {_describe(hit)}")
             case Conflicts(_, candidate, dependency, _):
                 hit = [other.other for other in alike if isinstance(other, Conflicts)]
-                sentence = f"{candidate} refuses `{dependency.text}`, which is {_describe(hit)}"
-                self._say(sentence)
+                self._say(f"{candidate} refuses {_describe(hit)} by `{dependency.text}`")
             case Excludes(_, name, candidate, other):
                 if candidate.package.name == other.package.name:
                     sides = [c for e in alike if isinstance(e, Excludes) for c in e[2:]]
                     versions = join_versions(each.package for each in sides)
-                    self._say(f"only one version of {candidate.package.name} can be installed, "
-                              f"not {versions.replace(' and ', ' beside ')}")
+                    self._say(
+                        f"only one version of {candidate.package.name} can be installed, "
+                        f"not {versions.replace(' and ', ' beside ')}"
+                    )
                 else:
-                    self._say(f"{candidate} and {other} both are `{name}`, so that only one of "
-                              "them can be installed")
+                    self._say(
+                        f"{candidate} and {other} both provide `{name}`, so that only one "
+                        "of them can be installed"
+                    )
             case Differs(platform, candidate, other_platform, other):
                 self._say(
                     f"{candidate} for {platform} and {other} for {other_platform} differ, but a "
@@ -237,8 +246,18 @@ def _describe(candidates: Sequence[Candidate]) -> str:
     return parts[0] if len(parts) == 1 else f"{', '.join(parts[:-1])} or {parts[-1]}"
 
 
+def _verb(subjects: Sequence[Candidate], verb: str) -> str:
+    return verb if len({str(subject) for subject in subjects}) == 1 else verb.removesuffix("s")
+
+
 def _describe_answers(answers: Answers) -> str:
-    if not answers.candidates:
-        broken = answers.dependency.broken
-        return f", which means nothing ({broken})" if broken else ", which nothing provides"
-    return f", which only {_describe(answers.candidates)} can be"
+    wanted, candidates = answers.dependency, answers.candidates
+    if not candidates:
+        return (
+            f", which means nothing ({wanted.broken})"
+            if wanted.broken
+            else ", which nothing provides"
+        )
+    if any(candidate.package.name != wanted.name for candidate in candidates):
+        return f", which only {_describe(candidates)} {_verb(candidates, 'provides')}"
+    return f", that is {_describe(candidates)}" if wanted.op else ""

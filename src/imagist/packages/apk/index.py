@@ -10,6 +10,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 from io import BytesIO
+from itertools import chain
 from typing import Final, NamedTuple
 
 import msgspec
@@ -31,6 +32,7 @@ MAX_INDEX: Final = 300 << 20
 _NAME: Final = re.compile(r"[^\s/!@=<>~][^\s/@=<>~]*")
 _VERSION: Final = re.compile(r"[^\s/]+")
 _CHECKSUM: Final = re.compile(r"Q1[A-Za-z0-9+/]{27}=")
+_SIGNATURE: Final = ".SIGN."
 _NUMBERS: Final = re.compile(r"[0-9]{1,18}(?: [0-9]{1,18}){4}")
 _RECORD_END: Final = re.compile(rb"\n\n+")
 
@@ -233,7 +235,7 @@ def split_index(
 ) -> IndexArchive:
     """Take an APKINDEX.tar.gz apart.
 
-    With signatures, the text comes from the signed bytes and from nowhere else.
+    With signatures, the text comes from the signed bytes alone; otherwise `signed` is empty.
 
     Args:
         blob: the file.
@@ -246,20 +248,26 @@ def split_index(
     """
     inflater = Inflater(BytesIO(blob), what=what)
     raw, content = inflater.read_member(raw_limit=len(blob), limit=limit)
-    # 1. The first member holds the signatures, or there are none, or all is in one member.
-    files = _read_files([content], what, limit)
-    signatures = tuple(item for item in files if item[0].startswith(".SIGN."))
-    signed = memoryview(blob)
-    if signatures:
-        alone = len(signatures) == len(files)
-        signed = signed[len(raw) :] if alone else signed[:0]
-    # 2. The tar goes on through the members that are left; the first belongs to it if unsigned.
     rest = inflater.read_rest(limit=limit - len(content))
-    if not signatures:
-        files = _read_files(_chain(content, rest), what, limit)
-    elif signed:
-        files = _read_files(rest, what, limit)
-    # 3. DESCRIPTION and APKINDEX stand in either order.
+    # 1. Unsigned, all members together are one tar, which may be cut anywhere between them.
+    if not _begins_with_signature(content, what):
+        files = _read_files(chain([content], rest), what, limit)
+        return _pick(files, (), memoryview(blob), what)
+    # 2. Signed, the first member holds signatures alone, and they are over all that follows.
+    files = _read_files([content], what, limit)
+    signatures = tuple(item for item in files if item[0].startswith(_SIGNATURE))
+    if len(signatures) < len(files):
+        return _pick(files, signatures, memoryview(b""), what)
+    return _pick(_read_files(rest, what, limit), signatures, memoryview(blob)[len(raw) :], what)
+
+
+def _pick(
+    files: list[tuple[str, bytes]],
+    signatures: tuple[tuple[str, bytes], ...],
+    signed: memoryview,
+    what: str,
+) -> IndexArchive:
+    # DESCRIPTION and APKINDEX stand in either order.
     texts = [data for name, data in files if name == "APKINDEX"]
     if len(texts) > 1:
         raise Untrusted(f"{what} has more than one APKINDEX in it")
@@ -276,6 +284,6 @@ def _read_files(pieces: Iterable[bytes], what: str, limit: int) -> list[tuple[st
     return [(entry.path, reader.read(limit)) for entry in reader if entry.kind == "file"]
 
 
-def _chain(first: bytes, rest: Iterable[bytes]) -> Iterable[bytes]:
-    yield first
-    yield from rest
+def _begins_with_signature(content: bytes, what: str) -> bool:
+    first = next(iter(TarReader([content], what=what)), None)
+    return first is not None and first.path.startswith(_SIGNATURE)

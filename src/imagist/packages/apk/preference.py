@@ -5,25 +5,25 @@ The order, from the first rule that tells two candidates apart:
  1. what a lock holds: the version that `locked` names for the package;
  2. the repository tag that the requirement is pinned to (`foo@edge`), then untagged repositories,
     then tags that are only allowed (for what a pinned package depends on);
- 3. what exists, in that version, on all platforms being solved; then what exists in that version on
-    all platforms that have the name at all; then the rest;
+ 3. what exists, in that version, on all platforms being solved; then what exists in that version
+    on all platforms that have the name at all; then the rest;
  4. an origin that is already chosen in the same version, so that subpackages stay together;
  5. the highest version carried for the requested name; a provide without version carries none and
     is compared by rule 7, and comes last where its package declares no `provider_priority`;
  6. between packages of one name, the highest version;
- 7. between packages of different names the highest `provider_priority`, then the highest version of
-    the package, whatever it is called (a name is represented by its highest version);
+ 7. between packages of different names the highest `provider_priority`, then the highest version
+    of the package, whatever it is called (a name is represented by its highest version);
  8. the repository that the declaration lists first; then the name.
 
-Rules 2, 5, 6, 8 and the priority of 7 are apk-tools' (compare_providers in its solver), which never takes
-a provide without version and priority by itself, and so is definite where such a one stands beside
-another. Rules 3, 4 and the version in 7 are apko's, which does choose where apk-tools gives up:
-its configurations rely on that.
+Rules 2, 5, 6, 8 and the priority of 7 are apk-tools' (compare_providers in its solver), which
+never takes a provide without version and priority by itself, and so is definite where such a one
+stands beside another. Rules 3, 4 and the version in 7 are apko's, which does choose where apk-tools gives
+up: its configurations rely on that.
 
 Two things settle more than this order does. A package already chosen that answers a requirement
-answers it. And a requirement that packages of one name only can answer is decided before those that
-leave a choice of names, wherever they stand, so that a virtual name is answered by
-something that is needed anyway, if there is such a package.
+answers it. And a requirement that packages of one name only can answer is decided before those
+that leave a choice of names, wherever they stand, so that a virtual name is answered by something
+that is needed anyway, if there is such a package.
 """
 
 from __future__ import annotations
@@ -57,17 +57,23 @@ def carried_version(package: Package, dependency: Dependency) -> str | None:
     """The highest version under which a package answers a dependency, empty for none; else None.
 
     For a conflict (`!x<2`) the answer is what the conflict hits.
+
+    A provide without version answers a dependency with version only if the package's own version
+    does. (apk-tools would take any, and apko looks at the package: in this much they agree.)
     """
     answers: list[str] = []
     name = dependency.name
-    own = Provide(package.name, package.version)
-    if package.name == name and satisfies(own, dependency, checksum=package.checksum):
+    own = Provide(name, package.version)
+    own_fits = satisfies(own, dependency, checksum=package.checksum)
+    if own_fits and package.name == name:
         answers.append(package.version)
     for text in package.provides:
         # Most packages provide many names; only those that can be the one are taken apart.
         if text.startswith(name):
             provide = parse_provide(text)
-            if satisfies(provide, dependency, checksum=package.checksum):
+            fits = satisfies(provide, dependency, checksum=package.checksum)
+            by_package = own_fits and not provide.version and not dependency.conflict
+            if fits or (by_package and provide.name == name):
                 answers.append(provide.version)
     return max(answers, key=sort_key) if answers else None
 

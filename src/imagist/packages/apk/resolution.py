@@ -1,4 +1,4 @@
-"""What a solved world is: the packages of every platform in installation order, and why each is there."""
+"""What a solved world is: for every platform its packages in order, and why each is there."""
 
 from __future__ import annotations
 
@@ -20,16 +20,18 @@ class Reason(msgspec.Struct, frozen=True):
     another package (`depends`), the package's own `install_if`, or a base image that holds the
     package already (`installed`). `requirer` is the name of the requiring package, empty
     where nothing but the declaration or the base image asks. `requirement` is the text as it was
-    written, such as `so:libssl.so.3` or `openssl>3@edge`.
+    written, such as `so:libssl.so.3` or `openssl>3@edge`. `triggers` are the packages that an
+    `install_if` found installed.
     """
 
     kind: Kind
     requirement: str
     requirer: str = ""
+    triggers: tuple[str, ...] = ()
 
 
 class Chosen(msgspec.Struct, frozen=True):
-    """A package of the solution with every reason for it; the first reason is the one that chose it."""
+    """A package of the solution with every reason for it, the one nearest to the world first."""
 
     candidate: Candidate
     reasons: tuple[Reason, ...]

@@ -10,9 +10,9 @@ Clauses and variables appear in the middle of a search, so an assignment may fol
 older than the current one. Its level is that of the youngest decision it follows from,
 and backing out keeps it (as in chronological backtracking: Nadel and Ryvchin 2018).
 
-The search keeps early decisions: a conflict changes the youngest decision that took part in it. What
-is found is therefore what a greedy choice with perfect foresight would find: each decision is
-the first wish of `decide` that can still be completed to a solution.
+The search keeps early decisions: a conflict changes the youngest decision that took part in it.
+What is found is therefore what a greedy choice with perfect foresight would find: each decision
+is the first wish of `decide` that can still be completed to a solution.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ OPEN: Final = 0
 
 
 class Clause(list[int]):
-    """Literals of which one must hold; `label` says what rule it is, `parents` what it was learned from."""
+    """Literals of which one must hold: a rule (`label`), or learned from others (`parents`)."""
 
     __slots__ = ("label", "parents")
 
@@ -93,7 +93,7 @@ class Sat:
             self._assign(clause[0], clause)
 
     def solve(self, decide: Callable[[int], int]) -> bool:
-        """Search; `decide` is told how many decisions stand and names the next variable to make true.
+        """Search. `decide` is told how many decisions stand, and names the next variable to try.
 
         Returns True when `decide` has no further wish (it returns 0); False when the clauses
         contradict each other, whatever is decided.
@@ -126,7 +126,7 @@ class Sat:
             self._assign(clause[0], clause)
 
     def _violate(self, clause: Clause) -> None:
-        """Note a violated clause; of several the oldest counts, because resolving it opens the others."""
+        """Note a violated clause; of several the oldest counts: resolving it opens the others."""
         if self._pending is None or self._level(clause) < self._level(self._pending):
             self._pending = clause
 
@@ -204,7 +204,7 @@ class Sat:
         return None
 
     def _learn(self, conflict: Clause) -> bool:
-        """Learn from a violated clause, and back out; False when nothing is left to back out of."""
+        """Learn from a violated clause, and back out; False when there is nothing to back out."""
         self.conflicts += 1
         levels, reasons = self._levels, self._reasons
         level = self._level(conflict)

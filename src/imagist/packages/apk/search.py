@@ -13,17 +13,22 @@ from imagist.packages.apk.rules import Member, Requirement
 
 
 def search(encoding: Encoding) -> bool:
-    """Solve a problem; afterwards `chosen_candidates` is the solution, or `encoding.sat.core` why not."""
+    """Solve: afterwards `chosen_candidates` is the solution, or `encoding.sat.core` why not."""
     return encoding.sat.solve(_Decisions(encoding).decide)
 
 
 def chosen_candidates(encoding: Encoding) -> dict[Platform, list[Candidate]]:
     """The candidates that are true now, for each platform, in the order they were chosen."""
-    chosen: dict[Platform, list[Candidate]] = {platform: [] for platform in encoding.universes}
+    members = _chosen_members(encoding)
+    return {platform: [each.candidate for each in members[platform]] for platform in members}
+
+
+def _chosen_members(encoding: Encoding) -> dict[Platform, list[Member]]:
+    chosen: dict[Platform, list[Member]] = {platform: [] for platform in encoding.universes}
     for literal in encoding.sat.trail:
         meaning = encoding.meanings[literal >> 1]
         if not literal & 1 and isinstance(meaning, Member):
-            chosen[meaning.platform].append(meaning.candidate)
+            chosen[meaning.platform].append(meaning)
     return chosen
 
 
@@ -86,7 +91,7 @@ class _Decisions:
     def _choose_triggered(self) -> int:
         """A package whose install_if has come true, that is not there and not ruled out; or 0."""
         encoding = self._encoding
-        for platform, chosen in chosen_candidates(encoding).items():
+        for platform, chosen in _chosen_members(encoding).items():
             triggered = self._find_triggered(platform, chosen)
             for name in sorted(triggered):
                 options = [
@@ -100,16 +105,13 @@ class _Decisions:
         return 0
 
     def _find_triggered(
-        self, platform: Platform, chosen: list[Candidate]
+        self, platform: Platform, chosen: list[Member]
     ) -> dict[str, list[Candidate]]:
         offered: dict[str, list[Candidate]] = {}
-        names = {candidate.package.name for candidate in chosen}
-        for candidate in chosen:
-            variable = self._encoding.member(platform, candidate)
-            meaning = self._encoding.meanings[variable]
-            assert isinstance(meaning, Member)
-            for name in meaning.names:
-                offered.setdefault(name, []).append(candidate)
+        names = {member.candidate.package.name for member in chosen}
+        for member in chosen:
+            for name in member.names:
+                offered.setdefault(name, []).append(member.candidate)
         triggered: dict[str, list[Candidate]] = {}
         for name in offered:
             for waiting in self._awaiting_on(platform, name):

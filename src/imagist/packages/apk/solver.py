@@ -26,16 +26,16 @@ def solve(
 ) -> Resolution:
     """Choose the packages of every platform, as one problem.
 
-    A package that is on several platforms is in the same version on each. If there is a solution it
-    is found, and it is the one that choosing step by step by the order of `preference` gives,
+    A package that is on several platforms is in the same version on each. If there is a solution
+    it is found, and it is the one that choosing step by step by the order of `preference` gives,
     each step with foresight. It does not depend on the order of the world or of the records.
 
-    Packages with install_if are added when what they name is chosen, to a fixed point, with what they
-    need in turn; one that cannot be installed beside the rest is left out, as apk-tools does.
+    Packages with install_if are added when what they name is chosen, to a fixed point, with what
+    they need in turn; one that cannot be installed beside the rest is left out.
 
     Args:
-        world: for each platform what the declaration asks for: `name`, `name=1.2-r3`, `name@tag`,
-            `!name` and so on.
+        world: for each platform what the declaration asks for: `name`, `name=1.2-r3`,
+            `name@tag`, `!name` and so on.
         universes: for each platform of the world the packages on offer.
         installed: packages of a base image. They are kept as they are.
         locked: versions by package name, preferred to all others as long as they are possible.

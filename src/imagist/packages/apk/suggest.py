@@ -19,12 +19,18 @@ _MOST_VERSIONS = 4
 
 
 def suggest(
-    wanted: Dependency, universe: Universe, others: Mapping[Platform, Universe]
+    wanted: Dependency, universe: Universe, others: Mapping[Platform, Universe], *, asked: bool
 ) -> str | None:
     """The next step for a requirement that nothing answers; None when something does.
 
     In this order: the right package with another version, behind a tag, on another platform, or
     another name that looks alike.
+
+    Args:
+        wanted: what nothing answers.
+        universe: where it was looked for.
+        others: the universes of the other platforms.
+        asked: whether the world asks for it, so that its writer can write it differently.
     """
     name = wanted.name
     any_version = msgspec.structs.replace(wanted, op="", version="", key="", broken="")
@@ -34,7 +40,8 @@ def suggest(
         return None
     if fitting:
         tag = fitting[0].tag
-        return f"{name} is in the repository with the tag @{tag}: write `{wanted.text}@{tag}`"
+        spelling = f"{wanted.text}@{tag}" if asked else f"{name}@{tag}"
+        return f"{name} is in the repository tagged @{tag}: write `{spelling}`"
     versions = [carried_version(each.package, any_version) for each in there]
     if known := sorted({v for v in versions if v}, key=sort_key):
         return f"{name} exists only as {_shorten(known)}"
@@ -45,18 +52,20 @@ def suggest(
     if elsewhere:
         platforms = ", ".join(map(str, elsewhere))
         return f"{name} exists only for {platforms}: ask for it on these platforms alone"
-    if close := find_close_names(name, universe):
+    if not asked:
+        return f"add the repository that has `{name}`"
+    if close := find_close(name, universe.names()):
         return "did you mean " + " or ".join(f"`{each}`" for each in close) + "?"
     return "check the name, or add the repository that has it"
 
 
-def find_close_names(name: str, universe: Universe) -> list[str]:
-    """Up to three names of the universe that differ from this one by little."""
+def find_close(name: str, known: Iterable[str]) -> list[str]:
+    """Up to three of the known names that differ from this one by little."""
     # Comparing is slow, so first what cannot be close enough is left out: by length and beginning.
     short = [
-        known
-        for known in universe.names()
-        if abs(len(known) - len(name)) <= 3 and (known[:1] == name[:1] or known[1:2] == name[1:2])
+        other
+        for other in known
+        if abs(len(other) - len(name)) <= 3 and (other[:1] == name[:1] or other[1:2] == name[1:2])
     ]
     return difflib.get_close_matches(name, short, n=3, cutoff=0.7)
 

@@ -30,7 +30,9 @@ from typing import Final, NamedTuple
 from imagist.errors import InputError
 from imagist.packages.apk.index import Package, format_record, parse_record
 
-_MAGIC: Final = f"apkindex 1 {sys.byteorder:6}\n".encode()
+FORMAT: Final = f"apkindex 1 {sys.byteorder}"
+"""Names the layout, and so belongs into the memo key of a stored table."""
+_MAGIC: Final = f"{FORMAT:17}\n".encode()
 _SECTIONS: Final = 11
 _LIMIT: Final = (1 << 32) - 1
 # What matters after a line feed: a name, provides, install_if, or the end of the record.

@@ -1,0 +1,70 @@
+"""What a job is given: what was asked for (`Options`), and the world it works in (`Context`)."""
+
+from __future__ import annotations
+
+from typing import NamedTuple, Protocol
+
+import msgspec
+
+from imagist.build.lockfile import Lock
+from imagist.oci.platform import Platform
+from imagist.packages.apk.archive import PackageLimits
+from imagist.packages.apk.index import MAX_INDEX
+from imagist.packages.apk.reading import Reader
+from imagist.store.store import Store
+
+
+class Limits(NamedTuple):
+    """Bounds on what is read; sizes in bytes."""
+
+    indexes: int = MAX_INDEX
+    """An uncompressed index."""
+    packages: PackageLimits = PackageLimits()
+
+
+class Options(msgspec.Struct, frozen=True, kw_only=True):
+    """What the command line says beside the declaration."""
+
+    platforms: tuple[Platform, ...] = ()
+    """Build for these only; those of the declaration where empty."""
+    keyring: tuple[str, ...] = ()
+    build_repositories: tuple[str, ...] = ()
+    repositories: tuple[str, ...] = ()
+    packages: tuple[str, ...] = ()
+    annotations: tuple[tuple[str, str], ...] = ()
+    lock: Lock | None = None
+    lock_name: str = ""
+    """The lock's file, for errors."""
+    ignore_signatures: bool = False
+    build_date: int | None = None
+    """Seconds since 1970; the time written into the image where nothing else says it."""
+    source_date_epoch: int | None = None
+    """SOURCE_DATE_EPOCH: goes before every other time."""
+    vcs_url: str = ""
+    """`url@revision` of the declaration, where the declaration itself does not say."""
+    format: str = ""
+    limits: Limits = Limits()
+
+
+class Report(Protocol):
+    """Where a job says what it is doing."""
+
+    def stage(self, text: str) -> None:
+        """A step has begun or ended."""
+        ...
+
+    def warn(self, text: str) -> None:
+        """Something is odd, but not wrong."""
+        ...
+
+
+class Context(NamedTuple):
+    """The world a job works in."""
+
+    store: Store
+    reader: Reader
+    report: Report
+    today: str
+    """ISO date, for keys that expire; nothing of it goes into an image."""
+    jobs: int
+    """Threads that verify and compress."""

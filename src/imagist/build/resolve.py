@@ -1,0 +1,192 @@
+"""From a declaration to the packages of every platform: by solving, or out of a lock."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import msgspec
+from msgspec.structs import replace
+
+from imagist.build.context import Context, Options
+from imagist.build.declaration import Declaration
+from imagist.build.include import LoadedDeclaration
+from imagist.build.lockfile import Lock, declaration_checksum
+from imagist.errors import RequestError, Span
+from imagist.oci.platform import Platform, parse_platform
+from imagist.packages.apk.fetch import Wanted
+from imagist.packages.apk.index import Candidate, Package
+from imagist.packages.apk.keys import TrustedKeys, discover_keys, load_keyring
+from imagist.packages.apk.location import Location, parse_location
+from imagist.packages.apk.repository import IndexLoader, LoadedIndex
+from imagist.packages.apk.resolution import Resolution
+from imagist.packages.apk.signature import Key
+from imagist.packages.apk.solver import solve
+from imagist.packages.apk.universe import Universe
+
+INSTALLED: Mapping[Platform, Sequence[Package]] = {}
+
+
+class Resolved(msgspec.Struct, frozen=True):
+    """The packages of an image, and whom to trust for them."""
+
+    world: dict[Platform, tuple[str, ...]]
+    """What the declaration asks for, as it was written."""
+    packages: dict[Platform, tuple[Wanted, ...]]
+    """In installation order; what a base image has is not among them."""
+    keys: TrustedKeys
+    tags: dict[str, str] = {}
+    """Tag of the repository by name of the package that was taken from one."""
+    resolution: Resolution | None = None
+    """What the solver found; None where a lock decided."""
+    universes: dict[Platform, Universe] = {}
+    """What there was to choose from; empty where a lock decided."""
+    indexes: tuple[LoadedIndex, ...] = ()
+    """The indexes that were read; none where a lock decided."""
+
+
+def add_options(declaration: Declaration, options: Options) -> Declaration:
+    """The declaration with what the command line appends to it."""
+    contents = declaration.contents
+    contents = replace(
+        contents,
+        keyring=(*contents.keyring, *options.keyring),
+        build_repositories=(*contents.build_repositories, *options.build_repositories),
+        repositories=(*contents.repositories, *options.repositories),
+        packages=(*contents.packages, *options.packages),
+    )
+    annotations = declaration.annotations | dict(options.annotations)
+    return replace(
+        declaration,
+        contents=contents,
+        annotations=annotations,
+        format=options.format or declaration.format,
+    )
+
+
+def choose_platforms(declaration: Declaration, options: Options) -> tuple[Platform, ...]:
+    """The platforms to build for: those asked for, else those declared; by name."""
+    wanted = options.platforms or tuple(parse_platform(arch) for arch in declaration.archs)
+    return tuple(sorted(set(wanted), key=lambda platform: platform.arch))
+
+
+def world_of(declaration: Declaration, platform: Platform) -> tuple[str, ...]:
+    """What is asked for on one platform, in the order written."""
+    contents = declaration.contents
+    return (*contents.packages, *contents.platform_packages.get(platform.arch, ()))
+
+
+def resolve(
+    loaded: LoadedDeclaration,
+    declaration: Declaration,
+    platforms: Sequence[Platform],
+    options: Options,
+    context: Context,
+    installed: Mapping[Platform, Sequence[Package]] = INSTALLED,
+) -> Resolved:
+    """Decide on the packages of every platform.
+
+    Args:
+        loaded: the declaration as it was read, for places and checksums.
+        declaration: the same with options added and defaults filled in.
+        platforms: what to resolve for.
+        options: see `Options`; with a lock, nothing is solved and no index is read.
+        context: where to read.
+        installed: the packages of a base image, by platform.
+
+    Raises:
+        Unsatisfiable: no packages fit.
+        RequestError: the lock is of another declaration.
+        ImagistError: a key or an index cannot be had or trusted.
+    """
+    world = {platform: world_of(declaration, platform) for platform in platforms}
+    if options.lock is not None:
+        return _from_lock(loaded, options.lock, options.lock_name, world)
+    contents = declaration.contents
+    lines = (*contents.build_repositories, *contents.repositories)
+    locations = tuple(dict.fromkeys(parse_location(line) for line in lines))
+    architectures = [platform.apk for platform in platforms]
+    keys = find_keys(declaration, locations, architectures, options, context)
+    loader = IndexLoader(
+        context.store,
+        context.reader,
+        keys,
+        ignore_signatures=options.ignore_signatures,
+        limit=options.limits.indexes,
+    )
+    by_arch, indexes = loader.load_universes(locations, architectures)
+    universes = {platform: by_arch[platform.apk] for platform in platforms}
+    resolution = solve(
+        world,
+        universes,
+        installed=installed,
+        places=_places(loaded),
+    )
+    packages = {
+        platform: tuple(map(_wanted, resolution.packages(platform))) for platform in platforms
+    }
+    chosen = [candidate for each in platforms for candidate in resolution.packages(each)]
+    tags = {candidate.package.name: candidate.tag for candidate in chosen if candidate.tag}
+    return Resolved(world, packages, keys, tags, resolution, universes, tuple(indexes))
+
+
+def find_keys(
+    declaration: Declaration,
+    locations: Sequence[Location],
+    architectures: Sequence[str],
+    options: Options,
+    context: Context,
+) -> TrustedKeys:
+    """The declared keys, and what the repositories' servers announce."""
+    declared = load_keyring(declaration.contents.keyring, context.reader)
+    if options.ignore_signatures:
+        return TrustedKeys(declared)
+    discovered, warnings = discover_keys(
+        locations, architectures, context.reader, today=context.today
+    )
+    for warning in warnings:
+        context.report.warn(warning)
+    return TrustedKeys(declared, discovered)
+
+
+def _from_lock(
+    loaded: LoadedDeclaration, lock: Lock, name: str, world: dict[Platform, tuple[str, ...]]
+) -> Resolved:
+    checksum = declaration_checksum(file.data for file in loaded.files)
+    if lock.config is not None and lock.config.checksum != checksum:
+        raise RequestError(
+            f"{name} was made from another state of {loaded.files[0].path}",
+            where=name,
+            help="lock again, or build without the lock",
+        )
+    packages = {
+        platform: tuple(
+            Wanted(p.name, p.version, p.architecture, p.checksum, p.url, datahash=p.datahash)
+            for p in lock.packages_for(platform)
+        )
+        for platform in world
+    }
+    keys = tuple(
+        Key(key.name.rpartition("/")[2], key.content.encode()) for key in lock.contents.keyring
+    )
+    return Resolved(world, packages, TrustedKeys(keys))
+
+
+def _wanted(candidate: Candidate) -> Wanted:
+    package = candidate.package
+    return Wanted(
+        package.name,
+        package.version,
+        package.arch,
+        package.checksum,
+        candidate.url,
+        package.size or None,
+    )
+
+
+def _places(loaded: LoadedDeclaration) -> dict[str, Span]:
+    """Where each entry of the world was written; what options added was written nowhere."""
+    spans = {
+        entry.strip(): loaded.span_of(f"contents.packages[{number}]")
+        for number, entry in enumerate(loaded.declaration.contents.packages)
+    }
+    return {entry: span for entry, span in spans.items() if span is not None}

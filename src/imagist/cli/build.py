@@ -1,0 +1,68 @@
+"""`imagist build`: a declaration becomes an image, and its digest the answer."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+
+from imagist.build.job import Built, build_images
+from imagist.cli.answer import print_json
+from imagist.cli.session import load_thing, open_context, read_options
+from imagist.errors import RequestError
+from imagist.oci import derive
+from imagist.oci.image import Image, Index
+
+
+def run(values: argparse.Namespace) -> None:
+    """Build, write where -o says, and print the digest."""
+    if values.tag and not values.output:
+        raise RequestError(
+            "-t names the image in an archive or layout, so it needs -o",
+            help="add `-o image.tar`; this version does not push",
+        )
+    options = read_options(values)
+    loaded = load_thing(values)
+    context = open_context(values)
+    built = build_images(loaded, options, context)
+    # One platform that was asked for as such is an image; everything else is an index.
+    single = len(options.platforms) == 1
+    thing: Image | Index = next(iter(built.images.values())) if single else built.index
+    digest = context.store.add_image(thing)
+    if values.output:
+        context.report.stage(f"writing {values.output}")
+        write_image(thing, values.output, values.tag)
+    if values.json:
+        print_json(_describe(built, thing))
+    else:
+        sys.stdout.write(f"{digest}\n")
+
+
+def write_image(thing: Image | Index, path: str, tags: list[str]) -> None:
+    """Write an image to a path: an archive where it ends in `.tar`, else an OCI layout folder."""
+    if path.endswith(".tar"):
+        from imagist.store.archive import write_archive
+
+        write_archive(thing, Path(path), tags=tags)
+    else:
+        from imagist.store.layout import write_layout
+
+        write_layout(thing, Path(path), names=tags)
+
+
+def _describe(built: Built, thing: Image | Index) -> dict[str, object]:
+    platforms = {
+        str(platform): {
+            "digest": derive.digest(image),
+            "layers": [
+                {"digest": layer.digest, "size": layer.size, "diff_id": layer.diff_id}
+                for layer in image.layers
+            ],
+        }
+        for platform, image in built.images.items()
+    }
+    return {
+        "digest": derive.digest(thing),
+        "media_type": thing.media_type,
+        "platforms": platforms,
+    }

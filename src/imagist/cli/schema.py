@@ -1,0 +1,14 @@
+"""`imagist schema`: the JSON Schema of a declaration."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+
+from imagist.build.schema import format_schema
+
+
+def run(values: argparse.Namespace) -> None:
+    """Print the schema."""
+    del values
+    sys.stdout.write(format_schema().decode())

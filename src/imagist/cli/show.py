@@ -1,0 +1,122 @@
+"""`imagist show`: what a declaration means, without building it."""
+
+from __future__ import annotations
+
+import argparse
+import re
+import sys
+from collections.abc import Mapping
+from typing import Final
+
+from imagist.build.job import Plan, plan_images
+from imagist.build.resolve import add_options, choose_platforms, find_keys
+from imagist.cli.answer import print_json
+from imagist.cli.session import load_thing, open_context, read_options
+from imagist.errors import RequestError
+from imagist.net.url import redact
+from imagist.oci.platform import Platform
+from imagist.packages.apk.index import Package
+from imagist.packages.apk.location import parse_location
+
+_PRESETS: Final = {
+    "name-version": "{name}-{version}",
+    "name=version": "{name}={version}",
+    "name-(version)": "{name} ({version})",
+}
+_FIELD: Final = re.compile(r"\{(\w+)\}")
+
+
+def run(values: argparse.Namespace) -> None:
+    """Show packages, config or keys."""
+    {"packages": _show_packages, "config": _show_config, "keys": _show_keys}[values.what](values)
+
+
+def _show_config(values: argparse.Namespace) -> None:
+    from imagist.build.show import describe_config, show_config
+
+    declaration = add_options(load_thing(values).declaration, read_options(values))
+    if values.json:
+        print_json(describe_config(declaration))
+    else:
+        sys.stdout.write(show_config(declaration).decode())
+
+
+def _show_packages(values: argparse.Namespace) -> None:
+    options = read_options(values)
+    plan = plan_images(load_thing(values), options, open_context(values))
+    rows = {platform: _describe_packages(plan, platform) for platform in plan.platforms}
+    if values.json:
+        print_json([row for platform in plan.platforms for row in rows[platform]])
+        return
+    pattern = _PRESETS.get(values.format, values.format) or "{name}-{version}"
+    several = len(rows) > 1
+    for platform, packages in rows.items():
+        if several:
+            sys.stdout.write(f"# {platform}\n")
+        for row in packages:
+            sys.stdout.write(_fill(pattern, row) + "\n")
+
+
+def _describe_packages(plan: Plan, platform: Platform) -> list[dict[str, object]]:
+    """One row for each package; a lock knows less of it than an index."""
+    known: dict[str, Package] = {}
+    if plan.resolved.resolution is not None:
+        packages = plan.resolved.resolution.packages(platform)
+        known = {candidate.package.name: candidate.package for candidate in packages}
+    rows: list[dict[str, object]] = []
+    for wanted in plan.resolved.packages[platform]:
+        package = known.get(wanted.name)
+        rows.append(
+            {
+                "name": wanted.name,
+                "version": wanted.version,
+                "arch": wanted.arch,
+                "origin": package.origin if package else "",
+                "license": package.license if package else "",
+                "description": package.description if package else "",
+                "size": wanted.size or 0,
+                "installed_size": package.installed_size if package else 0,
+                "checksum": wanted.checksum,
+                "url": redact(wanted.url),
+                "platform": str(platform),
+            }
+        )
+    return rows
+
+
+def _fill(pattern: str, row: Mapping[str, object]) -> str:
+    def field(found: re.Match[str]) -> str:
+        if found[1] not in row:
+            raise RequestError(
+                f"--format has no field `{found[1]}`", help="one of " + ", ".join(row)
+            )
+        return str(row[found[1]])
+
+    return _FIELD.sub(field, pattern)
+
+
+def _show_keys(values: argparse.Namespace) -> None:
+    from imagist.build.defaults import with_defaults
+
+    options = read_options(values)
+    context = open_context(values)
+    declaration = with_defaults(add_options(load_thing(values).declaration, options))
+    contents = declaration.contents
+    lines = dict.fromkeys((*contents.build_repositories, *contents.repositories))
+    locations = [parse_location(line) for line in lines]
+    architectures = [platform.apk for platform in choose_platforms(declaration, options)]
+    keys = find_keys(declaration, locations, architectures, options, context)
+    rows = [
+        {"name": key.name, "trusted_for": "every repository", "pem": key.pem.decode()}
+        for key in keys.declared
+    ]
+    rows += [
+        {"name": key.name, "trusted_for": redact(location.url), "pem": key.pem.decode()}
+        for location, found in keys.discovered.items()
+        for key in found
+    ]
+    if values.json:
+        print_json(rows)
+        return
+    for row in rows:
+        sys.stdout.write(f"{row['name']}  {row['trusted_for']}\n")

@@ -1,0 +1,63 @@
+"""`imagist why`: the chains of reasons from what was asked for to a package."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+
+import msgspec
+
+from imagist.build.job import Plan, plan_images
+from imagist.cli.answer import print_json
+from imagist.cli.session import load_thing, open_context, read_options
+from imagist.errors import NotFound, Problem, RequestError
+from imagist.oci.platform import Platform
+from imagist.packages.apk.resolution import Resolution
+from imagist.packages.apk.why import Why, why
+
+
+def run(values: argparse.Namespace) -> None:
+    """Print the chains for each platform; platforms with the same reasons together."""
+    options = read_options(values)
+    if options.lock is not None:
+        raise RequestError("a lock knows no reasons", help="leave --lock out to ask the solver")
+    plan = plan_images(load_thing(values), options, open_context(values))
+    assert plan.resolved.resolution is not None  # noqa: S101 - there is no lock
+    found = _ask(plan, plan.resolved.resolution, values.package)
+    if values.json:
+        print_json({str(platform): msgspec.to_builtins(each) for platform, each in found.items()})
+        return
+    texts: dict[str, list[str]] = {}
+    for platform, each in found.items():
+        texts.setdefault(_tell(each), []).append(str(platform))
+    for text, platforms in texts.items():
+        if len(found) > 1 or len(plan.platforms) > 1:
+            sys.stdout.write(f"# {', '.join(platforms)}\n")
+        sys.stdout.write(text)
+
+
+def _ask(plan: Plan, resolution: Resolution, name: str) -> dict[Platform, Why]:
+    """The reasons on every platform that has the package."""
+    found: dict[Platform, Why] = {}
+    problems: list[Problem] = []
+    for platform in plan.platforms:
+        universe = plan.resolved.universes[platform]
+        try:
+            found[platform] = why(resolution, platform, name, universe=universe)
+        except NotFound as error:
+            problems += [problem for problem in error.problems if problem not in problems]
+    if not found:
+        raise NotFound(problems[:1])
+    return found
+
+
+def _tell(found: Why) -> str:
+    lines = []
+    for number, chain in enumerate(found.chains):
+        if number:
+            lines.append("also:")
+        lines += [f"{'  ' * depth}{link}" for depth, link in enumerate(chain)]
+    if found.alternatives:
+        lines.append("passed over:")
+        lines += [f"  {each.name}-{each.version}: {each.because}" for each in found.alternatives]
+    return "\n".join(lines) + "\n"

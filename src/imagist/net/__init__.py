@@ -1,0 +1,1 @@
+"""HTTP: requests that survive bad networks, credentials, proxies, and documents kept by digest."""

@@ -1,0 +1,99 @@
+"""URLs: what may be fetched, where it lies, and how it may be shown to a person."""
+
+from __future__ import annotations
+
+import ipaddress
+import re
+from typing import Final, NamedTuple
+from urllib.parse import SplitResult, unquote, urlsplit, urlunsplit
+
+from imagist.errors import RequestError
+
+PORTS: Final = {"http": 80, "https": 443}
+_REMOTE: Final = re.compile(r"https?://", re.IGNORECASE)
+_UNFIT: Final = re.compile(r"[\x00-\x20\x7f]")
+_USERINFO: Final = re.compile(r"(?<=://)[^/?#\s]*@")
+_QUERY: Final = re.compile(r"\?[^\s#]*")
+
+
+class Origin(NamedTuple):
+    """Whom a request goes to (RFC 6454, section 4)."""
+
+    scheme: str
+    host: str
+    """In lower case, without brackets."""
+    port: int
+
+    @property
+    def name(self) -> str:
+        """`host` or `host:port`, as a URL has it."""
+        host = f"[{self.host}]" if ":" in self.host else self.host
+        return host if PORTS.get(self.scheme) == self.port else f"{host}:{self.port}"
+
+    @property
+    def is_loopback(self) -> bool:
+        """Whether this is the same machine, where nobody is in between."""
+        if self.host == "localhost" or self.host.endswith(".localhost"):
+            return True
+        try:
+            return ipaddress.ip_address(self.host).is_loopback
+        except ValueError:
+            return False
+
+
+class Userinfo(NamedTuple):
+    """A user and a password; never shown."""
+
+    user: str
+    password: str
+
+    def __repr__(self) -> str:
+        return "Userinfo(***)"
+
+
+def is_remote(location: str) -> bool:
+    """Whether a location is an HTTP URL, not a path or a `file:` URL."""
+    return _REMOTE.match(location) is not None
+
+
+def origin_of(url: str) -> Origin:
+    """The origin of an HTTP URL.
+
+    Raises:
+        RequestError: it is not an HTTP URL that can be asked for.
+    """
+    try:
+        parts = urlsplit(url)
+        host, port = parts.hostname or "", parts.port
+    except ValueError as error:
+        raise RequestError(f"`{redact(url)}` is not a URL: {error}") from None
+    scheme = parts.scheme.lower()
+    if scheme not in PORTS or not host or _UNFIT.search(url):
+        raise RequestError(
+            f"`{redact(url)}` is not a URL that can be fetched",
+            help="it should look like https://host/path, with %20 for a space",
+        )
+    return Origin(scheme, host.rstrip(".").lower(), PORTS[scheme] if port is None else port)
+
+
+def userinfo_of(url: str) -> Userinfo | None:
+    """The user and password that a URL carries, decoded."""
+    parts = urlsplit(url)
+    if parts.username is None:
+        return None
+    return Userinfo(unquote(parts.username), unquote(parts.password or ""))
+
+
+def without_userinfo(url: str) -> str:
+    """A URL without user and password; a path stays as it is."""
+    if not is_remote(url):
+        return url
+    parts: SplitResult = urlsplit(url)
+    return urlunsplit(parts._replace(netloc=parts.netloc.rpartition("@")[2]))
+
+
+def redact(text: str) -> str:
+    """A URL, or a text with URLs, fit to be shown: no user, password or query (it may sign)."""
+    if "://" not in text:
+        return text
+    return _QUERY.sub("?***", _USERINFO.sub("***@", text))

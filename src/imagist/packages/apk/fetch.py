@@ -1,0 +1,148 @@
+"""Fetching packages into the store: verified while they stream in, several at once."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import Final
+
+import msgspec
+
+from imagist.errors import ImagistError, Untrusted
+from imagist.net.auth import redact
+from imagist.packages.apk.archive import PackageFiles, PackageLimits, verify_package
+from imagist.packages.apk.packed import FORMAT, decode_package_files, encode_package_files
+from imagist.packages.apk.reading import Reader
+from imagist.packages.apk.repository import raise_together
+from imagist.store.memo import memo_key
+from imagist.store.store import Store
+
+STEP: Final = "apk"
+
+
+class Wanted(msgspec.Struct, frozen=True):
+    """A package that an index or a lock names."""
+
+    name: str
+    version: str
+    arch: str
+    checksum: str
+    """`Q1...`, the identity of the package."""
+    url: str
+    size: int | None = None
+    """Bytes of the .apk, where known."""
+    datahash: str = ""
+    """SHA-256 of the data segment in hex, where a lock knows it."""
+
+
+Progress = Callable[[Wanted, bool], None]
+"""Told each package that is there, and whether it had to be fetched."""
+
+
+class PackageFetcher:
+    """Gets packages out of the store, or into it."""
+
+    def __init__(
+        self,
+        store: Store,
+        reader: Reader,
+        *,
+        jobs: int = 2,
+        limits: PackageLimits | None = None,
+        progress: Progress = lambda _wanted, _fetched: None,
+    ) -> None:
+        """`jobs` packages are verified at a time."""
+        self._store = store
+        self._reader = reader
+        self._jobs = jobs
+        self._limits = limits
+        self._progress = progress
+
+    def fetch(self, wanted: Sequence[Wanted]) -> list[PackageFiles]:
+        """The packages in the order asked for; those not in the store yet are fetched.
+
+        Raises:
+            ImagistError: packages that cannot be had or trusted; all of them at once.
+        """
+        results: dict[str, PackageFiles | ImagistError] = {}
+        missing: dict[str, Wanted] = {}
+        for package in wanted:
+            known = self._recall(package)
+            if known is None:
+                missing.setdefault(package.checksum, package)
+            else:
+                results[package.checksum] = known
+                self._progress(package, False)
+        # The largest first: the last thread to finish then waits for something small.
+        queue = sorted(missing.values(), key=lambda package: (-(package.size or 0), package.name))
+        stopped = threading.Event()
+
+        def work(package: Wanted) -> None:
+            if stopped.is_set():
+                return
+            try:
+                results[package.checksum] = self._fetch(package)
+                self._progress(package, True)
+            except ImagistError as error:
+                results[package.checksum] = _name_package(error, package)
+
+        if queue:
+            with ThreadPoolExecutor(min(self._jobs, len(queue))) as pool:
+                try:
+                    list(pool.map(work, queue))
+                except BaseException:  # Ctrl-C: what was not begun is not begun any more
+                    stopped.set()
+                    raise
+        raise_together([each for each in results.values() if isinstance(each, ImagistError)])
+        found = {c: each for c, each in results.items() if isinstance(each, PackageFiles)}
+        return [found[package.checksum] for package in wanted]
+
+    def _recall(self, package: Wanted) -> PackageFiles | None:
+        known = self._store.memo.get(STEP, _key(package.checksum))
+        if known is None:
+            return None
+        files = decode_package_files(known)
+        # A package of this checksum was verified, but was it this one?
+        agrees = (files.package.name, files.package.version) == (package.name, package.version)
+        return files if agrees and _has_datahash(files, package) else None
+
+    def _fetch(self, package: Wanted) -> PackageFiles:
+        with self._reader.open(package.url) as stream:
+            files = verify_package(
+                stream,
+                self._store,
+                name=package.name,
+                version=package.version,
+                arch=package.arch,
+                checksum=package.checksum,
+                size=package.size,
+                limits=self._limits,
+            )
+        if not _has_datahash(files, package):
+            raise Untrusted(
+                f"its data segment is {files.data}, where the lock has sha256:{package.datahash}",
+                help="the lock and the package disagree; lock again if you trust the package",
+            )
+        self._store.memo.put(
+            STEP,
+            _key(package.checksum),
+            encode_package_files(files),
+            blobs=[files.control, files.data],
+        )
+        return files
+
+
+def _key(checksum: str) -> str:
+    return memo_key(STEP, FORMAT, checksum)
+
+
+def _has_datahash(files: PackageFiles, package: Wanted) -> bool:
+    return not package.datahash or files.data == f"sha256:{package.datahash}"
+
+
+def _name_package(error: ImagistError, package: Wanted) -> ImagistError:
+    """The same error, saying of which package and from where."""
+    where = f"{package.name}-{package.version} from {redact(package.url)}"
+    problems = [p if p.where else p._replace(where=where) for p in error.problems]
+    return type(error)(problems)

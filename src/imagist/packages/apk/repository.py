@@ -1,0 +1,157 @@
+"""Loading repositories: fetch an index, verify it, parse it once in the life of its digest."""
+
+from __future__ import annotations
+
+import mmap
+from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import Final
+
+import msgspec
+
+from imagist.digest import Digest, sha256
+from imagist.errors import ImagistError, InputError, NotFound, Problem
+from imagist.net.auth import redact
+from imagist.packages.apk.index import MAX_INDEX, split_index
+from imagist.packages.apk.keys import TrustedKeys
+from imagist.packages.apk.location import Location
+from imagist.packages.apk.reading import Reader
+from imagist.packages.apk.signature import Key, verify_signatures
+from imagist.packages.apk.table import FORMAT, IndexTable
+from imagist.packages.apk.universe import Repository, Universe
+from imagist.store.memo import memo_key
+from imagist.store.store import Store
+
+_CONNECTIONS: Final = 8
+_MAX_COMPRESSED: Final = 256 << 20
+UNSIGNED: Final = ""
+
+
+class LoadedIndex(msgspec.Struct, frozen=True):
+    """One index of one repository, verified and ready to be searched."""
+
+    location: Location
+    arch: str
+    digest: Digest
+    """Of APKINDEX.tar.gz as it was read."""
+    key: str
+    """The name of the trusted key that signed it; empty where signatures were not asked for."""
+    table: IndexTable
+
+
+class IndexLoader:
+    """Loads indexes through a store that remembers which were verified and parsed before."""
+
+    def __init__(
+        self,
+        store: Store,
+        reader: Reader,
+        keys: TrustedKeys,
+        *,
+        ignore_signatures: bool = False,
+        limit: int = MAX_INDEX,
+    ) -> None:
+        """`limit` bounds the bytes of an uncompressed index."""
+        self._store = store
+        self._reader = reader
+        self._keys = keys
+        self._ignore_signatures = ignore_signatures
+        self._limit = limit
+
+    def load_universes(
+        self, locations: Sequence[Location], architectures: Sequence[str]
+    ) -> tuple[dict[str, Universe], list[LoadedIndex]]:
+        """Load all repositories for all architectures, several at once.
+
+        Returns:
+            The packages on offer by architecture, repositories in the order given; and each
+            index that was loaded.
+
+        Raises:
+            ImagistError: indexes that cannot be had or trusted; all of them at once.
+        """
+        wanted = [(location, arch) for arch in architectures for location in locations]
+
+        def load(item: tuple[Location, str]) -> LoadedIndex | ImagistError:
+            try:
+                return self.load(*item)
+            except ImagistError as error:
+                return error
+
+        with ThreadPoolExecutor(_CONNECTIONS) as pool:
+            loaded = list(pool.map(load, wanted))
+        raise_together([each for each in loaded if isinstance(each, ImagistError)])
+        indexes = [each for each in loaded if isinstance(each, LoadedIndex)]
+        universes = {
+            arch: Universe(
+                Repository(each.table, f"{each.location.url}/{arch}", each.location.tag)
+                for each in indexes
+                if each.arch == arch
+            )
+            for arch in architectures
+        }
+        return universes, indexes
+
+    def load(self, location: Location, arch: str) -> LoadedIndex:
+        """Load one index.
+
+        Raises:
+            NotFound: the repository has nothing for the architecture.
+            Untrusted: no trusted key signed it, or it is damaged.
+            NetworkError: the server cannot be reached, or refuses.
+        """
+        url = location.index_url(arch)
+        what = redact(url)
+        blob = self._reader.read(url, limit=_MAX_COMPRESSED, optional=True)
+        if blob is None:
+            raise NotFound(
+                f"the repository {redact(location.url)} has no packages for {arch}: "
+                f"there is no {what}",
+                help="name only architectures it has, under `archs` or with --platform",
+            )
+        digest = sha256(blob)
+        key = self._verify(blob, digest, self._keys.for_repository(location), what)
+        return LoadedIndex(location, arch, digest, key, self._parse(blob, digest, what))
+
+    def _verify(self, blob: bytes, digest: Digest, keys: Mapping[str, Key], what: str) -> str:
+        """Step 1 of the chain of trust: a trusted key signed the index."""
+        if self._ignore_signatures:
+            return UNSIGNED
+        trusted = tuple(sorted((key.name, sha256(key.pem)) for key in keys.values()))
+        question = memo_key("index-signature", digest, trusted)
+        known = self._store.memo.get("index-signature", question)
+        if known is not None:
+            return known.decode()
+        archive = split_index(blob, self._limit, what=what)
+        signer = verify_signatures(archive.signatures, archive.signed, keys, what)
+        self._store.memo.put("index-signature", question, signer.encode())
+        return signer
+
+    def _parse(self, blob: bytes, digest: Digest, what: str) -> IndexTable:
+        question = memo_key("index-table", FORMAT, digest)
+        known = self._store.memo.get("index-table", question)
+        if known is not None:
+            return IndexTable.open(self._map(known.decode()))
+        archive = split_index(blob, self._limit, what=what)
+        try:
+            data = IndexTable.from_text(archive.index_text)
+        except InputError as error:
+            raise InputError([p._replace(where=p.where or what) for p in error.problems]) from None
+        table = self._store.put(data)
+        self._store.memo.put("index-table", question, table.encode(), blobs=[table])
+        return IndexTable.open(data)
+
+    def _map(self, digest: str) -> memoryview:
+        """A blob as memory, of which only the pages that are looked at are read."""
+        with self._store.path(digest).open("rb") as file:
+            return memoryview(mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ))
+
+
+def raise_together(errors: Sequence[ImagistError]) -> None:
+    """Raise several errors as one, of the class of the first, or nothing where there are none."""
+    if not errors:
+        return
+    problems: list[Problem] = []
+    for error in errors:
+        problems += [problem for problem in error.problems if problem not in problems]
+    raise type(errors[0])(problems)
