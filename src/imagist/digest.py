@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import re
-from typing import BinaryIO, Final
+from typing import BinaryIO, Final, Self
 
 from imagist.errors import RequestError, Untrusted
 
@@ -19,7 +19,7 @@ class Digest(str):
 
     __slots__ = ()
 
-    def __new__(cls, value: str) -> Digest:
+    def __new__(cls, value: str) -> Self:
         """Validate `value`; an already validated digest is returned as it is."""
         if type(value) is cls:
             return value
@@ -67,6 +67,6 @@ def check(expected: str, actual: str, what: str) -> None:
     """Raise `Untrusted`, naming `what`, unless the two digests are the same."""
     if expected != actual:
         raise Untrusted(
-            f"{what} does not have the digest that was promised: expected {expected}, got {actual}",
+            f"{what} does not have the digest promised for it: expected {expected}, got {actual}",
             help="the file was damaged or replaced; fetch it again, or ask whoever publishes it",
         )

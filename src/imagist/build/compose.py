@@ -174,7 +174,11 @@ def _records(
 
 
 def _put_database(
-    tree: Tree, contents: Contents, records: Sequence[InstalledPackage], base: Base | None, epoch: int
+    tree: Tree,
+    contents: Contents,
+    records: Sequence[InstalledPackage],
+    base: Base | None,
+    epoch: int,
 ) -> None:
     """Write apk's database; what a base image has in it stays in front."""
     old = [_read(tree, contents, name) for name in ("scripts.tar", "triggers")]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from itertools import chain, groupby
-from typing import IO
+from typing import IO, cast
 
 from isal import igzip
 
@@ -80,8 +80,7 @@ def open_layer(store: Store, digest: str) -> IO[bytes]:
     with path.open("rb") as file:
         magic = file.read(4)
     if magic[:2] == b"\x1f\x8b":
-        stream: IO[bytes] = igzip.IGzipFile(path, "rb")
-        return stream
+        return cast("IO[bytes]", igzip.IGzipFile(path, "rb"))  # type: ignore[no-untyped-call]
     if magic == b"\x28\xb5\x2f\xfd":
         raise InputError(
             f"the layer {digest} is compressed with zstd, which cannot be read yet",

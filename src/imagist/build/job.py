@@ -21,6 +21,7 @@ from imagist.build.resolve import Resolved, add_options, choose_platforms, resol
 from imagist.build.run import image_labels, run_config
 from imagist.build.vcs import split_vcs_url
 from imagist.errors import RequestError
+from imagist.net.url import without_userinfo
 from imagist.oci.image import Image, Index
 from imagist.oci.manifest import RunConfig
 from imagist.oci.platform import Platform
@@ -175,10 +176,16 @@ def _apk_state(plan: Plan, platform: Platform) -> ApkState:
     return ApkState(
         platform.apk,
         tuple(dict.fromkeys(plan.resolved.world[platform])),
-        tuple(dict.fromkeys(str(parse_location(line)) for line in lines)),
+        tuple(dict.fromkeys(map(_public_line, lines))),
         keys,
         plan.resolved.tags,
     )
+
+
+def _public_line(line: str) -> str:
+    """A line for /etc/apk/repositories: whoever has the image must not have the password."""
+    location = parse_location(line)
+    return str(location._replace(url=without_userinfo(location.url)))
 
 
 def _creation_time(packages: Sequence[PackageFiles], options: Options) -> int:

@@ -60,7 +60,7 @@ class LayerBuilder:
         budget: int,
         base: Iterable[Node] = (),
     ) -> list[BuiltLayer]:
-        """Layers that, over the base, yield exactly the tree; the base's own are not among them."""
+        """Layers that, over the base, yield exactly the tree; the base's own are left out."""
         if strategy == "erofs":
             return [BuiltLayer(self._write_erofs(tree), "imagist: the whole image")]
         stack = Stack()
@@ -136,7 +136,6 @@ class LayerBuilder:
             done = gzip.close()
             blob.commit(done.digest)
         return _Written(done.digest, done.size, done.diff_id)
-
 
     def _write_erofs(self, tree: Tree) -> BlobLayer:
         """The whole tree as one EROFS file system, which is its own diffID."""

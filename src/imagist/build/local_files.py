@@ -17,9 +17,7 @@ MAX_FILE: Final = 1 << 30
 """Bytes of the largest local file; larger things belong into packages."""
 
 
-def read_declared_files(
-    files: Sequence[File], loaded: LoadedDeclaration
-) -> list[DeclaredFile]:
+def read_declared_files(files: Sequence[File], loaded: LoadedDeclaration) -> list[DeclaredFile]:
     """The `files` of a declaration with their content; a folder gives all that lies in it.
 
     Owner, group and permissions are the declaration's; of a source only the execute bit of its
@@ -53,20 +51,14 @@ def _read(file: File) -> Iterator[DeclaredFile]:
     if not stat.S_ISDIR(status.st_mode):
         yield _read_one(file, source, file.path)
         return
-    yield DeclaredFile(
-        file.path, b"", "directory", "", file.uid, file.gid, None, file.mtime
-    )
+    yield DeclaredFile(file.path, b"", "directory", "", file.uid, file.gid, None, file.mtime)
     for path in sorted(source.rglob("*"), key=lambda p: p.parts):
         place = f"{file.path.rstrip('/')}/{path.relative_to(source).as_posix()}"
         if path.is_symlink():
-            target = os.readlink(path)
-            yield DeclaredFile(
-                place, b"", "symlink", target, file.uid, file.gid, None, file.mtime
-            )
+            target = str(path.readlink())
+            yield DeclaredFile(place, b"", "symlink", target, file.uid, file.gid, None, file.mtime)
         elif path.is_dir():
-            yield DeclaredFile(
-                place, b"", "directory", "", file.uid, file.gid, None, file.mtime
-            )
+            yield DeclaredFile(place, b"", "directory", "", file.uid, file.gid, None, file.mtime)
         else:
             yield _read_one(file, path, place)
 
@@ -85,9 +77,7 @@ def _read_one(file: File, source: Path, place: str) -> DeclaredFile:
     return _declare(file, place, data, executable=bool(status.st_mode & stat.S_IXUSR))
 
 
-def _declare(
-    file: File, place: str, data: bytes, *, executable: bool = False
-) -> DeclaredFile:
+def _declare(file: File, place: str, data: bytes, *, executable: bool = False) -> DeclaredFile:
     mode = file.permissions
     if mode is None:
         mode = 0o755 if executable else 0o644

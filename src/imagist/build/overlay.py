@@ -29,7 +29,7 @@ class Stack:
     def apply(self, nodes: Iterable[Node]) -> None:
         """Lay one layer over the stack; folders it needs but does not list become unknown."""
         layer = {node.entry.path: node for node in nodes}
-        implied = {folder for path in layer for folder in _folders_above(path)} - layer.keys()
+        implied = _all_folders_above(layer) - layer.keys()
         self._nodes.update(dict.fromkeys(implied, _UNKNOWN))
         self._nodes.update(layer)
 
@@ -43,11 +43,10 @@ class Stack:
             if all(_is_folder(tree.get(folder)) for folder in _folders_above(path)):
                 hidden = whiteout_path(path)
                 wanted[hidden] = Node(Entry(hidden, mode=0))
-        for path in list(wanted):
-            for folder in _folders_above(path):
-                above = tree.get(folder)
-                if above is not None:
-                    wanted.setdefault(folder, above)
+        for folder in _all_folders_above(wanted):
+            above = tree.get(folder)
+            if above is not None:
+                wanted.setdefault(folder, above)
         return [wanted[path] for path in sorted(wanted, key=order)]
 
 
@@ -56,6 +55,14 @@ def _folders_above(path: str) -> list[str]:
     while path := parent(path):
         folders.append(path)
     return folders
+
+
+def _all_folders_above(paths: Iterable[str]) -> set[str]:
+    found: set[str] = set()
+    for path in paths:
+        while (path := parent(path)) and path not in found:
+            found.add(path)
+    return found
 
 
 def _is_folder(node: Node | None) -> bool:

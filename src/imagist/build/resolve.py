@@ -101,9 +101,7 @@ def resolve(
     world = {platform: world_of(declaration, platform) for platform in platforms}
     if options.lock is not None:
         return _from_lock(loaded, options.lock, options.lock_name, world)
-    contents = declaration.contents
-    lines = (*contents.build_repositories, *contents.repositories)
-    locations = tuple(dict.fromkeys(parse_location(line) for line in lines))
+    locations = find_locations(declaration, context)
     architectures = [platform.apk for platform in platforms]
     keys = find_keys(declaration, locations, architectures, options, context)
     loader = IndexLoader(
@@ -127,6 +125,14 @@ def resolve(
     chosen = [candidate for each in platforms for candidate in resolution.packages(each)]
     tags = {candidate.package.name: candidate.tag for candidate in chosen if candidate.tag}
     return Resolved(world, packages, keys, tags, resolution, universes, tuple(indexes))
+
+
+def find_locations(declaration: Declaration, context: Context) -> tuple[Location, ...]:
+    """The repositories to build from; credentials in a URL are used, and seen no more."""
+    contents = declaration.contents
+    lines = (*contents.build_repositories, *contents.repositories)
+    found = dict.fromkeys(parse_location(line) for line in lines)
+    return tuple(each._replace(url=context.reader.learn(each.url)) for each in found)
 
 
 def find_keys(

@@ -28,13 +28,18 @@ def show_config(declaration: Declaration) -> bytes:
     Args:
         declaration: merged and checked, without defaults.
     """
+    return format_yaml(describe_config(declaration))
+
+
+def describe_config(declaration: Declaration) -> dict[str, Value]:
+    """The same as plain values, for JSON."""
     shown = _show_struct(with_derived(declaration))
     contents = shown.get("contents")
     if isinstance(contents, dict):
         for key in ("repositories", "build_repositories", "runtime_repositories", "keyring"):
             if isinstance(lines := contents.get(key), list):
                 contents[key] = [redact(str(line)) for line in lines]
-    return format_yaml(shown)
+    return shown
 
 
 def redact(location: str) -> str:

@@ -61,7 +61,9 @@ def _describe(command: Command) -> str:
     if command.description:
         text += "\n\n" + command.description
     if command.examples:
-        text += "\n\nExamples:\n" + "\n".join(f"  {l}\n      {w}" for l, w in command.examples)
+        text += "\n\nExamples:\n" + "\n".join(
+            f"  {line}\n      {what}" for line, what in command.examples
+        )
     return text
 
 

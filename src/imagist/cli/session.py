@@ -6,7 +6,6 @@ import argparse
 import datetime
 import os
 import sys
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Final
 
@@ -61,8 +60,8 @@ def open_context(values: argparse.Namespace) -> Context:
     """Everything a job needs of the world."""
     store = open_store(values)
     bound = _bound(values.max_http_response_size, 8 << 30)
-    transport = HttpTransport(read_environment(), max_size=bound, offline=values.offline)
-    cached = CachedGet(store, transport, offline=values.offline)
+    transport = HttpTransport(read_environment(), limit=bound)
+    cached = CachedGet(transport, store, offline=values.offline)
     today = datetime.datetime.now(tz=datetime.UTC).date().isoformat()
     jobs = values.jobs or os.cpu_count() or 1
     return Context(store, Reader(transport, cached), Messages(values), today, jobs)
@@ -182,9 +181,7 @@ def _limits(values: argparse.Namespace) -> Limits:
 
 
 def _bound(value: int | None, usual: int) -> int:
-    """apko's way to write a bound: -1 is none, 0 or absent the usual one."""
+    """Apko's way to write a bound: -1 is none, 0 or absent the usual one."""
     if value == -1:
         return _UNBOUNDED
     return value or usual
-
-

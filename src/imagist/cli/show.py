@@ -9,14 +9,13 @@ from collections.abc import Mapping
 from typing import Final
 
 from imagist.build.job import Plan, plan_images
-from imagist.build.resolve import add_options, choose_platforms, find_keys
+from imagist.build.resolve import add_options, choose_platforms, find_keys, find_locations
 from imagist.cli.answer import print_json
 from imagist.cli.session import load_thing, open_context, read_options
 from imagist.errors import RequestError
 from imagist.net.url import redact
 from imagist.oci.platform import Platform
 from imagist.packages.apk.index import Package
-from imagist.packages.apk.location import parse_location
 
 _PRESETS: Final = {
     "name-version": "{name}-{version}",
@@ -101,9 +100,7 @@ def _show_keys(values: argparse.Namespace) -> None:
     options = read_options(values)
     context = open_context(values)
     declaration = with_defaults(add_options(load_thing(values).declaration, options))
-    contents = declaration.contents
-    lines = dict.fromkeys((*contents.build_repositories, *contents.repositories))
-    locations = [parse_location(line) for line in lines]
+    locations = find_locations(declaration, context)
     architectures = [platform.apk for platform in choose_platforms(declaration, options)]
     keys = find_keys(declaration, locations, architectures, options, context)
     rows = [

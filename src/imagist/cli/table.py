@@ -103,7 +103,7 @@ COMMANDS = (
         (
             Flag(
                 "output",
-                "write the image: to an archive if PATH ends in .tar, else to an OCI layout folder",
+                "write the image: an archive if PATH ends in .tar, else an OCI layout folder",
                 short="o",
                 metavar="PATH",
             ),
@@ -130,7 +130,7 @@ COMMANDS = (
             ),
             Flag(
                 "vcs",
-                "where the declaration has no vcs-url, take source and revision from its git checkout",
+                "without a vcs-url, take source and revision from the git checkout",
                 kind="switch",
             ),
             Flag("format", "how layers are written", metavar="FORMAT", choices=("tar", "erofs")),

@@ -89,7 +89,9 @@ class Credentials:
     def _find_named(self, url: str, *, redirected: bool) -> Userinfo | None:
         origin, named = origin_of(url), self._http_auth
         if named is not None and named.host == origin.host:
-            standard = Origin(origin.scheme, origin.host, origin.port).name == _bracket(origin.host)
+            standard = Origin(origin.scheme, origin.host, origin.port).name == _bracket(
+                origin.host
+            )
             if named.port == origin.port or (named.port is None and standard):
                 return named.userinfo
         found = self._netrc.get(origin.host)
@@ -104,7 +106,7 @@ class Credentials:
         if match is None:
             raise RequestError(
                 "the environment variable HTTP_AUTH is not of the form that is understood",
-                help="write basic:<host>:<user>:<password> or basic:<host>:<port>:<user>:<password>",
+                help="write basic:<host>[:<port>]:<user>:<password>",
             )
         host = match["host"].strip("[]").lower()
         port = int(match["port"]) if match["port"] else None

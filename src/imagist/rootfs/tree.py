@@ -77,8 +77,9 @@ class Tree:
             InputError: more than 40 symlinks had to be followed.
         """
         path = path.strip("/")
-        if not self._symlinks:
-            return _normal(path)
+        # Most paths lead nowhere else, and every entry of every package comes through here.
+        if not self._meets_symlink(path, follow_last=follow_last):
+            return path
         done: list[str] = []
         todo = path.split("/")[::-1]
         followed = 0
@@ -102,6 +103,20 @@ class Tree:
                 continue
             done.append(part)
         return "/".join(done)
+
+    def _meets_symlink(self, path: str, *, follow_last: bool) -> bool:
+        """Whether a symlink may be met on the way to a path; always, if it has `.` or `..`."""
+        if "/." in path or "//" in path or path[:1] == ".":
+            return True
+        symlinks = self._symlinks
+        if not symlinks:
+            return False
+        end = path.find("/")
+        while end > 0:
+            if path[:end] in symlinks:
+                return True
+            end = path.find("/", end + 1)
+        return follow_last and path in symlinks
 
     def put(self, node: Node) -> None:
         """Set a node, replacing whatever is at its path; missing parents are not made."""
@@ -205,16 +220,3 @@ def _same(old: Entry, new: Entry) -> bool:
             return old.sha1 == new.sha1
         return old.offset < 0 and new.offset < 0 and old.data == new.data
     return old.device == new.device
-
-
-def _normal(path: str) -> str:
-    if "/." not in "/" + path and "//" not in path:
-        return path
-    done: list[str] = []
-    for part in path.split("/"):
-        if part == "..":
-            if done:
-                done.pop()
-        elif part not in {"", "."}:
-            done.append(part)
-    return "/".join(done)

@@ -49,7 +49,7 @@ def test_versions_that_fail_alike_are_told_as_one() -> None:
         ("foo=2", "which nothing provides", "foo exists only as 1.2-r0 and 1.3-r1"),
         ("foo>7", "which nothing provides", "foo exists only as 1.2-r0 and 1.3-r1"),
         ("new", "which nothing provides", "new is in the repository tagged @edge: write `new@edge`"),
-        ("virt>1", "which nothing provides", "`virt` is provided without a version, by foo"),
+        ("virt>5", "which nothing provides", "`virt` is provided without a version, by foo"),
         ("broken", "broken-1 needs `a===`, which means nothing", "ask for another version"),
         ("deep", "deep-1 needs `gone`, which nothing provides", "add the repository that has `gone`"),
         ("!foo user", "the world excludes foo 1.2-r0 and 1.3-r1 by `!foo`", "leave out or loosen one of `!foo`, `user`"),

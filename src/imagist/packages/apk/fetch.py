@@ -10,7 +10,8 @@ from typing import Final
 import msgspec
 
 from imagist.errors import ImagistError, Untrusted
-from imagist.net.auth import redact
+from imagist.net.response import Interrupted
+from imagist.net.url import redact
 from imagist.packages.apk.archive import PackageFiles, PackageLimits, verify_package
 from imagist.packages.apk.packed import FORMAT, decode_package_files, encode_package_files
 from imagist.packages.apk.reading import Reader
@@ -19,6 +20,7 @@ from imagist.store.memo import memo_key
 from imagist.store.store import Store
 
 STEP: Final = "apk"
+_ANEW: Final = 2
 
 
 class Wanted(msgspec.Struct, frozen=True):
@@ -108,6 +110,15 @@ class PackageFetcher:
         return files if agrees and _has_datahash(files, package) else None
 
     def _fetch(self, package: Wanted) -> PackageFiles:
+        """Fetch and verify; a transfer that broke off beyond mending is begun anew, twice."""
+        for _ in range(_ANEW):
+            try:
+                return self._fetch_once(package)
+            except Interrupted:
+                continue
+        return self._fetch_once(package)
+
+    def _fetch_once(self, package: Wanted) -> PackageFiles:
         with self._reader.open(package.url) as stream:
             files = verify_package(
                 stream,

@@ -15,8 +15,9 @@ from urllib.parse import unquote, urlsplit
 import msgspec
 
 from imagist.errors import ImagistError, InputError, NetworkError, Problem
+from imagist.net.url import is_remote
 from imagist.packages.apk.location import Location
-from imagist.packages.apk.reading import MAX_KEY, Reader, is_remote
+from imagist.packages.apk.reading import MAX_KEY, Reader
 from imagist.packages.apk.signature import Key, key_from_jwk, load_key
 
 ALPINE_RELEASES: Final = "https://alpinelinux.org/releases.json"
@@ -155,7 +156,9 @@ def _ask_server(
     if not is_remote(configuration.jwks_uri):
         raise InputError(f"{location} names `{configuration.jwks_uri}` as its key set")
     key_set = _read_json(_KeySet, configuration.jwks_uri, reader)
-    return [key_from_jwk(jwk) for jwk in key_set.keys if jwk.get("kty") == "RSA"] if key_set else []
+    return (
+        [key_from_jwk(jwk) for jwk in key_set.keys if jwk.get("kty") == "RSA"] if key_set else []
+    )
 
 
 def _has_come(date: str, today: str) -> bool:

@@ -6,6 +6,7 @@ import re
 from typing import Final, NamedTuple
 
 from imagist.errors import RequestError
+from imagist.net.url import is_remote
 
 INDEX: Final = "APKINDEX.tar.gz"
 _LINE: Final = re.compile(r"(?:@(\S+)\s+)?(\S(?:.*\S)?)")
@@ -23,7 +24,7 @@ class Location(NamedTuple):
     @property
     def is_remote(self) -> bool:
         """Whether HTTP is needed to read it."""
-        return self.url.startswith(("http://", "https://"))
+        return is_remote(self.url)
 
     @property
     def alpine_branch(self) -> str:
@@ -48,12 +49,14 @@ def parse_location(line: str) -> Location:
     found = _LINE.fullmatch(line.strip())
     if found is None or found[2].startswith("@"):
         raise RequestError(
-            f"`{line}` is not a repository", help="write `https://...`, a path, or `@tag https://...`"
+            f"`{line}` is not a repository",
+            help="write `https://...`, a path, or `@tag https://...`",
         )
     url = found[2].removeprefix("file://").rstrip("/") or "/"
     scheme, separator, _ = url.partition("://")
     if separator and scheme not in {"http", "https"}:
         raise RequestError(
-            f"repositories over {scheme} cannot be read: `{url}`", help="use https, http, or a path"
+            f"repositories over {scheme} cannot be read: `{url}`",
+            help="use https, http, or a path",
         )
     return Location(url, found[1] or "")

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import BinaryIO, Final
+from typing import BinaryIO, Final, cast
 
-from imagist.errors import InputError, NotFound, Untrusted
-from imagist.net.auth import redact
+from imagist.errors import InputError, NetworkError, NotFound, Untrusted
 from imagist.net.conditional import CachedGet
-from imagist.net.transport import Transport
+from imagist.net.transport import Transport, open_url
+from imagist.net.url import is_remote, redact
 
 MAX_KEY: Final = 1 << 20
 """Bytes of the largest key file or key set that is read."""
@@ -24,6 +24,10 @@ class Reader:
     def __init__(self, transport: Transport, cached: CachedGet) -> None:
         self._transport = transport
         self._cached = cached
+
+    def learn(self, location: str) -> str:
+        """Use a location's user and password for all below it; return it without them."""
+        return self._transport.learn(location)
 
     def read(
         self, url: str, *, limit: int, optional: bool = False, max_age: float | None = None
@@ -64,20 +68,15 @@ class Reader:
             NetworkError: the server cannot be reached, or refuses.
         """
         if is_remote(url):
-            response = self._transport.get(url)
-            if response.status != 200:
-                response.close()
-                error = NotFound if response.status in {404, 410} else InputError
-                raise error(f"{redact(url)} cannot be had: the server answers {response.status}")
-            return response.stream()
+            if self._cached.offline:
+                raise NetworkError(
+                    f"{redact(url)} is not in the store, and --offline forbids to fetch it",
+                    help="build once without --offline",
+                )
+            return cast("BinaryIO", open_url(self._transport, url))
         try:
             return Path(url).open("rb", buffering=0)
         except FileNotFoundError:
             raise NotFound(f"there is no file {url}") from None
         except OSError as error:
             raise InputError(f"{url} cannot be read: {error.strerror}") from error
-
-
-def is_remote(url: str) -> bool:
-    """Whether a location is an http(s) address rather than a path."""
-    return url.startswith(("http://", "https://"))

@@ -11,7 +11,7 @@ import msgspec
 
 from imagist.digest import Digest, sha256
 from imagist.errors import ImagistError, InputError, NotFound, Problem
-from imagist.net.auth import redact
+from imagist.net.url import redact
 from imagist.packages.apk.index import MAX_INDEX, split_index
 from imagist.packages.apk.keys import TrustedKeys
 from imagist.packages.apk.location import Location

@@ -172,9 +172,10 @@ def _find_refusal(resolution: Resolution, platform: Platform, package: Package) 
             if refused.conflict and carried_version(package, refused) is not None:
                 return f"{each.name} refuses it by `{refused.text}`"
     for wanted in depends_of(package):
-        if wanted.conflict:
-            continue
-        versions = [c for c in resolution.chosen[platform] if c.name == wanted.name]
-        if versions and carried_version(versions[0].candidate.package, wanted) is None:
-            return f"it needs `{wanted.text}`, but {wanted.name}-{versions[0].version} is chosen"
+        for each in resolution.chosen[platform]:
+            answers = carried_version(each.candidate.package, wanted) is not None
+            if wanted.conflict and answers:
+                return f"it refuses {each.candidate} by `{wanted.text}`"
+            if not wanted.conflict and not answers and each.name == wanted.name:
+                return f"it needs `{wanted.text}`, but {each.candidate} is chosen"
     return ""

@@ -1,0 +1,172 @@
+"""Connections: pools by scheme and proxy, who is trusted over TLS, and why one failed."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
+
+from imagist.errors import InputError, NetworkError, NotFound, RequestError
+from imagist.net.auth import format_basic
+from imagist.net.environment import Environment
+from imagist.net.proxy import choose_proxy
+from imagist.net.retry import Patience
+from imagist.net.url import Origin, is_remote, origin_of, redact, userinfo_of, without_userinfo
+
+if TYPE_CHECKING:
+    from ssl import SSLContext
+
+    from urllib3 import PoolManager
+    from urllib3.response import BaseHTTPResponse
+
+_CONNECTIONS: Final = 16
+"""Connections kept open to one host."""
+_AUTHORITIES: Final = (
+    "/etc/ssl/certs/ca-certificates.crt",
+    "/etc/pki/tls/certs/ca-bundle.crt",
+    "/etc/ssl/ca-bundle.pem",
+    "/etc/ssl/cert.pem",
+)
+"""Where systems keep their certificate authorities, for a Python that does not know."""
+
+
+class _Connector(NamedTuple):
+    """Pools of connections of one kind, and what an error says of the way."""
+
+    manager: PoolManager
+    via: str
+
+
+
+
+CONNECTIONS_CLASS
+    def _connector(self, origin: Origin) -> _Connector:
+        proxy = choose_proxy(self._environment, origin)
+        with self._lock:
+            known = self._connectors.get((origin.scheme, proxy))
+            if known is None:
+                known = _Connector(self._connect(origin.scheme, proxy), redact(proxy))
+                self._connectors[origin.scheme, proxy] = known
+            return known
+
+    def _connect(self, scheme: str, proxy: str) -> PoolManager:
+        import urllib3  # noqa: PLC0415 - 25 ms that an offline build saves
+
+        options: dict[str, Any] = {"num_pools": 32, "maxsize": _CONNECTIONS}
+        if scheme == "https" or proxy.startswith("https:"):
+            options["ssl_context"] = self._trust()
+        if not proxy:
+            return urllib3.PoolManager(**options)
+        userinfo = userinfo_of(proxy)
+        secret = {"Proxy-Authorization": format_basic(userinfo)} if userinfo else None
+        if not is_remote(proxy):
+            raise RequestError(
+                f"the proxy {redact(proxy)} cannot be used",
+                help="HTTP_PROXY and HTTPS_PROXY take http:// and https:// proxies",
+            )
+        origin_of(proxy)
+        return urllib3.ProxyManager(without_userinfo(proxy), proxy_headers=secret, **options)
+
+    def _trust(self) -> SSLContext:
+        """The certificate authorities that servers are checked against."""
+        import ssl  # noqa: PLC0415
+
+        file, folder = self._environment.ca_file, self._environment.ca_folder
+        if file and not Path(file).is_file():
+            raise NotFound(
+                f"there is no file {file}, which SSL_CERT_FILE or REQUESTS_CA_BUNDLE names"
+            )
+        try:
+            context = ssl.create_default_context(cafile=file or None, capath=folder or None)
+            places = ssl.get_default_verify_paths()
+            if not file and not folder and not places.cafile and not places.capath:
+                for place in filter(lambda path: Path(path).is_file(), _AUTHORITIES):
+                    context.load_verify_locations(place)
+        except (ssl.SSLError, OSError) as error:
+            raise InputError(f"the certificate authorities cannot be read: {error}") from None
+        return context
+
+
+
+
+def _send(
+    manager: PoolManager,
+    method: str,
+    url: str,
+    headers: Mapping[str, str],
+    body: bytes | None,
+    patience: Patience,
+) -> BaseHTTPResponse:
+    from urllib3.exceptions import HTTPError  # noqa: PLC0415
+    from urllib3.util import Timeout  # noqa: PLC0415
+
+    try:
+        return manager.request(
+            method,
+            without_userinfo(url),
+            headers=headers,
+            body=body,
+            retries=False,
+            redirect=False,
+            preload_content=False,
+            decode_content=False,
+            timeout=Timeout(connect=patience.connect, read=patience.stall),
+        )
+    except (HTTPError, OSError) as error:
+        raise _NoAnswer(error) from error
+
+
+class _NoAnswer(Exception):  # noqa: N818 - told to nobody
+    """A request that came to nothing."""
+
+    def __init__(self, cause: Exception) -> None:
+        super().__init__(cause)
+        self.cause = cause
+        self.passing = _is_passing(cause)
+
+
+def _is_passing(error: Exception) -> bool:
+    """Whether a failure may be gone a moment later: not a wrong certificate, or a wrong proxy."""
+    from urllib3.exceptions import LocationParseError, ProxyError, SSLError  # noqa: PLC0415
+
+    if isinstance(error, SSLError):
+        return "CERTIFICATE" not in str(error).upper()
+    if isinstance(error, ProxyError):
+        return " 407 " not in f" {error.original_error} "
+    return not isinstance(error, LocationParseError)
+
+
+def explain(error: Exception, url: str, via: str = "") -> NetworkError:
+    """What to tell a person of a request that had no answer."""
+    from urllib3 import exceptions  # noqa: PLC0415
+
+    host = origin_of(url).name
+    way = f" through the proxy {via}" if via else ""
+    match error:
+        case exceptions.SSLError() if "CERTIFICATE" in str(error).upper():
+            why, help_ = "its certificate is not trusted", "name your authorities in SSL_CERT_FILE"
+        case exceptions.ProxyError():
+            why = f"the proxy refuses ({_shorten(error.original_error)})"
+            help_ = "check HTTP_PROXY, HTTPS_PROXY and NO_PROXY"
+        case exceptions.NameResolutionError():
+            why, help_ = "there is no address for that name", "check the name, and the network"
+        case exceptions.ConnectTimeoutError() | exceptions.ReadTimeoutError():
+            why, help_ = "it does not answer in time", "check the network, or try again later"
+        case _:
+            why, help_ = (
+                _shorten(error),
+                "check the network, or build with --offline from the store",
+            )
+    return NetworkError(f"{redact(url)}: {host} cannot be reached{way}: {why}", help=help_)
+
+
+def _shorten(error: BaseException) -> str:
+    """What urllib3 says, without its object names."""
+    inner = error.args[-1] if error.args else error
+    if isinstance(inner, BaseException) and inner is not error:
+        return _shorten(inner)
+    text = redact(str(inner)).rpartition(">: ")[2] or type(error).__name__
+    return text.removeprefix("Failed to establish a new connection: ")
+
+

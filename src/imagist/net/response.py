@@ -1,0 +1,185 @@
+"""The answer to a request, whose body goes on after a connection broke."""
+
+from __future__ import annotations
+
+import contextlib
+import email.utils
+import re
+from collections.abc import Callable, Mapping
+from types import TracebackType
+from typing import TYPE_CHECKING, Final, Self
+
+from imagist.digest import CHUNK
+from imagist.errors import NetworkError, Untrusted
+
+if TYPE_CHECKING:
+    from urllib3.response import BaseHTTPResponse
+
+_RANGE: Final = re.compile(r"bytes (\d+)-(\d+)/(\d+|\*)")
+_SMALL: Final = 1 << 16
+"""A body up to this size is read to its end, so that its connection can be used again."""
+
+Reopen = Callable[[int, Mapping[str, str]], "BaseHTTPResponse"]
+"""Makes the request once more, for the n-th time, with these headers added."""
+
+
+class Interrupted(NetworkError):
+    """A body broke off, and could not be taken up again: all of it must be asked for anew."""
+
+
+class HttpResponse:
+    """An answer with its body, read once from beginning to end.
+
+    A body that breaks off is taken up at the same byte (RFC 9110, section 14), provided that the
+    server vouches that it is still the same; the reader does not notice.
+    """
+
+    def __init__(
+        self, raw: BaseHTTPResponse, url: str, *, limit: int | None, reopen: Reopen | None
+    ) -> None:
+        """Take over a response; `limit` bounds the bytes of its body.
+
+        Raises:
+            Untrusted: the body is announced to be larger than the limit.
+        """
+        self.status = raw.status
+        self.headers: Mapping[str, str] = {
+            key.lower(): value for key, value in raw.headers.items()
+        }
+        self.url = url
+        """Where the answer came from after redirections, fit to be shown."""
+        self.received = 0
+        """Bytes of the body read so far."""
+        self._raw = raw
+        self._limit = limit
+        self._reopen = reopen
+        self._breaks = 0
+        self._validator = _strong_validator(self.headers) if raw.status == 200 else ""
+        announced = self.headers.get("content-length", "")
+        self._length = int(announced) if announced.isascii() and announced.isdigit() else None
+        if limit is not None and self._length is not None and self._length > limit:
+            self.close()
+            raise self._refuse_size()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def read(self, size: int = -1, /) -> bytes:
+        """The next `size` bytes, fewer only at the end; all that are left if negative.
+
+        Raises:
+            Interrupted: the body broke off for good.
+            Untrusted: it is larger than the limit.
+        """
+        if size < 0:
+            return b"".join(iter(lambda: self._read(CHUNK), b""))
+        return self._read(size)
+
+    def close(self) -> None:
+        """Give the connection back, for the next request if its body is (nearly) read."""
+        discard(self._raw)
+
+    def _read(self, size: int) -> bytes:
+        from urllib3.exceptions import HTTPError  # noqa: PLC0415 - loaded only with a request
+
+        while True:
+            try:
+                data = self._raw.read(size)
+                break
+            except (HTTPError, OSError) as error:
+                self._resume(error)
+        self.received += len(data)
+        if self._limit is not None and self.received > self._limit:
+            self._raw.close()
+            raise self._refuse_size()
+        return data
+
+    def _resume(self, error: Exception) -> None:
+        """Have the rest of the body, from the byte that was read last."""
+        # 1. The same representation must be had again: it needs a strong validator (13.1.5).
+        self._raw.close()
+        if self._reopen is None or not self._validator:
+            raise self._interrupted(f"{type(error).__name__}") from error
+        self._breaks += 1
+        # 2. Ask for the rest, or for everything if it is another one by now.
+        headers = {"Range": f"bytes={self.received}-", "If-Range": self._validator}
+        try:
+            self._raw = self._reopen(self._breaks, headers)
+        except NetworkError as failed:
+            raise self._interrupted(failed.problems[0].message) from error
+        # 3. 206 is the rest; 200 is everything: the same again, or another.
+        if self._raw.status == 206 and self._is_rest(self._raw.headers.get("Content-Range", "")):
+            return
+        known = {key.lower(): value for key, value in self._raw.headers.items()}
+        if self._raw.status == 200 and _strong_validator(known) == self._validator:
+            self._skip(self.received)
+            return
+        self._raw.close()
+        raise self._interrupted("then it had changed on the server") from error
+
+    def _is_rest(self, content_range: str) -> bool:
+        found = _RANGE.fullmatch(content_range.strip())
+        if found is None or int(found[1]) != self.received:
+            return False
+        return found[3] == "*" or self._length is None or int(found[3]) == self._length
+
+    def _skip(self, size: int) -> None:
+        """Pass over what was read before; a break here starts from the same place again."""
+        from urllib3.exceptions import HTTPError  # noqa: PLC0415
+
+        try:
+            while size > 0:
+                data = self._raw.read(min(size, CHUNK))
+                size -= len(data)
+                if not data:
+                    raise self._interrupted("then it was shorter")
+        except (HTTPError, OSError) as error:
+            self._resume(error)
+
+    def _interrupted(self, why: str) -> Interrupted:
+        return Interrupted(
+            f"{self.url} broke off after {self.received} bytes ({why})",
+            help="try again; what was fetched before is kept",
+        )
+
+    def _refuse_size(self) -> Untrusted:
+        return Untrusted(
+            f"{self.url} has more than {self._limit} bytes",
+            help="raise --max-http-response-size if that is as it should be",
+        )
+
+
+def discard(raw: BaseHTTPResponse) -> None:
+    """Have done with a response; its connection is kept if the rest of its body is small."""
+    from urllib3.exceptions import HTTPError  # noqa: PLC0415
+
+    with contextlib.suppress(HTTPError, OSError):
+        left = raw.headers.get("Content-Length", "0" if raw.status in {204, 304} else "")
+        if left.isascii() and left.isdigit() and int(left) <= _SMALL:
+            raw.read(_SMALL)
+    raw.close()
+
+
+def _strong_validator(headers: Mapping[str, str]) -> str:
+    """What tells that a body is the same byte by byte (RFC 9110, 8.8); empty where nothing does.
+
+    A date counts if it was a minute past when the answer was given (8.8.2.2).
+    """
+    etag = headers.get("etag", "")
+    if etag:
+        return "" if etag.startswith("W/") else etag
+    modified = headers.get("last-modified", "")
+    try:
+        date = email.utils.parsedate_to_datetime(headers.get("date", ""))
+        age = date.timestamp() - email.utils.parsedate_to_datetime(modified).timestamp()
+    except (ValueError, TypeError):
+        return ""
+    return modified if age >= 60 else ""
