@@ -17,7 +17,9 @@ from imagist.oci.mutate import append_layers
 from imagist.oci.random import random_image, random_index, random_layer
 from imagist.oci.validate import validate
 from imagist.store import lock
+from imagist.store.prune import prune
 from imagist.store.store import Store
+from imagist.store.upkeep import measure, remove_damaged
 
 DAY = 86_400.0
 
@@ -104,7 +106,7 @@ def test_prune_keeps_what_images_and_results_need_and_removes_the_rest(store: St
     needed = store.put(b"needed by a result")
     store.memo.put("step", "key", b"value", [needed])
     stray = store.put(b"stray")
-    pruned = store.prune()
+    pruned = prune(store)
     assert (pruned.blobs, pruned.size, pruned.images, pruned.results) == (1, 5, 0, 0)
     assert not store.has(stray)
     assert store.memo.get("step", "key") == b"value"
@@ -114,7 +116,7 @@ def test_prune_keeps_what_images_and_results_need_and_removes_the_rest(store: St
 def test_prune_forgets_what_was_not_used_for_so_long(store: Store) -> None:
     old, new = store.add_image(random_image(1)), store.add_image(random_image(2))
     age(store.images / old.hex, 10 * DAY)
-    pruned = store.prune(older_than=5 * DAY)
+    pruned = prune(store, older_than=5 * DAY)
     assert pruned.images == 1
     assert validate(store.image(new)) == []
     with pytest.raises(NotFound):
@@ -125,7 +127,7 @@ def test_asking_for_an_image_is_a_use(store: Store) -> None:
     digest = store.add_image(random_image(1))
     age(store.images / digest.hex, 10 * DAY)
     store.image(digest)
-    assert store.prune(older_than=5 * DAY).images == 0
+    assert prune(store, older_than=5 * DAY).images == 0
 
 
 def test_prune_keeps_a_blob_that_an_old_and_a_new_image_share(store: Store) -> None:
@@ -133,7 +135,7 @@ def test_prune_keeps_a_blob_that_an_old_and_a_new_image_share(store: Store) -> N
     more = append_layers(base, [(random_layer(50), History())])
     old, new = store.add_image(base), store.add_image(more)
     age(store.images / old.hex, 10 * DAY)
-    store.prune(older_than=DAY)
+    prune(store, older_than=DAY)
     assert validate(store.image(new)) == []
 
 
@@ -146,17 +148,17 @@ def test_prune_to_a_size_gives_up_results_before_images_and_old_before_new(
         monkeypatch.setattr(time, "time", lambda number=number: now + number)
         blob = store.put(bytes([number]) * 100_000)
         store.memo.put("step", str(number), b"", [blob])
-    store.prune(max_size=150_000)
+    prune(store, max_size=150_000)
     assert [row.key for row in store.memo.rows()] == ["2"]
     assert validate(store.image(image)) == []
-    assert store.prune(max_size=0).images == 1
+    assert prune(store, max_size=0).images == 1
     assert os.listdir(store.blobs.folder) == []
 
 
 def test_prune_forgets_an_image_whose_blobs_are_gone(store: Store) -> None:
     digest = store.add_image(random_image(1))
     store.path(random_image(1).layers[1].digest).unlink()
-    assert store.prune().images == 1
+    assert prune(store).images == 1
     with pytest.raises(NotFound):
         store.image(digest)
     assert os.listdir(store.blobs.folder) == []
@@ -167,8 +169,8 @@ def test_prune_waits_for_others_and_then_refuses(
 ) -> None:
     monkeypatch.setattr(lock, "_PATIENCE", 0.1)
     with Store.open(store.root), pytest.raises(RequestError, match="another"):
-        store.prune()
-    assert store.prune().blobs == 0
+        prune(store)
+    assert prune(store).blobs == 0
 
 
 def test_blobs_note_their_use_once_a_day(store: Store) -> None:
@@ -180,19 +182,19 @@ def test_blobs_note_their_use_once_a_day(store: Store) -> None:
 
 
 def test_everything_is_counted(store: Store) -> None:
-    assert store.measure() == (0, 0, 0, 0)
+    assert measure(store) == (0, 0, 0, 0)
     store.memo.put("step", "key", b"value", [store.put(b"12345")])
-    assert store.measure() == (1, 5, 0, 1)
+    assert measure(store) == (1, 5, 0, 1)
     store.add_image(random_image(1, layers=1))
-    assert store.measure()[2:] == (1, 1)
-    assert store.measure().blobs == 4
+    assert measure(store)[2:] == (1, 1)
+    assert measure(store).blobs == 4
 
 
 def test_damaged_blobs_are_removed_and_named_and_the_others_stay(store: Store) -> None:
     digest, whole = store.put(b"damaged"), store.put(b"whole")
     store.path(digest).chmod(0o644)
     store.path(digest).write_bytes(b"DAMAGED")
-    assert store.remove_damaged() == [digest]
+    assert remove_damaged(store) == [digest]
     assert not store.has(digest)
     assert store.read(whole) == b"whole"
-    assert store.remove_damaged() == []
+    assert remove_damaged(store) == []

@@ -3,18 +3,25 @@
 from __future__ import annotations
 
 import argparse
+import sys
 from collections.abc import Mapping, Sequence
+from typing import NoReturn
 
 from imagist.cli.command import Command, Flag
 from imagist.cli.table import COMMANDS, GLOBAL_FLAGS
 from imagist.errors import RequestError
+from imagist.text.suggest import did_you_mean
 
 
 class _Parser(argparse.ArgumentParser):
-    """argparse that raises instead of leaving the process, and suggests a near word."""
+    """argparse that raises instead of leaving the process."""
 
     def error(self, message: str) -> None:  # type: ignore[override]
         raise RequestError(message, help=f"`{self.prog} --help` lists what there is")
+
+    def exit(self, status: int = 0, message: str | None = None) -> NoReturn:
+        sys.stdout.flush()  # so that a reader of --help who went away is noticed in time
+        super().exit(status, message)
 
 
 def parse_arguments(
@@ -37,7 +44,7 @@ def parse_arguments(
     parser.add_argument("--version", action="store_true", help="print the version")
     _add_flags(parser, GLOBAL_FLAGS)
     verbs = parser.add_subparsers(metavar="COMMAND", dest="command", parser_class=_Parser)
-    chosen = next((word for word in words if any(word == c.name for c in COMMANDS)), None)
+    _check_command(words)
     for command in COMMANDS:
         verb = verbs.add_parser(
             command.name,
@@ -46,14 +53,23 @@ def parse_arguments(
             formatter_class=argparse.RawDescriptionHelpFormatter,
             allow_abbrev=False,
         )
-        if command.name == chosen:  # start-up: the other commands' flags are not needed
+        if command.name in words:  # start-up: the other commands' flags are not needed
             _add_command(verb, command)
     values = parser.parse_args(list(words))
     found = next((each for each in COMMANDS if each.name == values.command), None)
     _fill(values, (*GLOBAL_FLAGS, *(found.flags if found else ())), environment)
     if found is None and not values.version:
-        parser.print_help()
+        parser.print_help(sys.stderr)
     return found, values
+
+
+def _check_command(words: Sequence[str]) -> None:
+    """Refuse a first word that is no command, with the one that may be meant."""
+    first = words[0] if words else "-"
+    names = [command.name for command in COMMANDS]
+    if first.startswith("-") or first in names:
+        return
+    raise RequestError(f"there is no command `{first}`", help=did_you_mean(first, names))
 
 
 def _describe(command: Command) -> str:

@@ -202,7 +202,7 @@ COMMANDS = (
         "cache",
         "look at or tidy the store",
         "imagist.cli.cache",
-        (Argument("what", "what to do", choices=("info", "prune")),),
+        (Argument("what", "what to do", choices=("info", "prune", "verify")),),
         (
             Flag("older-than", "prune what was not used for so many days", metavar="DAYS"),
             Flag(

@@ -6,7 +6,7 @@
 3. Blobs that nothing needs any more are removed; without `older_than` and `max_size` this is all.
 
 A blob is needed when an image consists of it or a remembered result names it. Uses are noted to
-the day. The caller has the store's lock alone, so nobody is half-way through a build.
+the day. The store's lock is held alone, so nobody is half-way through a build.
 """
 
 from __future__ import annotations
@@ -15,14 +15,12 @@ import os
 import time
 from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
 from imagist.errors import InputError
 from imagist.oci import contents, lazy
 from imagist.store.memo import Remembered
-
-if TYPE_CHECKING:
-    from imagist.store.store import Store
+from imagist.store.store import Store
 
 
 class Pruned(NamedTuple):
@@ -43,8 +41,17 @@ class _Holder(NamedTuple):
     blobs: frozenset[str]
 
 
-def prune(store: Store, *, older_than: float | None, max_size: int | None) -> Pruned:
-    """Remove what is not needed, as the head of this module says."""
+def prune(store: Store, *, older_than: float | None = None, max_size: int | None = None) -> Pruned:
+    """Remove what is not needed, as the head of this module says.
+
+    Raises:
+        RequestError: another process is using the store.
+    """
+    with store.alone():
+        return _prune(store, older_than, max_size)
+
+
+def _prune(store: Store, older_than: float | None, max_size: int | None) -> Pruned:
     store.blobs.remove_rests()
     sizes = {f"sha256:{item.name}": item.stat().st_size for item in _files(store.blobs.folder)}
     holders = sorted([*_results(store), *_images(store)], key=_order)

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+from contextlib import AbstractContextManager
 from functools import cached_property
 from pathlib import Path
 from types import TracebackType
@@ -23,8 +24,6 @@ from imagist.oci.image import Image, Index
 from imagist.store.blobs import BlobFile, Blobs, BlobWriter, storage_error
 from imagist.store.lock import Lock
 from imagist.store.memo import Memo
-from imagist.store.prune import Pruned, prune
-from imagist.store.upkeep import Usage, measure, remove_damaged
 
 _SHORTEST_PREFIX: Final = 4
 
@@ -167,22 +166,13 @@ class Store:
             os.utime(self.images / digest.removeprefix("sha256:"))
         return thing
 
-    def prune(self, *, older_than: float | None = None, max_size: int | None = None) -> Pruned:
-        """Remove what is not needed; see `imagist.store.prune`.
+    def alone(self) -> AbstractContextManager[None]:
+        """Have the store alone for a while, as removing things from it needs.
 
         Raises:
-            RequestError: another process is using the store.
+            RequestError: others did not let go of it within ten seconds.
         """
-        with self._lock.alone():
-            return prune(self, older_than=older_than, max_size=max_size)
-
-    def measure(self) -> Usage:
-        """How much is here."""
-        return measure(self)
-
-    def remove_damaged(self) -> list[Digest]:
-        """Read every blob, remove those that are not what their name says, and name them."""
-        return remove_damaged(self)
+        return self._lock.alone()
 
     def _complete(self, prefix: str, reference: str) -> str:
         if len(prefix) == 64:

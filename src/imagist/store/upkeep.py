@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
 from imagist.digest import Digest, sha256_stream
-
-if TYPE_CHECKING:
-    from imagist.store.store import Store
+from imagist.store.store import Store
 
 
 class Usage(NamedTuple):
