@@ -37,7 +37,7 @@ def main() -> int:
     say(f"\n4. imagist validate derived every digest again: {checked}")
     again = imagist("build", declaration, "--cache", WORK / "another-store").strip()
     say(f"5. The same built from an empty store:          {again}")
-    run_image(archive)
+    run_image(layout)
     return 0 if built["digest"] == checked == again else 1
 
 
@@ -54,15 +54,15 @@ def imagist(*words: object) -> str:
     return subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout
 
 
-def run_image(archive: Path) -> None:
+def run_image(layout: Path) -> None:
     """Run the image where podman and runc are present."""
     if not (shutil.which("podman") and shutil.which("runc")):
         say("\n6. podman and runc are not here, so the image is not run.")
         return
     limits = ("--ulimit", "nofile=1024:1024", "--ulimit", "nproc=1024:1024")
-    command = ("podman", "run", "--rm", "--runtime", "runc", *limits, "--network", "none")
+    command = ("podman", "run", "--rm", "--rmi", "--runtime", "runc", *limits, "--network", "none")
     done = subprocess.run(
-        [*command, f"docker-archive:{archive}"], capture_output=True, text=True, check=False
+        [*command, f"oci:{layout}"], capture_output=True, text=True, check=False
     )
     said = done.stdout.strip() or done.stderr.strip().rpartition("\n")[2]
     say(f"\n6. podman ran it, and it said: {said}")

@@ -1,4 +1,4 @@
-"""`imagist cache`: how large the store is, and making it smaller."""
+"""`imagist cache`: how large the store is, making it smaller, and reading it all again."""
 
 from __future__ import annotations
 
@@ -16,21 +16,9 @@ _DAY = 24 * 3600.0
 
 
 def run(values: argparse.Namespace) -> None:
-    """Say what is there, remove what was not used, or read all of it."""
+    """Carry out one of the three, and print what came of it."""
     store = open_store(values)
-    answer: dict[str, object]
-    if values.what == "info":
-        answer = {"folder": str(store.root), **measure(store)._asdict()}
-    elif values.what == "verify":
-        answer = _verify(store)
-    else:
-        older_than, max_size = _number(values, "older_than"), _number(values, "max_size")
-        pruned = prune(
-            store,
-            older_than=older_than * _DAY if older_than is not None else None,
-            max_size=int(max_size) if max_size is not None else None,
-        )
-        answer = pruned._asdict()
+    answer = {"info": _describe, "prune": _prune, "verify": _verify}[values.what](store, values)
     if values.json:
         print_json(answer)
         return
@@ -38,12 +26,30 @@ def run(values: argparse.Namespace) -> None:
         sys.stdout.write(f"{name}: {value}\n")
 
 
-def _verify(store: Store) -> dict[str, object]:
-    """Read every blob; damaged ones are removed, so that they are fetched or built again."""
+def _describe(store: Store, values: argparse.Namespace) -> dict[str, object]:
+    del values
+    return {"folder": str(store.root), **measure(store)._asdict()}
+
+
+def _prune(store: Store, values: argparse.Namespace) -> dict[str, object]:
+    older_than, max_size = _number(values, "older_than"), _number(values, "max_size")
+    pruned = prune(
+        store,
+        older_than=None if older_than is None else older_than * _DAY,
+        max_size=None if max_size is None else int(max_size),
+    )
+    return pruned._asdict()
+
+
+def _verify(store: Store, values: argparse.Namespace) -> dict[str, object]:
+    del values
     damaged = remove_damaged(store)
     if damaged:
-        advice = "it was removed; the next build gets it again"
-        raise CheckFailed(Problem(f"the blob {each} is damaged", help=advice) for each in damaged)
+        advice = "build again what needs it"
+        raise CheckFailed(
+            Problem(f"the blob {digest} was damaged; it has been removed", help=advice)
+            for digest in damaged
+        )
     return {"blobs": measure(store).blobs, "damaged": 0}
 
 
