@@ -10,6 +10,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
 WORK = ROOT / ".demo"
+NAME = "example.org/demo:latest"
 sys.path.insert(0, str(ROOT / "tests"))
 
 from fixtures.demo import write_demo  # noqa: E402
@@ -24,7 +25,7 @@ def main() -> int:
     say("\n2. The declaration:\n")
     say("".join(f"   {line}\n" for line in declaration.read_text().splitlines()))
     archive, layout = WORK / "image.tar", WORK / "layout"
-    answer = imagist("build", declaration, "-o", archive, "-t", "example.org/demo:latest", "--json")
+    answer = imagist("build", declaration, "-o", archive, "-t", NAME, "--json")
     imagist("build", declaration, "-o", layout)
     built = json.loads(answer)
     say(f"3. imagist build made {built['digest']}")
@@ -37,7 +38,7 @@ def main() -> int:
     say(f"\n4. imagist validate derived every digest again: {checked}")
     again = imagist("build", declaration, "--cache", WORK / "another-store").strip()
     say(f"5. The same built from an empty store:          {again}")
-    run_image(layout)
+    run_image(archive)
     return 0 if built["digest"] == checked == again else 1
 
 
@@ -54,18 +55,23 @@ def imagist(*words: object) -> str:
     return subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout
 
 
-def run_image(layout: Path) -> None:
-    """Run the image where podman and runc are present."""
+def run_image(archive: Path) -> None:
+    """Load and run the image where podman and runc are present, and remove it again."""
     if not (shutil.which("podman") and shutil.which("runc")):
         say("\n6. podman and runc are not here, so the image is not run.")
         return
-    limits = ("--ulimit", "nofile=1024:1024", "--ulimit", "nproc=1024:1024")
-    command = ("podman", "run", "--rm", "--rmi", "--runtime", "runc", *limits, "--network", "none")
-    done = subprocess.run(
-        [*command, f"oci:{layout}"], capture_output=True, text=True, check=False
-    )
-    said = done.stdout.strip() or done.stderr.strip().rpartition("\n")[2]
+    limits = ("--ulimit", "nofile=1024:1024", "--ulimit", "nproc=1024:1024", "--network", "none")
+    podman("load", "--input", archive)
+    said = podman("run", "--rm", "--runtime", "runc", *limits, NAME)
+    podman("rmi", "--force", NAME)
     say(f"\n6. podman ran it, and it said: {said}")
+
+
+def podman(*words: object) -> str:
+    """Run one podman command; what it prints, or its last complaint."""
+    command = ["podman", *map(str, words)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    return done.stdout.strip() or done.stderr.strip().rpartition("\n")[2]
 
 
 def say(text: str) -> None:
