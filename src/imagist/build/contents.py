@@ -4,15 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from itertools import chain, groupby
-from typing import IO, cast
+from typing import IO, Final, cast
 
-from isal import igzip
+from isal import igzip, isal_zlib
 
 from imagist.digest import CHUNK
-from imagist.errors import InputError
+from imagist.errors import InputError, Untrusted
 from imagist.rootfs.entry import Entry
 from imagist.rootfs.tree import Node
 from imagist.store.store import Store
+
+_ERRORS: Final = cast(
+    "tuple[type[Exception], ...]",
+    (isal_zlib.error, OSError, EOFError),  # isal's stubs call the first an instance
+)
 
 
 class StoreContents:
@@ -47,8 +52,8 @@ class StoreContents:
                 if entry.offset < position:  # a second node with the same content
                     tar.seek(entry.offset)
                 elif entry.offset > position:
-                    _skip(tar, entry.offset - position)
-                yield entry, _chunks(tar, entry)
+                    _skip(tar, entry.offset - position, blob)
+                yield entry, _chunks(tar, entry, blob)
                 position = entry.offset + entry.size
 
 
@@ -89,16 +94,29 @@ def open_layer(store: Store, digest: str) -> IO[bytes]:
     return path.open("rb")
 
 
-def _skip(tar: IO[bytes], count: int) -> None:
-    while count > 0 and (chunk := tar.read(min(count, CHUNK))):
-        count -= len(chunk)
+def _skip(tar: IO[bytes], count: int, blob: str) -> None:
+    while count > 0:
+        count -= len(_read(tar, min(count, CHUNK), blob))
 
 
-def _chunks(tar: IO[bytes], entry: Entry) -> Iterator[bytes]:
+def _chunks(tar: IO[bytes], entry: Entry, blob: str) -> Iterator[bytes]:
     left = entry.size
     while left > 0:
-        chunk = tar.read(min(left, CHUNK))
-        if not chunk:
-            raise InputError(f"/{entry.path}: its package in the store ends too early")
+        chunk = _read(tar, min(left, CHUNK), blob)
         left -= len(chunk)
         yield chunk
+
+
+def _read(tar: IO[bytes], count: int, blob: str) -> bytes:
+    """Some bytes of a layer, at least one."""
+    try:
+        chunk = tar.read(count)
+        reason = "it ends too early"
+    except _ERRORS as error:
+        chunk, reason = b"", str(error)
+    if not chunk:
+        raise Untrusted(
+            f"the blob {blob} in the store is damaged: {reason}",
+            help="remove what is damaged with `imagist cache verify`, then build again",
+        )
+    return chunk

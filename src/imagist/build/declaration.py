@@ -41,7 +41,8 @@ class BaseImage(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
     image: str = ""
     """Path of an OCI layout folder."""
     apkindex: str = ""
-    """Path of a folder with `<arch>/APKINDEX`, the packages the base image already has."""
+    """Path of a folder with `<arch>/APKINDEX`, the packages the base image already has; the
+    image's own database says it where absent (apko: required)."""
 
 
 class Contents(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

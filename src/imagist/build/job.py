@@ -61,6 +61,11 @@ def plan_images(loaded: LoadedDeclaration, options: Options, context: Context) -
     bases: dict[Platform, LoadedBase] = {}
     if declaration.contents.baseimage is not None:
         base = declaration.contents.baseimage
+        if declaration.format == "erofs":
+            raise RequestError(
+                "an EROFS image is one layer, and cannot be built on a base image",
+                help="leave `format` out, or `baseimage`",
+            )
         bases = {platform: load_base(base, platform, context.store) for platform in platforms}
     installed = {
         platform: [record.package for record in base.base.packages]

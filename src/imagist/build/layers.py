@@ -11,14 +11,14 @@ import msgspec
 from imagist.build.assemble import BuiltLayer
 from imagist.build.contents import StoreContents, in_reading_order
 from imagist.build.merge import Merged
-from imagist.build.overlay import Stack, copy_of_target
+from imagist.build.overlay import Stack, keep_links_inside
 from imagist.build.partition import Group, plan_groups
 from imagist.digest import Digest
 from imagist.oci import mediatype
 from imagist.oci.derive import BlobLayer
 from imagist.packages.apk.archive import PackageFiles
 from imagist.rootfs import compress
-from imagist.rootfs.entry import Entry, order
+from imagist.rootfs.entry import Entry
 from imagist.rootfs.erofs import write_erofs
 from imagist.rootfs.tarwrite import Content, write_tar
 from imagist.rootfs.tree import Node, Tree
@@ -163,10 +163,7 @@ def _with_folders(nodes: dict[str, Node], tree: Tree) -> list[Node]:
             if above is not None:
                 nodes[folder] = above
             folder = folder.rpartition("/")[0]
-    for path, node in nodes.items():
-        if node.entry.kind == "hardlink" and node.entry.link not in nodes:
-            nodes[path] = copy_of_target(node, tree)
-    return [nodes[path] for path in sorted(nodes, key=order)]
+    return keep_links_inside(nodes, tree)
 
 
 def _label(files: PackageFiles) -> str:

@@ -65,10 +65,11 @@ def _read(file: File) -> Iterator[DeclaredFile]:
 
 def _read_one(file: File, source: Path, place: str) -> DeclaredFile:
     try:
+        # A pipe without a writer would keep the opening waiting for ever.
+        if not stat.S_ISREG(source.stat().st_mode):
+            raise InputError(f"`{source}` is neither a file nor a folder")
         with source.open("rb") as stream:
             status = os.fstat(stream.fileno())
-            if not stat.S_ISREG(status.st_mode):
-                raise InputError(f"`{source}` is neither a file nor a folder")
             data = stream.read(MAX_FILE + 1)
     except OSError as error:
         raise InputError(f"`{source}` cannot be read: {error.strerror}") from error

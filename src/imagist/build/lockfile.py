@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import binascii
 import hashlib
 from collections.abc import Iterable
 
@@ -37,7 +38,10 @@ class LockedPackage(msgspec.Struct, frozen=True, kw_only=True):
     def datahash(self) -> str:
         """SHA-256 of the data segment in hex; empty where the lock does not say."""
         kind, _, encoded = self.data.checksum.partition("-")
-        return base64.b64decode(encoded).hex() if kind == "sha256" else ""
+        try:
+            return base64.b64decode(encoded, validate=True).hex() if kind == "sha256" else ""
+        except binascii.Error:
+            return encoded  # no digest is this, so the package is refused
 
 
 class LockedKey(msgspec.Struct, frozen=True, kw_only=True):

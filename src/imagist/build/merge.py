@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 import msgspec
 
+from imagist.build.derived.place import make_folders
+from imagist.build.overlay import copy_as
 from imagist.errors import InputError, Problem
 from imagist.packages.apk.archive import PackageFiles
 from imagist.packages.apk.index import Package, replaces_files
-from imagist.rootfs.entry import Entry
+from imagist.rootfs.entry import Entry, parent
 from imagist.rootfs.tree import Node, Tree
 from imagist.rootfs.whiteout import is_reserved
 
@@ -38,28 +40,59 @@ def merge_packages(tree: Tree, packages: Sequence[PackageFiles]) -> Merged:
     landed: dict[str, dict[str, str]] = {}
     for files in packages:
         name = files.package.name
-        if files.verbatim:
-            altered[name] = files.verbatim
-        moved: dict[str, str] = {}
-        for entry in files.entries:
-            if is_reserved(entry.path):
-                arbiter.problems.append(
-                    Problem(f"{name} contains /{entry.path}, a name that deletes files in layers")
-                )
-                continue
-            place = _add(tree, Node(entry, name, files.data), arbiter)
-            if place != entry.path:
-                moved[entry.path] = place
+        reason = files.verbatim or _find_obstacle(files.entries)
+        moved = _add_package(tree, files, arbiter)
         if moved:
             landed[name] = moved
             first, place = next(iter(moved.items()))
-            altered.setdefault(name, f"/{first} leads through a symlink to /{place}")
+            reason = reason or f"/{first} leads through a symlink to /{place}"
+        if reason:
+            altered[name] = reason
         if len(arbiter.problems) > _MOST_PROBLEMS:
             break
     if arbiter.problems:
         raise InputError(arbiter.problems[:_MOST_PROBLEMS])
-    _redirect_hardlinks(tree, landed)
-    return Merged(altered, landed)
+    merged = Merged(altered, landed)
+    settle_hardlinks(tree, packages, merged)
+    return merged
+
+
+def _add_package(tree: Tree, files: PackageFiles, arbiter: _Arbiter) -> dict[str, str]:
+    """Put the entries of one package into the tree; those that landed elsewhere, and where."""
+    name = files.package.name
+    moved: dict[str, str] = {}
+    for entry in files.entries:
+        if is_reserved(entry.path):
+            arbiter.problems.append(
+                Problem(f"{name} contains /{entry.path}, a name that deletes files in layers")
+            )
+            continue
+        place = _add(tree, Node(entry, name, files.data), arbiter)
+        if place != entry.path:
+            moved[entry.path] = place
+    return moved
+
+
+def _find_obstacle(entries: Sequence[Entry]) -> str:
+    """Why runtimes may unpack these entries each in its way, or to what the tree has not."""
+    by_path: dict[str, Entry] = {}
+    for entry in entries:
+        folder = parent(entry.path)
+        above = by_path.get(folder)
+        if folder and (above is None or not above.is_directory):
+            return f"/{entry.path} comes without its folder"
+        target = by_path.get(entry.link) if entry.kind == "hardlink" else None
+        if target is not None and not _is_one_file(entry, target):
+            return f"the hardlink /{entry.path} differs from its target in owner, mode or time"
+        by_path[entry.path] = entry
+    return ""
+
+
+def _is_one_file(link: Entry, target: Entry) -> bool:
+    return (
+        (link.mode, link.uid, link.gid, link.mtime)
+        == (target.mode, target.uid, target.gid, target.mtime)
+    ) and link.xattrs in {(), target.xattrs}
 
 
 _MOST_PROBLEMS = 20
@@ -74,6 +107,8 @@ class _Arbiter:
         self.problems: list[Problem] = []
 
     def __call__(self, old: Node, new: Node) -> Node:
+        if old.entry.is_directory:  # a file cannot replace a folder and what may lie in it
+            return self._refuse(old, new)
         if not old.owner:  # the image's own skeleton gives way to packages, except for keys
             return (
                 new if not old.entry.path.startswith("etc/apk/keys/") else self._refuse(old, new)
@@ -91,9 +126,11 @@ class _Arbiter:
 
     def _refuse(self, old: Node, new: Node) -> Node:
         owners = f"{old.owner or 'the image'} and {new.owner or 'the image'}"
+        kinds = f"as a {old.entry.kind} and as a {new.entry.kind}"
+        how = "with different content" if old.entry.kind == new.entry.kind else kinds
         self.problems.append(
             Problem(
-                f"{owners} both own /{old.entry.path}, with different content",
+                f"{owners} both own /{old.entry.path}, {how}",
                 help="install only one of them, or let one declare that it replaces the other",
             )
         )
@@ -102,22 +139,87 @@ class _Arbiter:
 
 def _add(tree: Tree, node: Node, arbiter: _Arbiter) -> str:
     try:
-        return tree.add(node, arbiter)
+        _make_folder(tree, node)
+        place = tree.add(node, arbiter)
     except InputError as error:
         arbiter.problems.extend(error.problems)
         return node.entry.path
+    if node.entry.kind == "hardlink":
+        _follow_target(tree, place, node)
+    return place
 
 
-def _redirect_hardlinks(tree: Tree, landed: Mapping[str, Mapping[str, str]]) -> None:
-    """Let hardlinks whose target moved (merged /usr) point to where it is now."""
-    for moved in landed.values():
-        for place in moved.values():
-            node = tree.get(place)
-            if node is not None and node.entry.kind == "hardlink":
-                target = tree.resolve(node.entry.link)
-                if target != node.entry.link:
-                    entry = msgspec.structs.replace(node.entry, link=target)
-                    tree.put(msgspec.structs.replace(node, entry=entry))
+def _make_folder(tree: Tree, node: Node) -> None:
+    """Make the folder of an entry that comes without it, as apk does."""
+    folder = parent(node.entry.path)
+    if not folder or folder in tree:
+        return
+    try:
+        make_folders(tree, folder, mtime=node.entry.mtime)
+    except InputError as error:
+        raise InputError(f"{node.owner} owns /{node.entry.path}, but {error}") from None
+
+
+def _follow_target(tree: Tree, place: str, node: Node) -> None:
+    """Give a hardlink that two packages have to the one that has what it links to."""
+    old = tree.get(place)
+    target = tree.get(tree.resolve(node.entry.link))
+    if old is None or target is None or old.entry.kind != "hardlink":
+        return
+    if old.owner != node.owner and target.owner == node.owner:
+        entry = msgspec.structs.replace(node.entry, path=place)
+        tree.put(msgspec.structs.replace(node, entry=entry))
+
+
+def settle_hardlinks(
+    tree: Tree, packages: Sequence[PackageFiles], merged: Merged, base: Iterable[Node] = ()
+) -> None:
+    """Make sure that every hardlink of the tree is one more name of the file it was packed with.
+
+    Where that file is now another (another package's, or changed by the image), the link becomes
+    a file of its own, with the content it was packed with. Links of merged folders (/usr) are
+    pointed to where their targets are.
+    """
+    links = [node for node in tree if node.entry.kind == "hardlink"]
+    if not links:
+        return
+    owners = {link.owner for link in links}
+    packed = {(node.owner, node.entry.path): node for node in base} if "" in owners else {}
+    for files in packages:
+        name = files.package.name
+        if name in owners:
+            moved = merged.landed.get(name, {})
+            for entry in files.entries:
+                packed[name, moved.get(entry.path, entry.path)] = Node(entry, name, files.data)
+    for link in links:
+        tree.put(_settle(tree, link, packed))
+
+
+def _settle(tree: Tree, link: Node, packed: Mapping[tuple[str, str], Node]) -> Node:
+    target = tree.resolve(link.entry.link)
+    origin = packed.get((link.owner, target))
+    while origin is not None and origin.entry.kind == "hardlink":
+        target = tree.resolve(origin.entry.link)
+        origin = packed.get((link.owner, target))
+    if origin is None:  # of a base image that the caller did not give: nothing changed it yet
+        return link
+    here = tree.get(target)
+    if here is not None and _holds(here, origin) and _is_one_file(link.entry, here.entry):
+        return msgspec.structs.replace(
+            link, entry=msgspec.structs.replace(link.entry, link=target)
+        )
+    return copy_as(link, origin.entry, origin.blob)
+
+
+def _holds(node: Node, origin: Node) -> bool:
+    """Whether a node is still the very file that a package or layer packed."""
+    there, packed = node.entry, origin.entry
+    return (there.kind, there.offset, there.link, node.blob) == (
+        packed.kind,
+        packed.offset,
+        packed.link,
+        origin.blob,
+    )
 
 
 def owned_entries(tree: Tree, files: PackageFiles, moved: Mapping[str, str]) -> Iterator[Entry]:

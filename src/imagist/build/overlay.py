@@ -30,15 +30,27 @@ class Stack:
         """Lay one layer over the stack; folders it needs but does not list become unknown."""
         layer = {node.entry.path: node for node in nodes}
         implied = _all_folders_above(layer) - layer.keys()
+        for path, node in layer.items():
+            # What is no folder takes the place of one with everything below it.
+            if not node.entry.is_directory and self._may_be_folder(path):
+                self._forget_below(path)
         self._nodes.update(dict.fromkeys(implied, _UNKNOWN))
         self._nodes.update(layer)
+
+    def _may_be_folder(self, path: str) -> bool:
+        old = self._nodes.get(path)
+        return old is not None and (old is _UNKNOWN or old.entry.is_directory)
+
+    def _forget_below(self, folder: str) -> None:
+        for path in [path for path in self._nodes if path.startswith(f"{folder}/")]:
+            del self._nodes[path]
 
     def difference(self, tree: Tree) -> list[Node]:
         """The nodes of a layer that turns this stack into the tree, each with its folders."""
         wanted: dict[str, Node] = {}
         for node in tree:
             if not _yields_same(self._nodes.get(node.entry.path), node, tree):
-                wanted[node.entry.path] = _without_link(node, tree)
+                wanted[node.entry.path] = node
         for path in sorted(self._nodes.keys() - {node.entry.path for node in tree}, key=order):
             if all(_is_folder(tree.get(folder)) for folder in _folders_above(path)):
                 hidden = whiteout_path(path)
@@ -47,7 +59,15 @@ class Stack:
             above = tree.get(folder)
             if above is not None:
                 wanted.setdefault(folder, above)
-        return [wanted[path] for path in sorted(wanted, key=order)]
+        return keep_links_inside(wanted, tree)
+
+
+def keep_links_inside(nodes: dict[str, Node], tree: Tree) -> list[Node]:
+    """The nodes of a layer in order, hardlinks out of it as copies (layer.md, Hardlinks)."""
+    for path, node in nodes.items():
+        if node.entry.kind == "hardlink" and node.entry.link not in nodes:
+            nodes[path] = copy_of_target(node, tree)
+    return [nodes[path] for path in sorted(nodes, key=order)]
 
 
 def _folders_above(path: str) -> list[str]:
@@ -102,20 +122,21 @@ def has_same_content(one: Node, other: Node) -> bool:
     return not one.blob and not other.blob and one.entry.data == other.entry.data
 
 
-def _without_link(node: Node, tree: Tree) -> Node:
-    """A hardlink as a file of its own: its target lies in another layer (layer.md, Hardlinks)."""
-    if node.entry.kind != "hardlink":
-        return node
-    return copy_of_target(node, tree)
-
-
 def copy_of_target(node: Node, tree: Tree) -> Node:
-    """The hardlink node with the content of what it links to, in the metadata of its own."""
+    """The hardlink node as what it links to, with owner, mode and time of its own."""
     target = tree.get(node.entry.link)
-    while target is not None and target.entry.kind == "hardlink":
-        target = tree.get(target.entry.link)
-    if target is None:
-        return node
-    content = {name: getattr(target.entry, name) for name in ("size", "offset", "data", "sha1")}
-    entry = msgspec.structs.replace(node.entry, kind="file", link="", **content)
-    return Node(entry, node.owner, target.blob)
+    return node if target is None else copy_as(node, target.entry, target.blob)
+
+
+def copy_as(link: Node, target: Entry, blob: str) -> Node:
+    """A hardlink as a file of its own; attributes it does not list are those of its target."""
+    entry = msgspec.structs.replace(
+        target,
+        path=link.entry.path,
+        mode=link.entry.mode,
+        uid=link.entry.uid,
+        gid=link.entry.gid,
+        mtime=link.entry.mtime,
+        xattrs=link.entry.xattrs or target.xattrs,
+    )
+    return Node(entry, link.owner, blob)

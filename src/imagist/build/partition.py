@@ -19,6 +19,9 @@ from imagist.packages.apk.index import depends_of, provides_of, replaces_files
 SMALL: Final = 64 << 10
 """Packages with fewer compressed bytes than this share a layer: a layer costs a round trip."""
 
+_LEAST: Final = 2
+"""Layers that `package` needs to divide anything: one for packages, and the top layer."""
+
 
 class Group(msgspec.Struct, frozen=True):
     """The packages of one layer; `verbatim` where the layer is the package's own data segment."""
@@ -44,7 +47,8 @@ def plan_groups(
             does, without the top layer.
     """
     packages = [p for p in packages if p.entries]
-    if strategy == "single" or not packages:
+    undivided = strategy == "single" or (strategy == "package" and budget < _LEAST)
+    if undivided or not packages:
         return []
     if strategy == "origin":
         groups = _group_by_origin(packages, budget)
@@ -101,7 +105,7 @@ def _group_by_size(
 
     Packages that are large but altered stand alone too: rewriting one does not rewrite others.
     """
-    alone = max(budget - 2, 0)
+    alone = budget - _LEAST
     by_size = sorted(packages, key=lambda p: (-p.data_size, p.package.name))
     large = [p for p in by_size if p.data_size >= SMALL]
     # With the budget short, a verbatim layer is worth more than an altered one of that size.

@@ -111,7 +111,9 @@ def resolve(
         ignore_signatures=options.ignore_signatures,
         limit=options.limits.indexes,
     )
-    by_arch, indexes = loader.load_universes(locations, architectures)
+    by_arch, indexes, warnings = loader.load_universes(locations, architectures)
+    for warning in warnings:
+        context.report.warn(warning)
     universes = {platform: by_arch[platform.apk] for platform in platforms}
     resolution = solve(
         world,

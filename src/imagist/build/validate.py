@@ -82,8 +82,7 @@ class _Checker:
         if declaration.certificates:
             self.check_certificates(declaration.certificates)
         self.check_layering(declaration)
-        if declaration.contents.baseimage:
-            self.check_base(declaration)
+        self.check_base(declaration.contents.baseimage)
 
     # contents
 
@@ -297,19 +296,6 @@ class _Checker:
         if layering.strategy == "single" and layering.budget:
             self.report("layering.budget", "`single` has one layer; a budget has no meaning")
 
-    def check_base(self, declaration: Declaration) -> None:
-        """Refuse what needs the base image's files, which are not read."""
-        base = declaration.contents.baseimage
-        for key in ("image", "apkindex"):
-            if not getattr(base, key):
-                self.report("contents.baseimage", f"a base image needs `{key}`", f"add `{key}`")
-        written = {
-            "accounts.users": declaration.accounts.users,
-            "accounts.groups": declaration.accounts.groups,
-            "paths": declaration.paths,
-            "entrypoint.services": declaration.entrypoint.services,
-            "certificates": declaration.certificates,
-        }
-        for path, value in written.items():
-            if value:
-                self.report(path, f"`{path}` cannot be combined with a base image", "remove it")
+    def check_base(self, base: BaseImage | None) -> None:
+        if base is not None and not base.image:
+            self.report("contents.baseimage", "a base image needs `image`", "add `image`")

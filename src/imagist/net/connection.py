@@ -5,14 +5,14 @@ from __future__ import annotations
 import threading
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final, NamedTuple
+from typing import TYPE_CHECKING, Any, Final
 
 from imagist.errors import InputError, NetworkError, NotFound, RequestError
 from imagist.net.auth import format_basic
 from imagist.net.environment import Environment
 from imagist.net.proxy import choose_proxy
 from imagist.net.retry import Patience
-from imagist.net.url import Origin, is_remote, origin_of, redact, userinfo_of, without_userinfo
+from imagist.net.url import is_remote, origin_of, redact, userinfo_of, without_userinfo
 
 if TYPE_CHECKING:
     from ssl import SSLContext
@@ -31,26 +31,67 @@ _AUTHORITIES: Final = (
 """Where systems keep their certificate authorities, for a Python that does not know."""
 
 
-class _Connector(NamedTuple):
-    """Pools of connections of one kind, and what an error says of the way."""
-
-    manager: PoolManager
-    via: str
+class Unreachable(NetworkError):
+    """A server gave no answer, but may give one a moment later."""
 
 
+class Connections:
+    """Sends single requests; safe for many threads. urllib3 is loaded with the first one."""
 
+    def __init__(self, environment: Environment) -> None:
+        """Nothing is read or connected yet."""
+        self._environment = environment
+        self._managers: dict[tuple[str, str], PoolManager] = {}
+        self._lock = threading.Lock()
 
-CONNECTIONS_CLASS
-    def _connector(self, origin: Origin) -> _Connector:
+    def close(self) -> None:
+        """Close idle connections."""
+        with self._lock:
+            for manager in self._managers.values():
+                manager.clear()
+            self._managers.clear()
+
+    def send(
+        self,
+        method: str,
+        url: str,
+        headers: Mapping[str, str],
+        body: bytes | None,
+        patience: Patience,
+    ) -> BaseHTTPResponse:
+        """Send one request and give its answer, whatever it is, before its body is read.
+
+        Raises:
+            Unreachable: there was no answer this time.
+            NetworkError: there will be none.
+            InputError: the certificate authorities cannot be read.
+            RequestError: the proxy is none.
+        """
+        origin = origin_of(url)
         proxy = choose_proxy(self._environment, origin)
         with self._lock:
-            known = self._connectors.get((origin.scheme, proxy))
-            if known is None:
-                known = _Connector(self._connect(origin.scheme, proxy), redact(proxy))
-                self._connectors[origin.scheme, proxy] = known
-            return known
+            manager = self._managers.get((origin.scheme, proxy))
+            if manager is None:
+                manager = self._managers[origin.scheme, proxy] = self._make(origin.scheme, proxy)
+        from urllib3.exceptions import HTTPError  # noqa: PLC0415
+        from urllib3.util import Timeout  # noqa: PLC0415
 
-    def _connect(self, scheme: str, proxy: str) -> PoolManager:
+        try:
+            return manager.request(
+                method,
+                without_userinfo(url),
+                headers=headers,
+                body=body,
+                retries=False,
+                redirect=False,
+                preload_content=False,
+                decode_content=False,
+                timeout=Timeout(connect=patience.connect, read=patience.stall),
+            )
+        except (HTTPError, OSError) as error:
+            raise _explain(error, url, redact(proxy)) from error
+
+    def _make(self, scheme: str, proxy: str) -> PoolManager:
         import urllib3  # noqa: PLC0415 - 25 ms that an offline build saves
 
         options: dict[str, Any] = {"num_pools": 32, "maxsize": _CONNECTIONS}
@@ -88,44 +129,6 @@ CONNECTIONS_CLASS
         return context
 
 
-
-
-def _send(
-    manager: PoolManager,
-    method: str,
-    url: str,
-    headers: Mapping[str, str],
-    body: bytes | None,
-    patience: Patience,
-) -> BaseHTTPResponse:
-    from urllib3.exceptions import HTTPError  # noqa: PLC0415
-    from urllib3.util import Timeout  # noqa: PLC0415
-
-    try:
-        return manager.request(
-            method,
-            without_userinfo(url),
-            headers=headers,
-            body=body,
-            retries=False,
-            redirect=False,
-            preload_content=False,
-            decode_content=False,
-            timeout=Timeout(connect=patience.connect, read=patience.stall),
-        )
-    except (HTTPError, OSError) as error:
-        raise _NoAnswer(error) from error
-
-
-class _NoAnswer(Exception):  # noqa: N818 - told to nobody
-    """A request that came to nothing."""
-
-    def __init__(self, cause: Exception) -> None:
-        super().__init__(cause)
-        self.cause = cause
-        self.passing = _is_passing(cause)
-
-
 def _is_passing(error: Exception) -> bool:
     """Whether a failure may be gone a moment later: not a wrong certificate, or a wrong proxy."""
     from urllib3.exceptions import LocationParseError, ProxyError, SSLError  # noqa: PLC0415
@@ -137,7 +140,7 @@ def _is_passing(error: Exception) -> bool:
     return not isinstance(error, LocationParseError)
 
 
-def explain(error: Exception, url: str, via: str = "") -> NetworkError:
+def _explain(error: Exception, url: str, via: str) -> NetworkError:
     """What to tell a person of a request that had no answer."""
     from urllib3 import exceptions  # noqa: PLC0415
 
@@ -151,14 +154,14 @@ def explain(error: Exception, url: str, via: str = "") -> NetworkError:
             help_ = "check HTTP_PROXY, HTTPS_PROXY and NO_PROXY"
         case exceptions.NameResolutionError():
             why, help_ = "there is no address for that name", "check the name, and the network"
-        case exceptions.ConnectTimeoutError() | exceptions.ReadTimeoutError():
+        case exceptions.NewConnectionError():  # which urllib3 counts among the timeouts
+            why, help_ = _shorten(error), "check the address, and that the server runs"
+        case exceptions.TimeoutError():
             why, help_ = "it does not answer in time", "check the network, or try again later"
         case _:
-            why, help_ = (
-                _shorten(error),
-                "check the network, or build with --offline from the store",
-            )
-    return NetworkError(f"{redact(url)}: {host} cannot be reached{way}: {why}", help=help_)
+            why, help_ = _shorten(error), "try again later"
+    kind = Unreachable if _is_passing(error) else NetworkError
+    return kind(f"{redact(url)}: {host} cannot be reached{way}: {why}", help=help_)
 
 
 def _shorten(error: BaseException) -> str:
@@ -168,5 +171,3 @@ def _shorten(error: BaseException) -> str:
         return _shorten(inner)
     text = redact(str(inner)).rpartition(">: ")[2] or type(error).__name__
     return text.removeprefix("Failed to establish a new connection: ")
-
-

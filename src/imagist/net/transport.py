@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Callable, Mapping
 from types import MappingProxyType, TracebackType
 from typing import TYPE_CHECKING, Final, Protocol, Self
@@ -11,6 +10,7 @@ from urllib.parse import urljoin
 from imagist import __version__
 from imagist.errors import NetworkError, NotFound
 from imagist.net.auth import Credentials, format_basic
+from imagist.net.connection import Connections, Unreachable
 from imagist.net.environment import Environment
 from imagist.net.response import HttpResponse, discard
 from imagist.net.retry import HASTY, TRIED_AGAIN, Patience, Waiter
@@ -25,7 +25,6 @@ from imagist.net.url import (
 )
 
 if TYPE_CHECKING:
-
     from urllib3.response import BaseHTTPResponse
 
 USER_AGENT: Final = f"imagist/{__version__}"
@@ -117,13 +116,11 @@ class HttpTransport:
             notice: told, in a sentence, why something is tried again.
         """
         self.credentials = Credentials(environment)
-        self._environment = environment
+        self._connections = Connections(environment)
         self._patience = patience
         self._waiter = waiter or Waiter()
         self._limit = limit
         self._notice = notice
-        self._connectors: dict[tuple[str, str], _Connector] = {}
-        self._lock = threading.Lock()
 
     def learn(self, location: str) -> str:
         """See `Transport.learn`."""
@@ -131,10 +128,7 @@ class HttpTransport:
 
     def close(self) -> None:
         """Close idle connections."""
-        with self._lock:
-            for connector in self._connectors.values():
-                connector.manager.clear()
-            self._connectors.clear()
+        self._connections.close()
 
     def request(
         self,
@@ -206,17 +200,15 @@ class HttpTransport:
         patience: Patience,
     ) -> BaseHTTPResponse:
         """One step, tried again as long as the server may do better, and patience lasts."""
-        origin = origin_of(url)
-        connector = self._connector(origin)
         attempts = patience.attempts if method in _REPEATABLE else 1
         attempt = 0
         while True:
             attempt += 1
             try:
-                raw = _send(connector.manager, method, url, headers, body, patience)
-            except _NoAnswer as error:
-                failure: NetworkError = explain(error.cause, url, connector.via)
-                passing, retry_after = error.passing, ""
+                raw = self._connections.send(method, url, headers, body, patience)
+            except Unreachable as error:
+                failure: NetworkError = error
+                retry_after = ""
             else:
                 if raw.status not in TRIED_AGAIN:
                     return raw
@@ -224,9 +216,9 @@ class HttpTransport:
                     f"{redact(url)} answers {raw.status} {raw.reason or ''}".rstrip(),
                     help="the server cannot serve this now; try again later",
                 )
-                passing, retry_after = True, raw.headers.get("Retry-After", "")
+                retry_after = raw.headers.get("Retry-After", "")
                 discard(raw)
-            if not passing or attempt >= attempts:
+            if attempt >= attempts:
                 raise failure
             if not self._waiter.wait(patience, attempt, retry_after):
                 raise NetworkError(
@@ -234,6 +226,7 @@ class HttpTransport:
                     help="try again then",
                 )
             self._notice(f"{failure.problems[0].message}; trying again")
+
 
 _SECRET: Final = frozenset({"authorization", "cookie", "proxy-authorization"})
 
@@ -253,7 +246,7 @@ def _redirect(url: str, target: str) -> str:
     ):
         raise NetworkError(
             f"{redact(url)} redirects to {redact(new)}, which is not encrypted",
-            help="use the new location itself, if you trust it",
+            help="name that location itself, if you trust it",
         )
     return without_userinfo(new)
 

@@ -46,8 +46,14 @@ def read_packages(text: str, arch: str = "aarch64") -> list[Package]:
 
 def universe(*repositories: str, **tagged: str) -> Universe:
     """Repositories in their order, then tagged ones by tag."""
-    plain = [Repository(PackageList(read_packages(text)), f"http://r{n}.test") for n, text in enumerate(repositories)]
-    tags = [Repository(PackageList(read_packages(text)), f"http://{tag}.test", tag) for tag, text in tagged.items()]
+    plain = [
+        Repository(PackageList(read_packages(text)), f"http://r{n}.test")
+        for n, text in enumerate(repositories)
+    ]
+    tags = [
+        Repository(PackageList(read_packages(text)), f"http://{tag}.test", tag)
+        for tag, text in tagged.items()
+    ]
     return Universe([*plain, *tags])
 
 
@@ -71,8 +77,15 @@ SCENARIOS = [
         "base-1 lib-1 app-1",
         ("app 1 needs: lib base\n lib 1 needs: base\n base 1",),
     ),
-    Scenario("a circle is cut where the walk closes it", "a", "c-1 b-1 a-1", ("a 1 needs: b\n b 1 needs: c\n c 1 needs: a",)),
-    Scenario("the highest version is taken", "a", "a-1.10-r0", ("a 1.9-r0\n a 1.10-r0\n a 1.2-r9",)),
+    Scenario(
+        "a circle is cut where the walk closes it",
+        "a",
+        "c-1 b-1 a-1",
+        ("a 1 needs: b\n b 1 needs: c\n c 1 needs: a",),
+    ),
+    Scenario(
+        "the highest version is taken", "a", "a-1.10-r0", ("a 1.9-r0\n a 1.10-r0\n a 1.2-r9",)
+    ),
     Scenario(
         "constraints of several dependants are intersected before choosing",
         "x y",
@@ -81,7 +94,12 @@ SCENARIOS = [
         apko="lib 3 x 1 y 1",
         because="apko forgets what y needs, as lib is chosen when it comes to y: a broken set",
     ),
-    Scenario("the world limits what a dependency takes", "app lib<2", "lib-1 app-1", ("app 1 needs: lib\n lib 1\n lib 2",)),
+    Scenario(
+        "the world limits what a dependency takes",
+        "app lib<2",
+        "lib-1 app-1",
+        ("app 1 needs: lib\n lib 1\n lib 2",),
+    ),
     Scenario(
         "a fuzzy version takes the highest of its series",
         "lib~1.2",
@@ -105,8 +123,10 @@ SCENARIOS = [
         "tool~2 other",
         "ld-2-r1 other-1 tool-2.1",
         (
-            "tool 2.1 needs: so:ld.so=1.0\n tool 3.0 needs: so:ld.so\n other 1 needs: so:ld.so\n"
-            "ld 2-r1 gives: so:ld.so=1.0\n ld 2-r2 gives: so:ld.so=1.1",
+            (
+                "tool 2.1 needs: so:ld.so=1.0\n tool 3.0 needs: so:ld.so\n other 1 needs: so:ld.so\n"
+                "ld 2-r1 gives: so:ld.so=1.0\n ld 2-r2 gives: so:ld.so=1.1"
+            ),
         ),
         apko=None,
         because="apko does not go back on a choice, here the one for other",
@@ -128,8 +148,10 @@ SCENARIOS = [
         "app core=2",
         "newcrypt-2 app-1 core-2",
         (
-            "core 1 origin: core\n crypt 1 gives: so:crypt=1 origin: core\n core 2 origin: core\n"
-            "newcrypt 2 gives: so:crypt=1 origin: newcrypt\n app 1 needs: so:crypt",
+            (
+                "core 1 origin: core\n crypt 1 gives: so:crypt=1 origin: core\n core 2 origin: core\n"
+                "newcrypt 2 gives: so:crypt=1 origin: newcrypt\n app 1 needs: so:crypt"
+            ),
         ),
     ),
     Scenario(
@@ -144,7 +166,9 @@ SCENARIOS = [
         "subpackages that are dependencies follow a pinned version of their origin",
         "server=1 app",
         "client-1 app-1 server-1",
-        ("server 1 origin: db\n server 2 origin: db\n client 1 origin: db\n client 2 origin: db\n app 1 needs: client",),
+        (
+            "server 1 origin: db\n server 2 origin: db\n client 1 origin: db\n client 2 origin: db\n app 1 needs: client",
+        ),
     ),
     Scenario(
         "priority does not raise an old version of the same name",
@@ -162,7 +186,9 @@ SCENARIOS = [
         "a name is compared by its current version's priority",
         "bind",
         "py10-3",
-        ("py10 2 gives: bind priority: 999\n py10 3 gives: bind priority: 310\n py09 3 gives: bind priority: 309",),
+        (
+            "py10 2 gives: bind priority: 999\n py10 3 gives: bind priority: 310\n py09 3 gives: bind priority: 309",
+        ),
     ),
     Scenario(
         "a carried version counts more than priority",
@@ -176,7 +202,9 @@ SCENARIOS = [
         "plain-1.0-r2",
         ("variant 1.0-r1 gives: so:x.so=12", "plain 1.0-r2 gives: so:x.so=12"),
     ),
-    Scenario("of one version in two repositories the earlier is taken", "a", "a-1", ("a 1", "a 1")),
+    Scenario(
+        "of one version in two repositories the earlier is taken", "a", "a-1", ("a 1", "a 1")
+    ),
     Scenario(
         "a virtual name without priority takes the package that has the name",
         "editor",
@@ -199,16 +227,36 @@ SCENARIOS = [
         apko="gawk 5 mawk 1 tool 1",
         because="a provider that is there anyway answers; apko chooses before it looks",
     ),
-    Scenario("versioned provides of one name exclude each other", "a b", None, ("a 1 gives: x=1\n b 1 gives: x=1",)),
-    Scenario("unversioned provides of one name live together", "a b", "a-1 b-1", ("a 1 gives: x\n b 1 gives: x",)),
-    Scenario("a provide with version excludes one without", "a b", None, ("a 1 gives: x=1\n b 1 gives: x",)),
+    Scenario(
+        "versioned provides of one name exclude each other",
+        "a b",
+        None,
+        ("a 1 gives: x=1\n b 1 gives: x=1",),
+    ),
+    Scenario(
+        "unversioned provides of one name live together",
+        "a b",
+        "a-1 b-1",
+        ("a 1 gives: x\n b 1 gives: x",),
+    ),
+    Scenario(
+        "a provide with version excludes one without",
+        "a b",
+        None,
+        ("a 1 gives: x=1\n b 1 gives: x",),
+    ),
     Scenario(
         "a pin on a name that a chosen package provides without version is answered by that package",
         "compat=1.2-r3 config=1.2-r3",
         "compat-1.2-r3",
         ("config 1.2-r3 origin: u\n compat 1.2-r3 gives: config origin: u",),
     ),
-    Scenario("a provide without version does not answer another version", "config=1.2", None, ("compat 9 gives: config",)),
+    Scenario(
+        "a provide without version does not answer another version",
+        "config=1.2",
+        None,
+        ("compat 9 gives: config",),
+    ),
     Scenario(
         "an older version is taken where the newest cannot be installed",
         "app",
@@ -238,8 +286,10 @@ SCENARIOS = [
         "app docs",
         "app-1 docs-1 app-doc-1 viewer-1 index-1 index-doc-1",
         (
-            "app 1\n docs 1\n app-doc 1 with: docs app=1\n index 1 with: app-doc needs: viewer\n"
-            "viewer 1\n index-doc 1 with: index docs\n viewer-doc 1 with: docs viewer=2",
+            (
+                "app 1\n docs 1\n app-doc 1 with: docs app=1\n index 1 with: app-doc needs: viewer\n"
+                "viewer 1\n index-doc 1 with: index docs\n viewer-doc 1 with: docs viewer=2"
+            ),
         ),
         apko="app 1 docs 1",
         because="apko looks only among the dependencies of each entry of the world",
@@ -264,7 +314,12 @@ SCENARIOS = [
         apko=None,
         because="apko looks for a package called !app-doc",
     ),
-    Scenario("names may be paths and have namespaces", "/bin/sh cmd:ls pc:z>=1", "box-1 z-dev-1", ("box 1 gives: /bin/sh cmd:ls=1\n z-dev 1 gives: pc:z=1.3",)),
+    Scenario(
+        "names may be paths and have namespaces",
+        "/bin/sh cmd:ls pc:z>=1",
+        "box-1 z-dev-1",
+        ("box 1 gives: /bin/sh cmd:ls=1\n z-dev 1 gives: pc:z=1.3",),
+    ),
     Scenario(
         "plain soname versions are lower than package versions",
         "so:a.so.1",
@@ -272,6 +327,16 @@ SCENARIOS = [
         ("old 1 gives: so:a.so.1=9\n new 1 gives: so:a.so.1=1.0-r0",),
     ),
     Scenario("a missing dependency is a contradiction", "app", None, ("app 1 needs: gone",)),
-    Scenario("a package may refuse a version of another", "app lib", "app-1 lib-1", ("app 1 needs: !lib>1\n lib 1\n lib 2",)),
-    Scenario("a refusal of what the package itself provides does not hit it", "a", "a-1", ("a 1 needs: !x gives: x",)),
+    Scenario(
+        "a package may refuse a version of another",
+        "app lib",
+        "app-1 lib-1",
+        ("app 1 needs: !lib>1\n lib 1\n lib 2",),
+    ),
+    Scenario(
+        "a refusal of what the package itself provides does not hit it",
+        "a",
+        "a-1",
+        ("a 1 needs: !x gives: x",),
+    ),
 ]

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import pytest
-from packages.apk.solver_worlds import AMD, ARM, read_packages, universe
 
 from imagist.errors import Problem, Span, Unsatisfiable
 from imagist.packages.apk.solver import solve
 from imagist.packages.apk.universe import Universe
+from packages.apk.solver_worlds import AMD, ARM, read_packages, universe
 
 
 def told(world: str, offered: Universe, **options: object) -> list[Problem]:
@@ -27,15 +27,19 @@ SSL = "app 1.0-r0 needs: so:libssl.so.3\nopenssl 3.1-r0 gives: so:libssl.so.3=3\
 def test_a_version_conflict_is_told_as_a_chain_from_the_world() -> None:
     problem = told_once("app openssl<3 more", universe(SSL))
     assert problem.message == (
-        "`openssl<3` and `app` cannot be installed together: the world asks for `openssl<3`, that is "
-        "openssl-1.1-r0; the world asks for `app`; app-1.0-r0 needs `so:libssl.so.3`, which only "
-        "openssl-3.1-r0 provides; only one version of openssl can be installed, not 1.1-r0 beside 3.1-r0"
+        "`app` and `openssl<3` cannot be installed together: the world asks for `app`; app-1.0-r0 needs "
+        "`so:libssl.so.3`, which only openssl-3.1-r0 provides; the world asks for `openssl<3`, that is "
+        "openssl-1.1-r0; only one version of openssl can be installed, not 1.1-r0 beside 3.1-r0"
     )
-    assert problem.help == "leave out or loosen one of `openssl<3`, `app`"
+    assert problem.help == "leave out or loosen one of `app`, `openssl<3`"
 
 
 def test_versions_that_fail_alike_are_told_as_one() -> None:
-    lines = [f"app {n} needs: lib<2" for n in range(1, 41)] + ["lib 1", "lib 3", "other 1 needs: lib>2"]
+    lines = [f"app {n} needs: lib<2" for n in range(1, 41)] + [
+        "lib 1",
+        "lib 3",
+        "other 1 needs: lib>2",
+    ]
     message = told_once("app other", universe("\n".join(lines))).message
     assert "app 1 to 40 (40 of them) need `lib<2`, that is lib-1" in message
     assert message.count("lib<2") == 1
@@ -44,16 +48,36 @@ def test_versions_that_fail_alike_are_told_as_one() -> None:
 @pytest.mark.parametrize(
     ("world", "message", "advice"),
     [
-        ("pyton3", "the world asks for `pyton3`, which nothing provides", "did you mean `python3`?"),
+        (
+            "pyton3",
+            "the world asks for `pyton3`, which nothing provides",
+            "did you mean `python3`?",
+        ),
         ("zzz", "which nothing provides", "check the name, or add the repository that has it"),
         ("foo=2", "which nothing provides", "foo exists only as 1.2-r0 and 1.3-r1"),
         ("foo>7", "which nothing provides", "foo exists only as 1.2-r0 and 1.3-r1"),
-        ("new", "which nothing provides", "new is in the repository tagged @edge: write `new@edge`"),
+        (
+            "new",
+            "which nothing provides",
+            "new is in the repository tagged @edge: write `new@edge`",
+        ),
         ("virt>5", "which nothing provides", "`virt` is provided without a version, by foo"),
         ("broken", "broken-1 needs `a===`, which means nothing", "ask for another version"),
-        ("deep", "deep-1 needs `gone`, which nothing provides", "add the repository that has `gone`"),
-        ("!foo user", "the world excludes foo 1.2-r0 and 1.3-r1 by `!foo`", "leave out or loosen one of `!foo`, `user`"),
-        ("hater user", "hater-1 refuses foo 1.2-r0 and 1.3-r1 by `!foo`", "leave out or loosen one of"),
+        (
+            "deep",
+            "deep-1 needs `gone`, which nothing provides",
+            "add the repository that has `gone`",
+        ),
+        (
+            "!foo user",
+            "the world excludes foo 1.2-r0 and 1.3-r1 by `!foo`",
+            "leave out or loosen one of `!foo`, `user`",
+        ),
+        (
+            "hater user",
+            "hater-1 refuses foo 1.2-r0 and 1.3-r1 by `!foo`",
+            "leave out or loosen one of",
+        ),
         ("one two", "one-1 and two-1 both provide `x`", "leave out or loosen one of"),
     ],
 )

@@ -42,14 +42,18 @@ def run(clauses: list[list[int]], lazily: bool) -> tuple[bool, ...] | None:
     if not solved:
         assert sat.core
         assert all(clause.label == "rule" for clause in sat.core)
-        assert not any(holds([list(c) for c in sat.core], v) for v in product([True, False], repeat=VARIABLES))
+        assert not any(
+            holds([list(c) for c in sat.core], v) for v in product([True, False], repeat=VARIABLES)
+        )
         return None
     return tuple(sat.is_true(variable) for variable in range(1, VARIABLES + 1))
 
 
 @settings(max_examples=200, deadline=None)
 @given(problems, st.booleans())
-def test_finds_what_foresight_would_choose_or_refutes(clauses: list[list[int]], lazily: bool) -> None:
+def test_finds_what_foresight_would_choose_or_refutes(
+    clauses: list[list[int]], lazily: bool
+) -> None:
     found = run(clauses, lazily)
     expected = first_by_wish(clauses)
     assert (found is None) == (expected is None)

@@ -8,14 +8,14 @@ import sys
 from pathlib import Path
 
 import pytest
-from packages.apk.apko_oracle import ask_apko, write_signed_index
-from packages.apk.solver_worlds import AMD, ARM, SCENARIOS, Scenario, read_packages, universe
-from support import needs
 
 from imagist.errors import RequestError, Unsatisfiable
 from imagist.packages.apk.index import format_record
 from imagist.packages.apk.solver import solve
 from imagist.packages.apk.universe import PackageList, Repository, Universe
+from packages.apk.apko_oracle import ask_apko, write_signed_index
+from packages.apk.solver_worlds import AMD, ARM, SCENARIOS, Scenario, read_packages, universe
+from support import needs
 
 
 def installed(world: str, offered: Universe, **options: object) -> list[str]:
@@ -35,7 +35,9 @@ def test_world_becomes(scenario: Scenario) -> None:
 
 @needs("apko")
 @pytest.mark.parametrize("scenario", SCENARIOS, ids=lambda scenario: scenario.name)
-def test_apko_chooses_the_same_or_the_difference_is_intended(scenario: Scenario, tmp_path: Path) -> None:
+def test_apko_chooses_the_same_or_the_difference_is_intended(
+    scenario: Scenario, tmp_path: Path
+) -> None:
     folders = []
     for number, text in enumerate(scenario.repositories):
         folder = tmp_path / str(number)
@@ -76,7 +78,9 @@ def test_pin_prefers_its_tag_over_a_higher_version() -> None:
 
 def test_pin_with_version_is_read_in_both_spellings() -> None:
     offered = universe(STABLE, **EDGE)
-    assert installed("foo@edge=2", offered) == installed("foo=2@edge", offered) == ["lib-2", "foo-2"]
+    assert (
+        installed("foo@edge=2", offered) == installed("foo=2@edge", offered) == ["lib-2", "foo-2"]
+    )
 
 
 def test_pin_falls_back_to_untagged_packages() -> None:
@@ -84,11 +88,17 @@ def test_pin_falls_back_to_untagged_packages() -> None:
 
 
 def test_dependency_of_pinned_package_stays_untagged_where_it_can() -> None:
-    assert installed("foo@edge", universe("lib 1", edge="foo 2 needs: lib\n lib 2")) == ["lib-1", "foo-2"]
+    assert installed("foo@edge", universe("lib 1", edge="foo 2 needs: lib\n lib 2")) == [
+        "lib-1",
+        "foo-2",
+    ]
 
 
 def test_pinned_package_answers_unpinned_requirements_too() -> None:
-    assert installed("app foo@edge", universe("app 1 needs: foo\n foo 1", edge="foo 2")) == ["foo-2", "app-1"]
+    assert installed("app foo@edge", universe("app 1 needs: foo\n foo 1", edge="foo 2")) == [
+        "foo-2",
+        "app-1",
+    ]
 
 
 def test_locked_version_is_kept_as_long_as_it_is_possible() -> None:
@@ -115,11 +125,17 @@ def test_base_image_package_that_stands_in_the_way_is_a_contradiction() -> None:
 def both(amd: str, arm: str, world: str = "app") -> dict[str, list[str]]:
     entries = world.split()
     resolution = solve({AMD: entries, ARM: entries}, {AMD: universe(amd), ARM: universe(arm)})
-    return {each.architecture: list(map(str, resolution.packages(each))) for each in resolution.platforms}
+    return {
+        each.architecture: list(map(str, resolution.packages(each)))
+        for each in resolution.platforms
+    }
 
 
 def test_platforms_get_the_newest_version_that_all_of_them_have() -> None:
-    assert both("app 1\n app 2\n app 3", "app 2\n app 1") == {"amd64": ["app-2"], "arm64": ["app-2"]}
+    assert both("app 1\n app 2\n app 3", "app 2\n app 1") == {
+        "amd64": ["app-2"],
+        "arm64": ["app-2"],
+    }
 
 
 def test_a_lagging_platform_holds_back_dependencies_too() -> None:
@@ -133,7 +149,9 @@ def test_packages_of_one_platform_only_are_allowed() -> None:
 
 
 def test_a_provider_that_all_platforms_have_is_preferred() -> None:
-    found = both("app 1 needs: v\n a 9 gives: v=9\n b 1 gives: v=1", "app 1 needs: v\n b 1 gives: v=1")
+    found = both(
+        "app 1 needs: v\n a 9 gives: v=9\n b 1 gives: v=1", "app 1 needs: v\n b 1 gives: v=1"
+    )
     assert found == {"amd64": ["b-1", "app-1"], "arm64": ["b-1", "app-1"]}
 
 
@@ -143,7 +161,9 @@ def test_platforms_that_have_no_version_in_common_are_a_contradiction() -> None:
 
 
 def test_a_name_behind_different_dependencies_gets_one_version() -> None:
-    found = both("app 1 needs: lib<3\n lib 2\n lib 3\n lib 1", "app 1 needs: lib\n lib 3\n lib 1\n lib 2")
+    found = both(
+        "app 1 needs: lib<3\n lib 2\n lib 3\n lib 1", "app 1 needs: lib\n lib 3\n lib 1\n lib 2"
+    )
     assert found == {"amd64": ["lib-2", "app-1"], "arm64": ["lib-2", "app-1"]}
 
 
@@ -166,7 +186,9 @@ def test_platform_without_repositories_is_refused() -> None:
 
 
 def test_order_of_world_and_records_means_nothing() -> None:
-    packages = [each for s in SCENARIOS[:3] for text in s.repositories for each in read_packages(text)]
+    packages = [
+        each for s in SCENARIOS[:3] for text in s.repositories for each in read_packages(text)
+    ]
     forth = Universe.of(packages)
     back = Universe([Repository(PackageList(reversed(packages)), "")])
     assert installed("a app x", Universe.of([*packages, *read_packages("x 1")])) == installed(
@@ -186,7 +208,11 @@ def test_hash_seed_means_nothing() -> None:
     outputs = {
         subprocess.run(
             [sys.executable, "-c", script],
-            env={**os.environ, "PYTHONHASHSEED": seed, "PYTHONPATH": f"{tests}:{tests.parent / 'src'}"},
+            env={
+                **os.environ,
+                "PYTHONHASHSEED": seed,
+                "PYTHONPATH": f"{tests}:{tests.parent / 'src'}",
+            },
             capture_output=True,
             check=True,
         ).stdout

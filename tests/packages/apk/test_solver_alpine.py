@@ -8,13 +8,13 @@ from pathlib import Path
 from typing import NamedTuple
 
 import pytest
-from packages.apk.apko_oracle import ask_apko, write_signed_index
-from packages.apk.solver_worlds import ARM
-from support import TESTDATA, needs
 
 from imagist.packages.apk.solver import solve
 from imagist.packages.apk.table import IndexTable
 from imagist.packages.apk.universe import Repository, Universe
+from packages.apk.apko_oracle import ask_apko, write_signed_index
+from packages.apk.solver_worlds import ARM
+from support import TESTDATA, needs
 
 SAME = """
 python3|nginx|postgresql15|build-base|git|nodejs|alpine-base|alpine-sdk|apache2|bash|bind|busybox|ca-certificates
@@ -70,7 +70,9 @@ def table() -> IndexTable:
 
 
 def ours(world: str) -> list[str]:
-    resolution = solve({ARM: world.split()}, {ARM: Universe([Repository(table(), "http://a.test")])})
+    resolution = solve(
+        {ARM: world.split()}, {ARM: Universe([Repository(table(), "http://a.test")])}
+    )
     return [f"{each.package.name} {each.package.version}" for each in resolution.packages(ARM)]
 
 
@@ -91,7 +93,9 @@ def test_choice_is_apkos(world: str, oracle: tuple[Path, Path]) -> None:
 
 @needs("apko", "shared")
 @pytest.mark.parametrize("difference", DIFFERENT, ids=lambda difference: difference.world)
-def test_choice_differs_where_it_is_meant_to(difference: Difference, oracle: tuple[Path, Path]) -> None:
+def test_choice_differs_where_it_is_meant_to(
+    difference: Difference, oracle: tuple[Path, Path]
+) -> None:
     folder, key = oracle
     answer = ask_apko(folder, [str(folder)], key, difference.world.split())
     assert isinstance(answer, list), answer

@@ -7,7 +7,6 @@ from itertools import combinations
 
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from packages.apk.solver_worlds import AMD, ARM
 
 from imagist.errors import Unsatisfiable
 from imagist.oci.platform import Platform
@@ -22,6 +21,7 @@ from imagist.packages.apk.sat import Clause
 from imagist.packages.apk.search import search
 from imagist.packages.apk.solver import solve
 from imagist.packages.apk.universe import Universe
+from packages.apk.solver_worlds import AMD, ARM
 
 NAMES = ["a", "b", "c", "d"]
 VIRTUAL = ["v", "w"]
@@ -33,8 +33,14 @@ requirements = st.builds(
     st.sampled_from([*NAMES, *VIRTUAL]),
     st.sampled_from(["", "", "", "=1", ">1", "<2", "<3", "~2", ">=2"]),
 )
-dependencies = st.builds(lambda mark, text: mark + text, st.sampled_from(["", "", "", "!"]), requirements)
-gifts = st.builds(lambda name, rest: name + rest, st.sampled_from([*VIRTUAL, "a"]), st.sampled_from(["", "=1", "=2"]))
+dependencies = st.builds(
+    lambda mark, text: mark + text, st.sampled_from(["", "", "", "!"]), requirements
+)
+gifts = st.builds(
+    lambda name, rest: name + rest,
+    st.sampled_from([*VIRTUAL, "a"]),
+    st.sampled_from(["", "=1", "=2"]),
+)
 
 
 @st.composite
@@ -114,7 +120,9 @@ def chosen_of(resolution: Resolution, platform: Platform = ARM) -> list[Package]
 
 @QUICK
 @given(worlds, packages())
-def test_solution_is_right_and_found_when_there_is_one(world: list[str], offered: list[Package]) -> None:
+def test_solution_is_right_and_found_when_there_is_one(
+    world: list[str], offered: list[Package]
+) -> None:
     resolution = try_solve({ARM: world}, {ARM: Universe.of(offered)})
     if resolution is None:
         assert not is_solvable(world, offered)
@@ -124,7 +132,9 @@ def test_solution_is_right_and_found_when_there_is_one(world: list[str], offered
 
 @QUICK
 @given(worlds, packages(), st.randoms(use_true_random=False))
-def test_order_of_everything_given_means_nothing(world: list[str], offered: list[Package], random: object) -> None:
+def test_order_of_everything_given_means_nothing(
+    world: list[str], offered: list[Package], random: object
+) -> None:
     shuffled, turned = list(offered), list(world)
     random.shuffle(shuffled)  # type: ignore[attr-defined]
     random.shuffle(turned)  # type: ignore[attr-defined]
@@ -136,7 +146,10 @@ def test_order_of_everything_given_means_nothing(world: list[str], offered: list
 @QUICK
 @given(worlds, packages())
 def test_unrelated_packages_change_nothing(world: list[str], offered: list[Package]) -> None:
-    unrelated = [Package("z", "1", checksum="Q1z", depends=("zz",)), Package("zz", "1", checksum="Q1zz", provides=("zv=1",))]
+    unrelated = [
+        Package("z", "1", checksum="Q1z", depends=("zz",)),
+        Package("zz", "1", checksum="Q1zz", provides=("zv=1",)),
+    ]
     one = try_solve({ARM: world}, {ARM: Universe.of(offered)})
     other = try_solve({ARM: world}, {ARM: Universe.of([*unrelated, *offered])})
     assert (one and one.chosen) == (other and other.chosen)
@@ -144,12 +157,17 @@ def test_unrelated_packages_change_nothing(world: list[str], offered: list[Packa
 
 @QUICK
 @given(worlds, packages())
-def test_every_package_has_a_reason_and_stands_behind_what_it_needs(world: list[str], offered: list[Package]) -> None:
+def test_every_package_has_a_reason_and_stands_behind_what_it_needs(
+    world: list[str], offered: list[Package]
+) -> None:
     resolution = try_solve({ARM: world}, {ARM: Universe.of(offered)})
     if resolution is None:
         return
     place = {chosen.name: number for number, chosen in enumerate(resolution.chosen[ARM])}
-    behind = {each.name: {r.requirer for r in each.reasons if r.kind == "depends"} for each in resolution.chosen[ARM]}
+    behind = {
+        each.name: {r.requirer for r in each.reasons if r.kind == "depends"}
+        for each in resolution.chosen[ARM]
+    }
     for chosen in resolution.chosen[ARM]:
         assert chosen.reasons
         for requirer in behind[chosen.name]:
@@ -179,16 +197,26 @@ def test_install_if_is_complete(world: list[str], offered: list[Package]) -> Non
     names = {package.name for package in chosen}
     for package in offered:
         conditions = install_if_of(package)
-        met = conditions and all(any(carried_version(c, w) is not None for c in chosen) for w in conditions)
+        met = conditions and all(
+            any(carried_version(c, w) is not None for c in chosen) for w in conditions
+        )
         if met and package.name not in names:
             # What is triggered and absent cannot be added, whatever it brings along.
             fixed = [f"{each.name}={each.version}" for each in chosen]
-            assert try_solve({ARM: [*world, *fixed, f"{package.name}={package.version}"]}, {ARM: Universe.of(offered)}) is None
+            assert (
+                try_solve(
+                    {ARM: [*world, *fixed, f"{package.name}={package.version}"]},
+                    {ARM: Universe.of(offered)},
+                )
+                is None
+            )
 
 
 @settings(QUICK, max_examples=60)
 @given(worlds, packages(), packages())
-def test_platforms_agree_on_versions(world: list[str], amd: list[Package], arm: list[Package]) -> None:
+def test_platforms_agree_on_versions(
+    world: list[str], amd: list[Package], arm: list[Package]
+) -> None:
     universes = {AMD: Universe.of(amd), ARM: Universe.of(arm)}
     resolution = try_solve({AMD: world, ARM: world}, universes)
     if resolution is None:
@@ -238,7 +266,9 @@ def can_all_hold(clauses: Sequence[Clause]) -> bool:
         return False
     literal = clauses[0][0]
     for choice in (literal, literal ^ 1):
-        left = [Clause(x for x in each if x != choice ^ 1) for each in clauses if choice not in each]
+        left = [
+            Clause(x for x in each if x != choice ^ 1) for each in clauses if choice not in each
+        ]
         if can_all_hold(left):
             return True
     return False

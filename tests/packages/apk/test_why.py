@@ -5,16 +5,16 @@ from __future__ import annotations
 import json
 
 import pytest
-from packages.apk.solver_worlds import AMD, ARM, read_packages, universe
 
 from imagist.errors import NotFound
 from imagist.packages.apk.graph import format_dot, format_json, format_mermaid, graph
 from imagist.packages.apk.solver import solve
 from imagist.packages.apk.why import why
+from packages.apk.solver_worlds import AMD, ARM, read_packages, universe
 
 OFFERED = universe(
     "app 1 needs: lib>1 tool\ntool 1 needs: lib<4 /bin/sh\nlib 1\nlib 2\nlib 3\nlib 4\n"
-    'box 1 gives: /bin/sh priority: 9\ndash 1 gives: /bin/sh priority: 5\nhater 1 gives: /bin/sh needs: !lib\n'
+    "box 1 gives: /bin/sh priority: 9\ndash 1 gives: /bin/sh priority: 5\nhater 1 gives: /bin/sh needs: !lib\n"
     "lib-doc 1 with: docs lib\ndocs 1",
     edge="lib 9",
 )
@@ -23,8 +23,14 @@ FOUND = solve({ARM: ["app", "docs", "!dash"]}, {ARM: OFFERED})
 
 def test_first_chain_is_the_shortest_from_the_world() -> None:
     answer = why(FOUND, ARM, "lib")
-    assert [[link.name for link in chain] for chain in answer.chains] == [["app", "lib"], ["app", "tool", "lib"]]
-    assert [str(link) for link in answer.chains[0]] == ["the world asks for `app`: app-1", "app needs `lib>1`: lib-3"]
+    assert [[link.name for link in chain] for chain in answer.chains] == [
+        ["app", "lib"],
+        ["app", "tool", "lib"],
+    ]
+    assert [str(link) for link in answer.chains[0]] == [
+        "the world asks for `app`: app-1",
+        "app needs `lib>1`: lib-3",
+    ]
 
 
 def test_alternatives_say_what_spoke_against_them() -> None:
@@ -36,7 +42,10 @@ def test_alternatives_say_what_spoke_against_them() -> None:
         ("9", "it is in the repository tagged @edge, which nothing asks for here"),
     }
     shells = {each.name: each.because for each in why(FOUND, ARM, "/bin/sh", OFFERED).alternatives}
-    assert shells == {"dash": "the world excludes it by `!dash`", "hater": "it refuses lib-3 by `!lib`"}
+    assert shells == {
+        "dash": "the world excludes it by `!dash`",
+        "hater": "it refuses lib-3 by `!lib`",
+    }
 
 
 def test_package_that_installed_itself_names_its_conditions() -> None:

@@ -12,7 +12,13 @@ from collections.abc import Iterator, Mapping, Sequence
 from imagist.oci.platform import Platform
 from imagist.packages.apk.dependency import Dependency, parse_dependency, parse_provide
 from imagist.packages.apk.index import Candidate, Package
-from imagist.packages.apk.preference import Option, carried_version, order_options, prefer_origin
+from imagist.packages.apk.preference import (
+    Option,
+    carried_version,
+    has_version,
+    order_options,
+    prefer_origin,
+)
 from imagist.packages.apk.rules import (
     Answers,
     Asked,
@@ -22,6 +28,7 @@ from imagist.packages.apk.rules import (
     Held,
     Limits,
     Member,
+    Names,
     Needs,
     Requirement,
     Rule,
@@ -49,10 +56,14 @@ class Encoding:
         """What each variable stands for."""
         self._members: dict[tuple[Platform, int], int] = {}
         self._requirements: dict[tuple[Platform, str], int] = {}
-        self._by_name: dict[tuple[Platform, str], list[tuple[int, Member]]] = {}
+        self._names: dict[int, Names] = {}
+        # Who has a name, and whether with a version. Most candidates are never chosen, so one is
+        # listed under its own name, and under those that it provides once it was chosen: two that
+        # exclude each other by a provided name meet there at the latest.
+        self._by_name: dict[tuple[Platform, str], list[tuple[int, Member, bool]]] = {}
         self._by_package: dict[str, list[tuple[int, Member]]] = {}
         self._by_origin: dict[tuple[Platform, str, str], list[int]] = {}
-        self._coverage: dict[tuple[str, str], int] = {}
+        self._offered_versions: dict[str, list[frozenset[str]]] = {}
         self._held: dict[Platform, tuple[Candidate, ...]] = {
             platform: tuple(Candidate(package, -1, "", "") for package in packages)
             for platform, packages in installed.items()
@@ -106,23 +117,44 @@ class Encoding:
         if known is not None:
             return known
         package = candidate.package
-        provides = [parse_provide(text) for text in package.provides]
-        names = tuple(dict.fromkeys((package.name, *(name for name, _ in provides))))
-        versioned = frozenset((package.name, *(name for name, version in provides if version)))
         variable = self._members[key] = self.sat.new_variable()
-        member = Member(platform, candidate, names, versioned)
+        member = Member(platform, candidate)
         self.meanings.append(member)
-        for name in names:
-            self._by_name.setdefault((platform, name), []).append((variable, member))
-        self._by_package.setdefault(package.name, []).append((variable, member))
+        namesakes = self._by_name.setdefault((platform, package.name), [])
+        relatives = self._by_package.setdefault(package.name, [])
+        # A rival that is true already was asked for its rivals before this one was known.
+        is_true = self.sat.is_true
+        if any(is_true(rival) for rival, _, _ in namesakes) or (
+            len(self.universes) > 1 and any(is_true(rival) for rival, _ in relatives)
+        ):
+            self._exclude_by_true(variable, member)
+        namesakes.append((variable, member, True))
+        relatives.append((variable, member))
         origin = (platform, package.origin, package.version)
         self._by_origin.setdefault(origin, []).append(variable)
-        # A rival that is true already has been asked for its rivals before this one was known.
-        for rival, label in self._rivals(variable):
-            if self.sat.is_true(rival):
-                self.sat.exclude(variable, rival, label)
-                break
         return variable
+
+    def _exclude_by_true(self, variable: int, member: Member) -> None:
+        own = (member.candidate.package.name,)
+        for rival, rule in self._find_rivals(variable, member, own):
+            if self.sat.is_true(rival):
+                self.sat.exclude(variable, rival, rule)
+                return
+
+    def names(self, variable: int, member: Member) -> Names:
+        """What a candidate is called; asked for those that are or were chosen."""
+        known = self._names.get(variable)
+        if known is not None:
+            return known
+        package = member.candidate.package
+        provides = [parse_provide(text) for text in package.provides]
+        every = tuple(dict.fromkeys((package.name, *(name for name, _ in provides))))
+        versioned = frozenset((package.name, *(name for name, version in provides if version)))
+        for name in every[1:]:
+            entry = (variable, member, name in versioned)
+            self._by_name.setdefault((member.platform, name), []).append(entry)
+        known = self._names[variable] = Names(every, versioned)
+        return known
 
     def requirement(self, platform: Platform, wanted: Dependency) -> int:
         """The variable of a requirement."""
@@ -162,17 +194,14 @@ class Encoding:
         """0: this version is on all platforms; 1: on all that have the name; 2: otherwise."""
         if len(self.universes) == 1:
             return 0
-        key = (package.name, package.version)
-        known = self._coverage.get(key)
-        if known is None:
-            versions = [
-                {named.package.version for named in universe.named(package.name)}
+        offered = self._offered_versions.get(package.name)
+        if offered is None:
+            offered = self._offered_versions[package.name] = [
+                frozenset(named.package.version for named in universe.named(package.name))
                 for universe in self.universes.values()
             ]
-            lacking = [found for found in versions if package.version not in found]
-            known = 0 if not lacking else 2 if any(lacking) else 1
-            self._coverage[key] = known
-        return known
+        lacking = [versions for versions in offered if package.version not in versions]
+        return 0 if not lacking else 2 if any(lacking) else 1
 
     def choose(self, requirement: Requirement) -> int:
         """The variable of the best option that is still open, or 0 when none is."""
@@ -209,18 +238,15 @@ class Encoding:
         # That one version excludes another follows from `Excludes`. Said here, it lets several
         # requirements on a name be intersected before the first choice is made.
         for candidate in self.providers(platform, wanted.name):
-            other = self.member(platform, candidate)
-            matches = carried_version(candidate.package, wanted) is not None
-            if not matches and self._is_versioned(other, wanted.name):
+            if carried_version(candidate.package, wanted) is not None:
+                continue
+            if has_version(candidate.package, wanted.name):
+                other = self.member(platform, candidate)
                 rule_out = Limits(platform, wanted, candidate)
                 self.sat.add((2 * variable + 1, 2 * other + 1), rule_out)
 
-    def _is_versioned(self, variable: int, name: str) -> bool:
-        meaning = self.meanings[variable]
-        return isinstance(meaning, Member) and name in meaning.versioned
-
     def _unfold_member(self, variable: int, member: Member) -> None:
-        platform, candidate, _, _ = member
+        platform, candidate = member
         needed: list[tuple[int, str, int, Dependency]] = []
         for text in candidate.package.depends:
             wanted = parse_dependency(text)
@@ -245,17 +271,22 @@ class Encoding:
             self.sat.add((2 * variable + 1, 2 * hit + 1), rule)
 
     def _rivals(self, variable: int) -> Iterator[tuple[int, Rule]]:
-        meaning = self.meanings[variable]
-        if not isinstance(meaning, Member):
-            return
-        platform, candidate, names, versioned = meaning
+        member = self.meanings[variable]
+        if isinstance(member, Member):
+            yield from self._find_rivals(variable, member, self.names(variable, member).every)
+
+    def _find_rivals(
+        self, variable: int, member: Member, names: Sequence[str]
+    ) -> Iterator[tuple[int, Rule]]:
+        platform, candidate = member
+        own = candidate.package.name
         for name in names:
-            alone = name in versioned
-            for rival, other in self._by_name[platform, name]:
-                if rival != variable and (alone or name in other.versioned):
+            alone = name == own or name in self._names[variable].versioned
+            for rival, other, versioned in self._by_name.get((platform, name), ()):
+                if rival != variable and (alone or versioned):
                     yield rival, Excludes(platform, name, candidate, other.candidate)
         if len(self.universes) > 1:
-            for rival, other in self._by_package[candidate.package.name]:
+            for rival, other in self._by_package[own]:
                 same = other.candidate.package.version == candidate.package.version
                 if other.platform != platform and not same:
                     yield rival, Differs(platform, candidate, other.platform, other.candidate)

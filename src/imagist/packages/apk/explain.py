@@ -27,7 +27,7 @@ from imagist.packages.apk.suggest import join_versions, suggest
 from imagist.packages.apk.universe import Universe
 
 World = Mapping[Platform, Sequence[Dependency]]
-_MOST = 8
+_MOST = 5
 """Contradictions told at once."""
 
 
@@ -78,6 +78,7 @@ def _find_cores(
         if search(encoding):
             return
         core = [cast("Rule", clause.label) for clause in shrink_core(encoding.sat.core)]
+        core.sort(key=lambda rule: rule.entry if isinstance(rule, Asked) else "~")
         yield core
         blamed = set(_entries(core))
         if not blamed:
@@ -204,8 +205,9 @@ class _Story:
                         f"not {versions.replace(' and ', ' beside ')}"
                     )
                 else:
+                    one, two = sorted((str(candidate), str(other)))
                     self._say(
-                        f"{candidate} and {other} both provide `{name}`, so that only one "
+                        f"{one} and {two} both provide `{name}`, so that only one "
                         "of them can be installed"
                     )
             case Differs(platform, candidate, other_platform, other):

@@ -17,8 +17,8 @@ The order, from the first rule that tells two candidates apart:
 
 Rules 2, 5, 6, 8 and the priority of 7 are apk-tools' (compare_providers in its solver), which
 never takes a provide without version and priority by itself, and so is definite where such a one
-stands beside another. Rules 3, 4 and the version in 7 are apko's, which does choose where apk-tools gives
-up: its configurations rely on that.
+stands beside another. Rules 3, 4 and the version in 7 are apko's, which does choose where
+apk-tools gives up: its configurations rely on that.
 
 Two things settle more than this order does. A package already chosen that answers a requirement
 answers it. And a requirement that packages of one name only can answer is decided before those
@@ -76,6 +76,14 @@ def carried_version(package: Package, dependency: Dependency) -> str | None:
             if fits or (by_package and provide.name == name):
                 answers.append(provide.version)
     return max(answers, key=sort_key) if answers else None
+
+
+def has_version(package: Package, name: str) -> bool:
+    """Whether a package owns a name, or provides it with a version."""
+    return package.name == name or any(
+        text.startswith(name) and parse_provide(text).name == name and parse_provide(text).version
+        for text in package.provides
+    )
 
 
 def order_options(options: Iterable[Option]) -> list[Option]:

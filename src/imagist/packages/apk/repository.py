@@ -60,12 +60,15 @@ class IndexLoader:
 
     def load_universes(
         self, locations: Sequence[Location], architectures: Sequence[str]
-    ) -> tuple[dict[str, Universe], list[LoadedIndex]]:
+    ) -> tuple[dict[str, Universe], list[LoadedIndex], list[str]]:
         """Load all repositories for all architectures, several at once.
 
+        A folder without an index is passed over with a warning where another repository has one:
+        declarations name folders that are yet to be filled, and apko lets them.
+
         Returns:
-            The packages on offer by architecture, repositories in the order given; and each
-            index that was loaded.
+            The packages on offer by architecture, repositories in the order given; each index
+            that was loaded; and warnings.
 
         Raises:
             ImagistError: indexes that cannot be had or trusted; all of them at once.
@@ -80,8 +83,16 @@ class IndexLoader:
 
         with ThreadPoolExecutor(_CONNECTIONS) as pool:
             loaded = list(pool.map(load, wanted))
-        raise_together([each for each in loaded if isinstance(each, ImagistError)])
         indexes = [each for each in loaded if isinstance(each, LoadedIndex)]
+        served = {index.arch for index in indexes}
+        errors: list[ImagistError] = []
+        warnings: list[str] = []
+        for (location, arch), each in zip(wanted, loaded, strict=True):
+            if isinstance(each, NotFound) and not location.is_remote and arch in served:
+                warnings += [problem.message for problem in each.problems]
+            elif isinstance(each, ImagistError):
+                errors.append(each)
+        raise_together(errors)
         universes = {
             arch: Universe(
                 Repository(each.table, f"{each.location.url}/{arch}", each.location.tag)
@@ -90,7 +101,7 @@ class IndexLoader:
             )
             for arch in architectures
         }
-        return universes, indexes
+        return universes, indexes, warnings
 
     def load(self, location: Location, arch: str) -> LoadedIndex:
         """Load one index.

@@ -98,7 +98,12 @@ class Member(NamedTuple):
 
     platform: Platform
     candidate: Candidate
-    names: tuple[str, ...]
+
+
+class Names(NamedTuple):
+    """What a package is called."""
+
+    every: tuple[str, ...]
     """All names it owns or provides."""
     versioned: frozenset[str]
     """Those that it owns or provides with a version: it stands alone under each."""

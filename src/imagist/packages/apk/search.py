@@ -20,15 +20,15 @@ def search(encoding: Encoding) -> bool:
 def chosen_candidates(encoding: Encoding) -> dict[Platform, list[Candidate]]:
     """The candidates that are true now, for each platform, in the order they were chosen."""
     members = _chosen_members(encoding)
-    return {platform: [each.candidate for each in members[platform]] for platform in members}
+    return {platform: [each.candidate for _, each in members[platform]] for platform in members}
 
 
-def _chosen_members(encoding: Encoding) -> dict[Platform, list[Member]]:
-    chosen: dict[Platform, list[Member]] = {platform: [] for platform in encoding.universes}
+def _chosen_members(encoding: Encoding) -> dict[Platform, list[tuple[int, Member]]]:
+    chosen: dict[Platform, list[tuple[int, Member]]] = {p: [] for p in encoding.universes}
     for literal in encoding.sat.trail:
         meaning = encoding.meanings[literal >> 1]
         if not literal & 1 and isinstance(meaning, Member):
-            chosen[meaning.platform].append(meaning)
+            chosen[meaning.platform].append((literal >> 1, meaning))
     return chosen
 
 
@@ -105,12 +105,12 @@ class _Decisions:
         return 0
 
     def _find_triggered(
-        self, platform: Platform, chosen: list[Member]
+        self, platform: Platform, chosen: list[tuple[int, Member]]
     ) -> dict[str, list[Candidate]]:
         offered: dict[str, list[Candidate]] = {}
-        names = {member.candidate.package.name for member in chosen}
-        for member in chosen:
-            for name in member.names:
+        names = {member.candidate.package.name for _, member in chosen}
+        for variable, member in chosen:
+            for name in self._encoding.names(variable, member).every:
                 offered.setdefault(name, []).append(member.candidate)
         triggered: dict[str, list[Candidate]] = {}
         for name in offered:

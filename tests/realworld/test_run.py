@@ -1,0 +1,166 @@
+"""The image runs: under podman, runc and docker, from the archive and from the layout."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from realworld.conftest import NAME, Outputs
+from realworld.tools import run
+from support import find_tool, needs
+
+Tool = Callable[..., str]
+
+# Neither raises a limit, which takes more than root in some sandboxes, nor opens a network.
+_MODEST = ("--rm", "--network", "none", "--ulimit", "nofile=1024:1024")
+_PROCESSES = ("--ulimit", "nproc=1024:1024")
+
+
+@pytest.fixture(scope="module")
+def state() -> Iterator[Path]:
+    """A folder with a short name, since sockets lie in it."""
+    with tempfile.TemporaryDirectory(prefix="i", ignore_cleanup_errors=True) as folder:
+        yield Path(folder)
+
+
+@pytest.fixture(scope="module")
+def podman(state: Path) -> Iterator[Tool]:
+    """Podman with images of its own."""
+    found = find_tool("podman")
+    assert found, "podman is not on PATH"
+    for driver in ("overlay", "vfs"):
+        storage = ["--root", f"{state}/{driver}", "--runroot", f"{state}/{driver}-run"]
+        storage += ["--storage-driver", driver]
+        # Where overlays cannot be mounted, vfs copies the tree for every layer.
+        if subprocess.run([found, *storage, "info"], capture_output=True).returncode == 0:
+            break
+    # crun does not run on a host with both kinds of cgroups; runc does.
+    yield lambda *arguments: run("podman", *storage, "--runtime", "runc", *arguments)
+    run("podman", *storage, "rmi", "--all", "--force")
+
+
+@pytest.fixture(scope="module")
+def docker(state: Path) -> Iterator[Tool]:
+    """A docker daemon of its own, without a network."""
+    folder = state / "docker"
+    folder.mkdir()
+    socket = f"unix://{folder}/sock"
+    settings = {
+        "data-root": f"{folder}/data",
+        "exec-root": f"{folder}/exec",
+        "pidfile": f"{folder}/pid",
+        "hosts": [socket],
+        "iptables": False,
+        "ip6tables": False,
+        "bridge": "none",
+    }
+    (folder / "daemon.json").write_text(json.dumps(settings))
+    daemon = find_tool("dockerd")
+    assert daemon, "dockerd is not on PATH"
+    log = folder / "log"
+    with log.open("wb") as output:
+        process = subprocess.Popen(
+            [daemon, "--config-file", str(folder / "daemon.json")], stdout=output, stderr=output
+        )
+    try:
+        _wait_for(Path(f"{folder}/sock"), process, log)
+        yield lambda *arguments: run("docker", "-H", socket, *arguments)
+    finally:
+        process.terminate()
+        process.wait(30)
+
+
+def _wait_for(socket: Path, process: subprocess.Popen[bytes], log: Path) -> None:
+    give_up = time.monotonic() + 30
+    while not socket.exists():
+        said = log.read_text(errors="replace")[-2000:]
+        assert process.poll() is None, f"dockerd ended:\n{said}"
+        assert time.monotonic() < give_up, f"dockerd did not start:\n{said}"
+        time.sleep(0.05)
+
+
+@needs("shared", "apt-get", "podman", "runc")
+def test_podman_runs_the_archive(podman: Tool, python_image: Outputs) -> None:
+    assert NAME in podman("load", "-i", python_image.archive)
+    assert podman("run", *_MODEST, *_PROCESSES, NAME) == "1"
+
+
+@needs("shared", "apt-get", "podman", "runc")
+@pytest.mark.parametrize("form", ["layout", "single"])
+def test_podman_runs_the_layout(podman: Tool, python_image: Outputs, form: str) -> None:
+    layout = getattr(python_image, form)
+    assert podman("run", *_MODEST, *_PROCESSES, f"oci:{layout}:{NAME}") == "1"
+
+
+@needs("shared", "apt-get", "dockerd", "docker")
+def test_docker_runs_the_archive(docker: Tool, python_image: Outputs) -> None:
+    assert NAME in docker("load", "-i", python_image.archive)
+    assert docker("run", "--rm", "--network", "none", NAME) == "1"
+
+
+@needs("shared", "apt-get", "umoci", "runc")
+def test_runc_runs_what_umoci_unpacks_of_the_layout(
+    state: Path, python_image: Outputs
+) -> None:
+    bundle = state / "bundle"
+    run("umoci", "unpack", "--image", f"{python_image.single}:{NAME}", bundle)
+    try:
+        _make_modest(bundle / "config.json")
+        name = f"imagist-{os.getpid()}"
+        said = run("runc", "--root", state / "runc", "run", "--bundle", bundle, name)
+        assert said == "1"
+    finally:
+        shutil.rmtree(bundle, ignore_errors=True)
+
+
+def _make_modest(file: Path) -> None:
+    """Adapt a runtime's configuration to hosts that give no terminal, cgroups or higher limits."""
+    config = json.loads(file.read_text())
+    config["process"]["terminal"] = False
+    config["process"].pop("rlimits", None)
+    config["linux"].pop("resources", None)
+    config["linux"]["namespaces"] = [
+        each for each in config["linux"]["namespaces"] if each["type"] != "cgroup"
+    ]
+    config["mounts"] = [each for each in config["mounts"] if each["type"] != "cgroup"]
+    file.write_text(json.dumps(config))
+
+
+@needs("shared", "apt-get", "skopeo")
+@pytest.mark.parametrize("form", ["archive", "layout", "single"])
+def test_skopeo_copies_every_form_with_its_digest(
+    tmp_path: Path, python_image: Outputs, form: str
+) -> None:
+    path = getattr(python_image, form)
+    # An archive's index.json has the tag alone, as containerd and Docker look for it.
+    tag = NAME.rpartition(":")[2]
+    source = f"oci-archive:{path}:{tag}" if form == "archive" else f"oci:{path}:{NAME}"
+    wanted = python_image.image if form == "single" else python_image.index
+    every = ("--all", "--preserve-digests")
+    run("skopeo", "--insecure-policy", "copy", "-q", *every, source, f"oci:{tmp_path}/copy:1")
+    raw = run("skopeo", "inspect", "--raw", f"oci:{tmp_path}/copy:1")
+    assert json.loads((tmp_path / "copy" / "index.json").read_text())["manifests"][0]["digest"] == (
+        wanted
+    )
+    assert json.loads(raw)["mediaType"].startswith("application/vnd.oci.image.")
+
+
+@needs("shared", "apt-get", "skopeo")
+def test_skopeo_reads_the_archive_as_dockers(tmp_path: Path, python_image: Outputs) -> None:
+    source = f"docker-archive:{python_image.archive}"
+    run("skopeo", "--insecure-policy", "copy", "-q", source, f"dir:{tmp_path}/copy")
+    seen = json.loads(run("skopeo", "inspect", "--config", source))
+    assert seen["config"]["Cmd"] == ["/usr/bin/python3", "-c", "import ssl, sqlite3; print(1)"]
+
+
+@needs("shared", "apt-get", "crane")
+def test_crane_finds_every_digest_right(python_image: Outputs) -> None:
+    run("crane", "validate", "--tarball", python_image.archive)
