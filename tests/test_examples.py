@@ -15,19 +15,19 @@ from support import ROOT
 EXAMPLES = sorted((ROOT / "examples").glob("*.yaml"))
 
 
-def test_there_are_examples():
+def test_there_are_examples() -> None:
     assert EXAMPLES
 
 
 @pytest.mark.parametrize("path", EXAMPLES, ids=lambda path: path.stem)
-def test_an_example_is_a_declaration(path: Path):
+def test_an_example_is_a_declaration(path: Path) -> None:
     loaded = load_declaration(lambda name: Path(name).read_bytes(), str(path))
     declaration = with_defaults(loaded.declaration)
     assert declaration.contents.packages
     assert path.read_text().startswith("#"), "an example says what it shows"
 
 
-def test_the_demo_builds_twice_to_the_same_digest():
+def test_the_demo_builds_twice_to_the_same_digest() -> None:
     done = subprocess.run(
         [sys.executable, str(ROOT / "examples" / "demo" / "demo.py")],
         capture_output=True,

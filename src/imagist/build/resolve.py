@@ -18,9 +18,9 @@ from imagist.packages.apk.index import Candidate, Package
 from imagist.packages.apk.keys import TrustedKeys, discover_keys, load_keyring
 from imagist.packages.apk.location import Location, parse_location
 from imagist.packages.apk.repository import IndexLoader, LoadedIndex
-from imagist.packages.apk.resolution import Resolution
 from imagist.packages.apk.signature import Key
-from imagist.packages.apk.solver import solve
+from imagist.packages.apk.solver.resolution import Resolution
+from imagist.packages.apk.solver.solve import solve
 from imagist.packages.apk.universe import Universe
 
 INSTALLED: Mapping[Platform, Sequence[Package]] = {}

@@ -13,6 +13,7 @@ from typing import Final
 from imagist.build import pem
 from imagist.build.declaration import (
     Accounts,
+    BaseImage,
     Certificates,
     Contents,
     Declaration,

@@ -8,7 +8,7 @@ import sys
 from imagist.build.job import plan_images
 from imagist.cli.session import load_thing, open_context, read_options
 from imagist.errors import RequestError
-from imagist.packages.apk.graph import format_dot, format_json, format_mermaid, graph
+from imagist.packages.apk.solver.graph import format_dot, format_json, format_mermaid, graph
 
 
 def run(values: argparse.Namespace) -> None:

@@ -12,8 +12,8 @@ from imagist.cli.answer import print_json
 from imagist.cli.session import load_thing, open_context, read_options
 from imagist.errors import NotFound, Problem, RequestError
 from imagist.oci.platform import Platform
-from imagist.packages.apk.resolution import Resolution
-from imagist.packages.apk.why import Why, why
+from imagist.packages.apk.solver.resolution import Resolution
+from imagist.packages.apk.solver.why import Why, why
 
 
 def run(values: argparse.Namespace) -> None:

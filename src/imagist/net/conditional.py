@@ -10,7 +10,8 @@ import msgspec
 
 from imagist.digest import CHUNK, Digest
 from imagist.errors import NetworkError, NotFound, Untrusted
-from imagist.net.transport import Response, Transport, open_url
+from imagist.net.response import Interrupted
+from imagist.net.transport import Forbidden, Response, Transport, open_url
 from imagist.net.url import redact, without_userinfo
 from imagist.store.memo import memo_key
 from imagist.store.store import Store
@@ -20,6 +21,9 @@ FORMAT: Final = "http/1"
 RETRY_AFTER: Final = 600.0
 """Seconds for which an old document is good enough after its server gave no answer."""
 _ANSWERS: Final = frozenset({200, 304})
+_ATTEMPTS: Final = 3
+"""Requests for a body that breaks off and cannot be taken up where it broke."""
+_ENCODER: Final = msgspec.msgpack.Encoder(enc_hook=str)  # a Digest is a str, but not to msgspec
 
 
 class Remembered(msgspec.Struct, frozen=True, array_like=True):
@@ -47,8 +51,8 @@ class CachedGet:
     ) -> None:
         """`offline`: ask no server, take what is remembered however old it is."""
         self.offline = offline
+        self.store = store
         self._transport = transport
-        self._store = store
         self._clock = clock
 
     def get(
@@ -56,7 +60,7 @@ class CachedGet:
     ) -> bytes | None:
         """The bytes of a document; see `find`."""
         digest = self.find(url, limit=limit, optional=optional, max_age=max_age)
-        return None if digest is None else self._store.read(digest)
+        return None if digest is None else self.store.read(digest)
 
     def find(
         self, url: str, *, limit: int, optional: bool = False, max_age: float | None = None
@@ -66,7 +70,8 @@ class CachedGet:
         Args:
             url: where it is; who asks, a user in the URL, makes no difference to the memory.
             limit: bytes that it may have.
-            optional: give None where there is no such document.
+            optional: give None where there is no such document. With a `max_age`, a server that
+                forbids it has none: object stores answer 403 for what they do not hold.
             max_age: seconds for which the last answer is good enough, and within which one that
                 cannot be asked for again will do. None: ask each time, and insist on an answer.
 
@@ -79,14 +84,14 @@ class CachedGet:
         key = memo_key(FORMAT, without_userinfo(url))
         known = self._recall(key)
         if not self.offline and not self._is_fresh(known, max_age):
-            known = self._ask(url, key, known, limit=limit, max_age=max_age)
+            known = self._ask(url, key, known, limit=limit, max_age=max_age, optional=optional)
         if known is None:
             raise NetworkError(
                 f"{redact(url)} is not in the store, and --offline forbids to fetch it",
                 help="build once without --offline",
             )
         if known.digest:
-            if self._store.size(known.digest) > limit:
+            if self.store.size(known.digest) > limit:
                 raise Untrusted(f"{redact(url)} has more than {limit} bytes")
             return Digest(known.digest)
         if optional:
@@ -100,7 +105,7 @@ class CachedGet:
         return 0 <= self._clock() - known.checked < max_age
 
     def _recall(self, key: str) -> Remembered | None:
-        value = self._store.memo.get(STEP, key)
+        value = self.store.memo.get(STEP, key)
         if value is None:
             return None
         try:
@@ -110,29 +115,55 @@ class CachedGet:
 
     def _remember(self, key: str, value: Remembered) -> Remembered:
         blobs = [value.digest] if value.digest else []
-        self._store.memo.put(STEP, key, msgspec.msgpack.encode(value), blobs)
+        self.store.memo.put(STEP, key, _ENCODER.encode(value), blobs)
         return value
 
     def _ask(
-        self, url: str, key: str, known: Remembered | None, *, limit: int, max_age: float | None
+        self,
+        url: str,
+        key: str,
+        known: Remembered | None,
+        *,
+        limit: int,
+        max_age: float | None,
+        optional: bool,
     ) -> Remembered:
         """Ask the server; a caller with a `max_age` takes what is known where it has no answer."""
-        lenient = max_age is not None
-        headers = _conditions(known)
         try:
-            response = open_url(
-                self._transport, url, headers=headers, limit=limit, hasty=lenient, accept=_ANSWERS
-            )
+            value = self._fetch(url, known, limit=limit, hasty=max_age is not None)
         except NotFound:
-            return self._remember(key, Remembered("", "", "", self._clock()))
-        except NetworkError:
-            if max_age is None or known is None or not known.digest:
+            value = Remembered("", "", "", self._clock())
+        except NetworkError as error:
+            if max_age is None:
                 raise
-            # The next build soon after this one need not wait for the same server again.
-            checked = self._clock() - max_age + RETRY_AFTER
-            return self._remember(key, msgspec.structs.replace(known, checked=checked))
-        with response:
-            return self._remember(key, self._take(url, response, known))
+            if known is not None and known.digest:
+                # The next build soon after this one need not wait for the same server again.
+                checked = self._clock() - max_age + RETRY_AFTER
+                value = msgspec.structs.replace(known, checked=checked)
+            elif optional and isinstance(error, Forbidden):
+                value = Remembered("", "", "", self._clock())
+            else:
+                raise
+        return self._remember(key, value)
+
+    def _fetch(self, url: str, known: Remembered | None, *, limit: int, hasty: bool) -> Remembered:
+        """The answer of the server; a body that breaks off for good is asked for anew."""
+        headers = _conditions(known)
+        for attempt in range(1, _ATTEMPTS + 1):
+            try:
+                with open_url(
+                    self._transport,
+                    url,
+                    headers=headers,
+                    limit=limit,
+                    hasty=hasty,
+                    accept=_ANSWERS,
+                ) as response:
+                    return self._take(url, response, known)
+            except Interrupted:
+                if hasty or attempt == _ATTEMPTS:
+                    raise
+        raise AssertionError("unreachable: the last attempt returns or raises")
 
     def _take(self, url: str, response: Response, known: Remembered | None) -> Remembered:
         now = self._clock()
@@ -143,7 +174,7 @@ class CachedGet:
                     "but was not asked that"
                 )
             return msgspec.structs.replace(known, checked=now)
-        with self._store.writer() as writer:
+        with self.store.writer() as writer:
             while chunk := response.read(CHUNK):
                 writer.write(chunk)
             digest = writer.commit()

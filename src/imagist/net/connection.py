@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from imagist.errors import InputError, NetworkError, NotFound, RequestError
+from imagist.errors import InputError, NetworkError, RequestError
 from imagist.net.auth import format_basic
 from imagist.net.environment import Environment
 from imagist.net.proxy import choose_proxy
@@ -99,14 +99,14 @@ class Connections:
             options["ssl_context"] = self._trust()
         if not proxy:
             return urllib3.PoolManager(**options)
-        userinfo = userinfo_of(proxy)
-        secret = {"Proxy-Authorization": format_basic(userinfo)} if userinfo else None
         if not is_remote(proxy):
             raise RequestError(
                 f"the proxy {redact(proxy)} cannot be used",
                 help="HTTP_PROXY and HTTPS_PROXY take http:// and https:// proxies",
             )
-        origin_of(proxy)
+        origin_of(proxy)  # raises where it is no URL
+        userinfo = userinfo_of(proxy)
+        secret = {"Proxy-Authorization": format_basic(userinfo)} if userinfo else None
         return urllib3.ProxyManager(without_userinfo(proxy), proxy_headers=secret, **options)
 
     def _trust(self) -> SSLContext:
@@ -115,7 +115,8 @@ class Connections:
 
         file, folder = self._environment.ca_file, self._environment.ca_folder
         if file and not Path(file).is_file():
-            raise NotFound(
+            # Not NotFound: that would say that the server has no such document.
+            raise InputError(
                 f"there is no file {file}, which SSL_CERT_FILE or REQUESTS_CA_BUNDLE names"
             )
         try:

@@ -15,7 +15,8 @@ from imagist.errors import NetworkError, Untrusted
 if TYPE_CHECKING:
     from urllib3.response import BaseHTTPResponse
 
-_RANGE: Final = re.compile(r"bytes (\d+)-(\d+)/(\d+|\*)")
+_RANGE: Final = re.compile(r"bytes ([0-9]{1,18})-([0-9]{1,18})/([0-9]{1,18}|\*)")
+_NUMBER: Final = re.compile(r"[0-9]{1,18}")
 _SMALL: Final = 1 << 16
 """A body up to this size is read to its end, so that its connection can be used again."""
 
@@ -55,8 +56,7 @@ class HttpResponse:
         self._reopen = reopen
         self._breaks = 0
         self._validator = _strong_validator(self.headers) if raw.status == 200 else ""
-        announced = self.headers.get("content-length", "")
-        self._length = int(announced) if announced.isascii() and announced.isdigit() else None
+        self._length = _length(self.headers)
         if limit is not None and self._length is not None and self._length > limit:
             self.close()
             raise self._refuse_size()
@@ -93,14 +93,21 @@ class HttpResponse:
         while True:
             try:
                 data = self._raw.read(size)
-                break
             except (HTTPError, OSError) as error:
                 self._resume(error)
+                continue
+            if data or not size or not self._is_short():
+                break
+            self._resume(EOFError())
         self.received += len(data)
         if self._limit is not None and self.received > self._limit:
             self._raw.close()
             raise self._refuse_size()
         return data
+
+    def _is_short(self) -> bool:
+        """Whether a body that was taken up ended early: a server may send less than was asked."""
+        return self._breaks > 0 and self._length is not None and self.received < self._length
 
     def _resume(self, error: Exception) -> None:
         """Have the rest of the body, from the byte that was read last."""
@@ -116,17 +123,21 @@ class HttpResponse:
         except NetworkError as failed:
             raise self._interrupted(failed.problems[0].message) from error
         # 3. 206 is the rest; 200 is everything: the same again, or another.
-        if self._raw.status == 206 and self._is_rest(self._raw.headers.get("Content-Range", "")):
-            return
         known = {key.lower(): value for key, value in self._raw.headers.items()}
+        if self._raw.status == 206 and self._is_rest(known):
+            return
         if self._raw.status == 200 and _strong_validator(known) == self._validator:
             self._skip(self.received)
             return
         self._raw.close()
         raise self._interrupted("then it had changed on the server") from error
 
-    def _is_rest(self, content_range: str) -> bool:
-        found = _RANGE.fullmatch(content_range.strip())
+    def _is_rest(self, headers: Mapping[str, str]) -> bool:
+        # Caches exist that know Range but not If-Range (RFC 9110, 15.3.7.3: never combine those).
+        name = "etag" if self._validator.startswith('"') else "last-modified"
+        if headers.get(name, self._validator) != self._validator:
+            return False
+        found = _RANGE.fullmatch(headers.get("content-range", "").strip())
         if found is None or int(found[1]) != self.received:
             return False
         return found[3] == "*" or self._length is None or int(found[3]) == self._length
@@ -162,10 +173,18 @@ def discard(raw: BaseHTTPResponse) -> None:
     from urllib3.exceptions import HTTPError  # noqa: PLC0415
 
     with contextlib.suppress(HTTPError, OSError):
-        left = raw.headers.get("Content-Length", "0" if raw.status in {204, 304} else "")
-        if left.isascii() and left.isdigit() and int(left) <= _SMALL:
+        left = 0 if raw.status in {204, 304} else _length(raw.headers)
+        if left is not None and left <= _SMALL:
             raw.read(_SMALL)
     raw.close()
+
+
+def _length(headers: Mapping[str, str]) -> int | None:
+    """Bytes of the body as announced (RFC 9112, 6.3); None where it is not or makes no sense."""
+    text = headers.get("content-length", "")
+    if "transfer-encoding" in headers or not _NUMBER.fullmatch(text):
+        return None
+    return int(text)
 
 
 def _strong_validator(headers: Mapping[str, str]) -> str:
@@ -180,6 +199,6 @@ def _strong_validator(headers: Mapping[str, str]) -> str:
     try:
         date = email.utils.parsedate_to_datetime(headers.get("date", ""))
         age = date.timestamp() - email.utils.parsedate_to_datetime(modified).timestamp()
-    except (ValueError, TypeError):
+    except (ValueError, TypeError, OverflowError):
         return ""
     return modified if age >= 60 else ""

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final, Protocol, Self
 from urllib.parse import urljoin
 
 from imagist import __version__
-from imagist.errors import NetworkError, NotFound
+from imagist.errors import NetworkError, NotFound, RequestError
 from imagist.net.auth import Credentials, format_basic
 from imagist.net.connection import Connections, Unreachable
 from imagist.net.environment import Environment
@@ -238,12 +238,14 @@ def _redirect(url: str, target: str) -> str:
         NetworkError: it leads out of HTTP, or out of encryption.
     """
     try:
-        new = urljoin(url, target)
-    except ValueError:
+        new = urljoin(url, target.strip().replace(" ", "%20"))
+        downgraded = is_remote(new) and (origin_of(url).scheme, origin_of(new).scheme) == (
+            "https",
+            "http",
+        )
+    except (ValueError, RequestError):
         raise NetworkError(f"{redact(url)} redirects to something that is no URL") from None
-    if not is_remote(new) or (
-        origin_of(url).scheme == "https" and origin_of(new).scheme == "http"
-    ):
+    if not is_remote(new) or downgraded:
         raise NetworkError(
             f"{redact(url)} redirects to {redact(new)}, which is not encrypted",
             help="name that location itself, if you trust it",
@@ -255,6 +257,10 @@ def _is_same_party(first: Origin, other: Origin) -> bool:
     """Whether credentials for one hold for the other: same, or the same host now encrypted."""
     upgraded = (first.scheme, first.port, other.scheme, other.port) == ("http", 80, "https", 443)
     return first == other or (first.host == other.host and upgraded)
+
+
+class Forbidden(NetworkError):
+    """The server answers 403: not with these credentials, or, on object stores, not there."""
 
 
 def open_url(
@@ -280,7 +286,8 @@ def open_url(
     place = redact(url) if response.url == redact(url) else f"{redact(url)} (at {response.url})"
     if response.status in {404, 410}:
         raise NotFound(f"there is no {place}: the server answers {response.status}")
-    help_ = None
-    if response.status in {401, 403}:
-        help_ = "give credentials in a netrc file, or in HTTP_AUTH=basic:<host>:<user>:<password>"
-    raise NetworkError(f"the server answers {response.status} for {place}", help=help_)
+    refusal = f"the server answers {response.status} for {place}"
+    if response.status not in {401, 403}:
+        raise NetworkError(refusal)
+    help_ = "give credentials in a netrc file, or in HTTP_AUTH=basic:<host>:<user>:<password>"
+    raise (Forbidden if response.status == 403 else NetworkError)(refusal, help=help_)

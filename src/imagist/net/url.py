@@ -5,7 +5,7 @@ from __future__ import annotations
 import ipaddress
 import re
 from typing import Final, NamedTuple
-from urllib.parse import SplitResult, unquote, urlsplit, urlunsplit
+from urllib.parse import unquote, urlsplit
 
 from imagist.errors import RequestError
 
@@ -13,6 +13,8 @@ PORTS: Final = {"http": 80, "https": 443}
 _REMOTE: Final = re.compile(r"https?://", re.IGNORECASE)
 _UNFIT: Final = re.compile(r"[\x00-\x20\x7f]")
 _USERINFO: Final = re.compile(r"(?<=://)[^/?#\s]*@")
+_MISPLACED: Final = re.compile(r"(?<=://)[^/?#\s@]*:(?![0-9]{0,5}/)\S*@")
+"""A password with an unescaped `/`, `?` or `#`, which therefore is none to the grammar."""
 _QUERY: Final = re.compile(r"\?[^\s#]*")
 
 
@@ -65,8 +67,12 @@ def origin_of(url: str) -> Origin:
     try:
         parts = urlsplit(url)
         host, port = parts.hostname or "", parts.port
-    except ValueError as error:
-        raise RequestError(f"`{redact(url)}` is not a URL: {error}") from None
+    except ValueError:  # its message may quote a piece of a password
+        raise RequestError(
+            f"`{redact(url)}` is not a URL",
+            help="it should look like https://host:port/path; "
+            "in a password write %2F for a slash, %23 for a #, %3F for a ?",
+        ) from None
     scheme = parts.scheme.lower()
     if scheme not in PORTS or not host or _UNFIT.search(url):
         raise RequestError(
@@ -88,12 +94,11 @@ def without_userinfo(url: str) -> str:
     """A URL without user and password; a path stays as it is."""
     if not is_remote(url):
         return url
-    parts: SplitResult = urlsplit(url)
-    return urlunsplit(parts._replace(netloc=parts.netloc.rpartition("@")[2]))
+    return _USERINFO.sub("", url, count=1)
 
 
 def redact(text: str) -> str:
     """A URL, or a text with URLs, fit to be shown: no user, password or query (it may sign)."""
     if "://" not in text:
         return text
-    return _QUERY.sub("?***", _USERINFO.sub("***@", text))
+    return _QUERY.sub("?***", _MISPLACED.sub("***@", _USERINFO.sub("***@", text)))

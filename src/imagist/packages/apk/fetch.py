@@ -5,13 +5,13 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from typing import Final
+from typing import BinaryIO, Final, cast
 
 import msgspec
 
-from imagist.errors import ImagistError, Untrusted
+from imagist.errors import ImagistError, NetworkError, Problem, Untrusted
 from imagist.net.response import Interrupted
-from imagist.net.url import redact
+from imagist.net.url import is_remote, redact
 from imagist.packages.apk.archive import PackageFiles, PackageLimits, verify_package
 from imagist.packages.apk.packed import FORMAT, decode_package_files, encode_package_files
 from imagist.packages.apk.reading import Reader
@@ -78,58 +78,78 @@ class PackageFetcher:
                 self._progress(package, False)
         # The largest first: the last thread to finish then waits for something small.
         queue = sorted(missing.values(), key=lambda package: (-(package.size or 0), package.name))
-        stopped = threading.Event()
+        self._work(queue, results)
+        errors = [each for each in results.values() if isinstance(each, ImagistError)]
+        untried = sum(package.checksum not in results for package in queue)
+        if untried:
+            errors.append(NetworkError(Problem(f"{untried} more packages were not asked for")))
+        raise_together(errors)
+        found = {c: each for c, each in results.items() if isinstance(each, PackageFiles)}
+        return [found[package.checksum] for package in wanted]
+
+    def _work(
+        self, queue: Sequence[Wanted], results: dict[str, PackageFiles | ImagistError]
+    ) -> None:
+        """Fetch packages into `results`. After a network error nothing more is begun."""
+        hopeless, aborted = threading.Event(), threading.Event()
 
         def work(package: Wanted) -> None:
-            if stopped.is_set():
+            if hopeless.is_set() or aborted.is_set():
                 return
             try:
-                results[package.checksum] = self._fetch(package)
+                results[package.checksum] = self._fetch(package, aborted)
                 self._progress(package, True)
             except ImagistError as error:
                 results[package.checksum] = _name_package(error, package)
+                if isinstance(error, NetworkError):
+                    hopeless.set()
 
-        if queue:
-            with ThreadPoolExecutor(min(self._jobs, len(queue))) as pool:
-                try:
-                    list(pool.map(work, queue))
-                except BaseException:  # Ctrl-C: what was not begun is not begun any more
-                    stopped.set()
-                    raise
-        raise_together([each for each in results.values() if isinstance(each, ImagistError)])
-        found = {c: each for c, each in results.items() if isinstance(each, PackageFiles)}
-        return [found[package.checksum] for package in wanted]
+        with ThreadPoolExecutor(max(1, min(self._jobs, len(queue)))) as pool:
+            try:
+                list(pool.map(work, queue))
+            except BaseException:  # Ctrl-C: what is running ends with its next piece
+                aborted.set()
+                raise
 
     def _recall(self, package: Wanted) -> PackageFiles | None:
         known = self._store.memo.get(STEP, _key(package.checksum))
         if known is None:
             return None
         files = decode_package_files(known)
-        # A package of this checksum was verified, but was it this one?
-        agrees = (files.package.name, files.package.version) == (package.name, package.version)
-        return files if agrees and _has_datahash(files, package) else None
+        # A package of this checksum was verified, but was it this one? If not, verifying it anew
+        # will say why not: what is in the store changes nothing about what is accepted.
+        return files if _is_wanted(files, package) else None
 
-    def _fetch(self, package: Wanted) -> PackageFiles:
+    def _fetch(self, package: Wanted, aborted: threading.Event) -> PackageFiles:
         """Fetch and verify; a transfer that broke off beyond mending is begun anew, twice."""
         for _ in range(_ANEW):
             try:
-                return self._fetch_once(package)
+                return self._fetch_once(package, aborted)
             except Interrupted:
-                continue
-        return self._fetch_once(package)
+                if aborted.is_set():
+                    raise
+        return self._fetch_once(package, aborted)
 
-    def _fetch_once(self, package: Wanted) -> PackageFiles:
+    def _fetch_once(self, package: Wanted, aborted: threading.Event) -> PackageFiles:
         with self._reader.open(package.url) as stream:
-            files = verify_package(
-                stream,
-                self._store,
-                name=package.name,
-                version=package.version,
-                arch=package.arch,
-                checksum=package.checksum,
-                size=package.size,
-                limits=self._limits,
-            )
+            watched = _Watched(stream, aborted)
+            try:
+                files = verify_package(
+                    cast("BinaryIO", watched),
+                    self._store,
+                    name=package.name,
+                    version=package.version,
+                    arch=package.arch,
+                    checksum=package.checksum,
+                    size=package.size,
+                    limits=self._limits,
+                )
+            except Untrusted as error:
+                if is_remote(package.url) and watched.ended and watched.size < (package.size or 0):
+                    # Without a Content-Length, HTTP cannot tell an end from a broken connection.
+                    what = f"{redact(package.url)} ended after {watched.size} bytes"
+                    raise Interrupted(f"{what} of {package.size}") from error
+                raise
         if not _has_datahash(files, package):
             raise Untrusted(
                 f"its data segment is {files.data}, where the lock has sha256:{package.datahash}",
@@ -142,6 +162,35 @@ class PackageFetcher:
             blobs=[files.control, files.data],
         )
         return files
+
+
+class _Watched:
+    """A package's bytes on their way; knows how many there were, and stops when all stop."""
+
+    def __init__(self, stream: BinaryIO, aborted: threading.Event) -> None:
+        self.size = 0
+        self.ended = False
+        self._stream = stream
+        self._aborted = aborted
+
+    def read(self, size: int = -1, /) -> bytes:
+        if self._aborted.is_set():
+            raise Interrupted("stopped")
+        data = self._stream.read(size)
+        self.size += len(data)
+        self.ended = not data
+        return data
+
+
+def _is_wanted(files: PackageFiles, wanted: Wanted) -> bool:
+    """Whether `verify_package` would take a package that it took before for this one, too."""
+    found = files.package
+    return (
+        (found.name, found.version) == (wanted.name, wanted.version)
+        and found.arch in {wanted.arch or found.arch, "noarch", "all", ""}
+        and wanted.size in {None, found.size}
+        and _has_datahash(files, wanted)
+    )
 
 
 def _key(checksum: str) -> str:

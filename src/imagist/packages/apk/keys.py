@@ -14,11 +14,13 @@ from urllib.parse import unquote, urlsplit
 
 import msgspec
 
-from imagist.errors import ImagistError, InputError, NetworkError, Problem
-from imagist.net.url import is_remote
+from imagist.digest import sha256
+from imagist.errors import ImagistError, InputError, Problem, Untrusted
+from imagist.net.url import is_remote, origin_of, redact
 from imagist.packages.apk.location import Location
-from imagist.packages.apk.reading import MAX_KEY, Reader
+from imagist.packages.apk.reading import MAX_KEY, Document, Reader
 from imagist.packages.apk.signature import Key, key_from_jwk, load_key
+from imagist.store.memo import memo_key
 
 ALPINE_RELEASES: Final = "https://alpinelinux.org/releases.json"
 """Where Alpine lists its releases, and the keys of each."""
@@ -42,9 +44,23 @@ class TrustedKeys(msgspec.Struct, frozen=True):
         return {key.name: key for key in keys}
 
     def all(self) -> dict[str, Key]:
-        """Every key by name, for the image's own /etc/apk/keys."""
-        discovered = [key for keys in self.discovered.values() for key in keys]
-        return {key.name: key for key in (*discovered, *self.declared)}
+        """Every key by name, for the image's own /etc/apk/keys.
+
+        Raises:
+            InputError: two repositories announce different keys under one name, and no declared
+                key says which is meant.
+        """
+        declared = {key.name: key for key in self.declared}
+        found: dict[str, Key] = {}
+        for location, keys in self.discovered.items():
+            for key in keys:
+                if found.setdefault(key.name, key) != key and key.name not in declared:
+                    raise InputError(
+                        f"{location} announces a key {key.name} that differs from another "
+                        "repository's key of this name",
+                        help="name the right one in `contents.keyring`",
+                    )
+        return found | declared
 
 
 class _RepositoryKey(msgspec.Struct):
@@ -79,7 +95,7 @@ def load_keyring(sources: Sequence[str], reader: Reader) -> tuple[Key, ...]:
     def load(source: str) -> Key | Problem:
         try:
             data = reader.read(source, limit=MAX_KEY)
-            return load_key(_file_name(source), data or b"")
+            return _load_key(_file_name(source), data or b"", reader)
         except ImagistError as error:
             reason = error.problems[0]
             where = f"the key `{source}`"
@@ -115,7 +131,7 @@ def discover_keys(
         for ask in (_ask_alpine, _ask_server):
             try:
                 found += ask(location, architectures, reader, today)
-            except (NetworkError, InputError) as error:
+            except ImagistError as error:
                 warnings.append(f"keys of {location} could not be discovered: {error}")
         return tuple(dict.fromkeys(found))
 
@@ -135,30 +151,63 @@ def _ask_alpine(
         return []
     branches = [b for b in releases.release_branches if b.rel_branch == location.alpine_branch]
     urls = [
-        key.url
+        # As published once: the @ of an address had become a space.
+        key.url.replace("%20", "@")
         for branch in branches
         for arch in architectures
         for key in branch.keys.get(arch, ())
         if not (key.deprecated_since and _has_come(key.deprecated_since, today))
     ]
     texts = [(url, reader.read(url, limit=MAX_KEY, max_age=FRESH)) for url in dict.fromkeys(urls)]
-    return [load_key(_file_name(url), text or b"") for url, text in texts]
+    return [_load_key(_file_name(url), text or b"", reader) for url, text in texts]
 
 
 def _ask_server(
     location: Location, architectures: Sequence[str], reader: Reader, today: str
 ) -> list[Key]:
-    """The keys of a repository's `apk-configuration` (JSON Web Key Set, RFC 7517)."""
+    """The keys of a repository's `apk-configuration` (JSON Web Key Set, RFC 7517).
+
+    Raises:
+        Untrusted: they come over a connection on which anyone could have put them.
+        InputError: the answer is not what it should be.
+    """
     del architectures, today
     configuration = _read_json(_Configuration, f"{location.url}/apk-configuration", reader)
     if configuration is None or not configuration.jwks_uri:
         return []
-    if not is_remote(configuration.jwks_uri):
-        raise InputError(f"{location} names `{configuration.jwks_uri}` as its key set")
-    key_set = _read_json(_KeySet, configuration.jwks_uri, reader)
-    return (
-        [key_from_jwk(jwk) for jwk in key_set.keys if jwk.get("kty") == "RSA"] if key_set else []
-    )
+    uri = configuration.jwks_uri
+    if not is_remote(uri):
+        raise InputError(f"{location.url} names `{redact(uri)}` as its key set")
+    for url in (location.url, uri):
+        if origin_of(url).scheme != "https" and not origin_of(url).is_loopback:
+            raise Untrusted(
+                f"{redact(url)} announces keys over plain HTTP, where anyone on the way could",
+                help="use https, or name the key in `contents.keyring`",
+            )
+    document = reader.find(uri, limit=MAX_KEY, max_age=FRESH)
+    return _read_key_set(document, redact(uri), reader) if document else []
+
+
+def _read_key_set(document: Document, what: str, reader: Reader) -> list[Key]:
+    """The RSA keys of a JSON Web Key Set, remembered by its digest."""
+    question = memo_key("apk-jwks/1", document.digest)
+    known = reader.memo.get("apk-jwks", question)
+    if known is not None:
+        return msgspec.msgpack.decode(known, type=list[Key])
+    key_set = _decode(_KeySet, document.read(), what)
+    keys = [key_from_jwk(jwk) for jwk in key_set.keys if jwk.get("kty") == "RSA"]
+    reader.memo.put("apk-jwks", question, msgspec.msgpack.encode(keys))
+    return keys
+
+
+def _load_key(name: str, pem: bytes, reader: Reader) -> Key:
+    """`load_key`, remembered: what reads keys takes longer to load than all else of a rebuild."""
+    question = memo_key("apk-key/1", name, sha256(pem))
+    if reader.memo.get("apk-key", question) is not None:
+        return Key(name, pem)
+    key = load_key(name, pem)
+    reader.memo.put("apk-key", question, b"good")
+    return key
 
 
 def _has_come(date: str, today: str) -> bool:
@@ -170,12 +219,14 @@ def _has_come(date: str, today: str) -> bool:
 
 def _read_json(kind: type[T], url: str, reader: Reader) -> T | None:
     data = reader.read(url, limit=MAX_KEY, optional=True, max_age=FRESH)
-    if data is None:
-        return None
+    return None if data is None else _decode(kind, data, redact(url))
+
+
+def _decode(kind: type[T], data: bytes, what: str) -> T:
     try:
         return msgspec.json.decode(data, type=kind)
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
-        raise InputError(f"{url} is not what it should be: {error}") from error
+        raise InputError(f"{what} is not what it should be: {error}") from error
 
 
 def _file_name(source: str) -> str:

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import re
 from typing import Final, NamedTuple
+from urllib.parse import unquote
 
 from imagist.errors import RequestError
-from imagist.net.url import is_remote
+from imagist.net.url import is_remote, redact
 
 INDEX: Final = "APKINDEX.tar.gz"
 _LINE: Final = re.compile(r"(?:@(\S+)\s+)?(\S(?:.*\S)?)")
@@ -49,14 +50,16 @@ def parse_location(line: str) -> Location:
     found = _LINE.fullmatch(line.strip())
     if found is None or found[2].startswith("@"):
         raise RequestError(
-            f"`{line}` is not a repository",
+            f"`{redact(line)}` is not a repository",
             help="write `https://...`, a path, or `@tag https://...`",
         )
-    url = found[2].removeprefix("file://").rstrip("/") or "/"
-    scheme, separator, _ = url.partition("://")
-    if separator and scheme not in {"http", "https"}:
+    url = found[2].rstrip("/") or "/"
+    scheme, separator, rest = url.partition("://")
+    if scheme.lower() == "file" and separator:
+        url = unquote("/" + rest.removeprefix("localhost").strip("/"))
+    elif separator and not is_remote(url):
         raise RequestError(
-            f"repositories over {scheme} cannot be read: `{url}`",
+            f"repositories over {scheme} cannot be read: `{redact(url)}`",
             help="use https, http, or a path",
         )
     return Location(url, found[1] or "")

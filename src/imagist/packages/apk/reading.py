@@ -2,16 +2,26 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
-from typing import BinaryIO, Final, cast
+from typing import BinaryIO, Final, NamedTuple, cast
 
+from imagist.digest import Digest, sha256
 from imagist.errors import InputError, NetworkError, NotFound, Untrusted
 from imagist.net.conditional import CachedGet
 from imagist.net.transport import Transport, open_url
 from imagist.net.url import is_remote, redact
+from imagist.store.memo import Memo
 
 MAX_KEY: Final = 1 << 20
 """Bytes of the largest key file or key set that is read."""
+
+
+class Document(NamedTuple):
+    """A small file, known by its digest before its bytes are needed."""
+
+    digest: Digest
+    read: Callable[[], bytes]
 
 
 class Reader:
@@ -24,6 +34,11 @@ class Reader:
     def __init__(self, transport: Transport, cached: CachedGet) -> None:
         self._transport = transport
         self._cached = cached
+
+    @property
+    def memo(self) -> Memo:
+        """Where to remember what was made of documents."""
+        return self._cached.store.memo
 
     def learn(self, location: str) -> str:
         """Use a location's user and password for all below it; return it without them."""
@@ -59,6 +74,19 @@ class Reader:
         if len(data) > limit:
             raise Untrusted(f"{url} has more than {limit} bytes")
         return data
+
+    def find(
+        self, url: str, *, limit: int, optional: bool = False, max_age: float | None = None
+    ) -> Document | None:
+        """A whole small file as `read` gives it, but a server's is not read if nobody needs it."""
+        if is_remote(url):
+            digest = self._cached.find(url, limit=limit, optional=optional, max_age=max_age)
+            if digest is None:
+                return None
+            known = digest
+            return Document(known, lambda: self._cached.store.read(known))
+        data = self.read(url, limit=limit, optional=optional)
+        return None if data is None else Document(sha256(data), lambda: data)
 
     def open(self, url: str) -> BinaryIO:
         """Open a package for one pass from its beginning; the caller closes it.

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import functools
 import mmap
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Final
 
@@ -12,7 +13,7 @@ import msgspec
 from imagist.digest import Digest, sha256
 from imagist.errors import ImagistError, InputError, NotFound, Problem
 from imagist.net.url import redact
-from imagist.packages.apk.index import MAX_INDEX, split_index
+from imagist.packages.apk.index import MAX_INDEX, IndexArchive, split_index
 from imagist.packages.apk.keys import TrustedKeys
 from imagist.packages.apk.location import Location
 from imagist.packages.apk.reading import Reader
@@ -23,6 +24,7 @@ from imagist.store.memo import memo_key
 from imagist.store.store import Store
 
 _CONNECTIONS: Final = 8
+_Open = Callable[[], IndexArchive]
 _MAX_COMPRESSED: Final = 256 << 20
 UNSIGNED: Final = ""
 
@@ -113,18 +115,25 @@ class IndexLoader:
         """
         url = location.index_url(arch)
         what = redact(url)
-        blob = self._reader.read(url, limit=_MAX_COMPRESSED, optional=True)
-        if blob is None:
+        document = self._reader.find(url, limit=_MAX_COMPRESSED, optional=True)
+        if document is None:
             raise NotFound(
                 f"the repository {redact(location.url)} has no packages for {arch}: "
                 f"there is no {what}",
                 help="name only architectures it has, under `archs` or with --platform",
             )
-        digest = sha256(blob)
-        key = self._verify(blob, digest, self._keys.for_repository(location), what)
-        return LoadedIndex(location, arch, digest, key, self._parse(blob, digest, what))
+        digest, read = document
 
-    def _verify(self, blob: bytes, digest: Digest, keys: Mapping[str, Key], what: str) -> str:
+        @functools.cache
+        def open_archive() -> IndexArchive:
+            return split_index(read(), self._limit, what=what)
+
+        key = self._verify(open_archive, digest, self._keys.for_repository(location), what)
+        return LoadedIndex(location, arch, digest, key, self._parse(open_archive, digest, what))
+
+    def _verify(
+        self, open_archive: _Open, digest: Digest, keys: Mapping[str, Key], what: str
+    ) -> str:
         """Step 1 of the chain of trust: a trusted key signed the index."""
         if self._ignore_signatures:
             return UNSIGNED
@@ -133,19 +142,18 @@ class IndexLoader:
         known = self._store.memo.get("index-signature", question)
         if known is not None:
             return known.decode()
-        archive = split_index(blob, self._limit, what=what)
+        archive = open_archive()
         signer = verify_signatures(archive.signatures, archive.signed, keys, what)
         self._store.memo.put("index-signature", question, signer.encode())
         return signer
 
-    def _parse(self, blob: bytes, digest: Digest, what: str) -> IndexTable:
+    def _parse(self, open_archive: _Open, digest: Digest, what: str) -> IndexTable:
         question = memo_key("index-table", FORMAT, digest)
         known = self._store.memo.get("index-table", question)
         if known is not None:
             return IndexTable.open(self._map(known.decode()))
-        archive = split_index(blob, self._limit, what=what)
         try:
-            data = IndexTable.from_text(archive.index_text)
+            data = IndexTable.from_text(open_archive().index_text)
         except InputError as error:
             raise InputError([p._replace(where=p.where or what) for p in error.problems]) from None
         table = self._store.put(data)

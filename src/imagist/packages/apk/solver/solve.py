@@ -6,13 +6,13 @@ from collections.abc import Mapping, Sequence
 
 from imagist.errors import RequestError, Span, Unsatisfiable
 from imagist.oci.platform import Platform
-from imagist.packages.apk.arrange import arrange
 from imagist.packages.apk.dependency import parse_world
-from imagist.packages.apk.encoding import Encoding
-from imagist.packages.apk.explain import explain_failure
 from imagist.packages.apk.index import Package
-from imagist.packages.apk.resolution import Resolution
-from imagist.packages.apk.search import chosen_candidates, search
+from imagist.packages.apk.solver.arrange import arrange
+from imagist.packages.apk.solver.encoding import Encoding
+from imagist.packages.apk.solver.explain import explain_failure
+from imagist.packages.apk.solver.resolution import Resolution
+from imagist.packages.apk.solver.search import chosen_candidates, search
 from imagist.packages.apk.universe import Universe
 
 

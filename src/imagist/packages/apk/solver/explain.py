@@ -7,11 +7,11 @@ from typing import cast
 
 from imagist.errors import Problem, Span
 from imagist.oci.platform import Platform
-from imagist.packages.apk.core import shrink_core
 from imagist.packages.apk.dependency import Dependency
-from imagist.packages.apk.encoding import Encoding
 from imagist.packages.apk.index import Candidate, Package
-from imagist.packages.apk.rules import (
+from imagist.packages.apk.solver.core import shrink_core
+from imagist.packages.apk.solver.encoding import Encoding
+from imagist.packages.apk.solver.rules import (
     Answers,
     Asked,
     Conflicts,
@@ -22,8 +22,8 @@ from imagist.packages.apk.rules import (
     Needs,
     Rule,
 )
-from imagist.packages.apk.search import search
-from imagist.packages.apk.suggest import join_versions, suggest
+from imagist.packages.apk.solver.search import search
+from imagist.packages.apk.solver.suggest import join_versions, suggest
 from imagist.packages.apk.universe import Universe
 
 World = Mapping[Platform, Sequence[Dependency]]

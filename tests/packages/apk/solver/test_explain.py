@@ -5,9 +5,9 @@ from __future__ import annotations
 import pytest
 
 from imagist.errors import Problem, Span, Unsatisfiable
-from imagist.packages.apk.solver import solve
+from imagist.packages.apk.solver.solve import solve
 from imagist.packages.apk.universe import Universe
-from packages.apk.solver_worlds import AMD, ARM, read_packages, universe
+from packages.apk.solver.solver_worlds import AMD, ARM, read_packages, universe
 
 
 def told(world: str, offered: Universe, **options: object) -> list[Problem]:

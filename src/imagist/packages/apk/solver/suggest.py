@@ -11,7 +11,7 @@ import msgspec
 from imagist.oci.platform import Platform
 from imagist.packages.apk.dependency import Dependency
 from imagist.packages.apk.index import Package
-from imagist.packages.apk.preference import carried_version
+from imagist.packages.apk.solver.preference import carried_version
 from imagist.packages.apk.universe import Universe
 from imagist.packages.apk.version import sort_key
 

@@ -10,9 +10,9 @@ from imagist.errors import NotFound
 from imagist.oci.platform import Platform
 from imagist.packages.apk.dependency import Dependency, parse_dependency
 from imagist.packages.apk.index import Candidate, Package, depends_of
-from imagist.packages.apk.preference import carried_version
-from imagist.packages.apk.resolution import Chosen, Reason, Resolution
-from imagist.packages.apk.suggest import find_close
+from imagist.packages.apk.solver.preference import carried_version
+from imagist.packages.apk.solver.resolution import Chosen, Reason, Resolution
+from imagist.packages.apk.solver.suggest import find_close
 from imagist.packages.apk.universe import Universe
 from imagist.packages.apk.version import compare
 

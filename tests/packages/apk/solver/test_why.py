@@ -7,10 +7,10 @@ import json
 import pytest
 
 from imagist.errors import NotFound
-from imagist.packages.apk.graph import format_dot, format_json, format_mermaid, graph
-from imagist.packages.apk.solver import solve
-from imagist.packages.apk.why import why
-from packages.apk.solver_worlds import AMD, ARM, read_packages, universe
+from imagist.packages.apk.solver.graph import format_dot, format_json, format_mermaid, graph
+from imagist.packages.apk.solver.solve import solve
+from imagist.packages.apk.solver.why import why
+from packages.apk.solver.solver_worlds import AMD, ARM, read_packages, universe
 
 OFFERED = universe(
     "app 1 needs: lib>1 tool\ntool 1 needs: lib<4 /bin/sh\nlib 1\nlib 2\nlib 3\nlib 4\n"

@@ -9,11 +9,11 @@ from typing import NamedTuple
 
 import pytest
 
-from imagist.packages.apk.solver import solve
+from imagist.packages.apk.solver.solve import solve
 from imagist.packages.apk.table import IndexTable
 from imagist.packages.apk.universe import Repository, Universe
-from packages.apk.apko_oracle import ask_apko, write_signed_index
-from packages.apk.solver_worlds import ARM
+from packages.apk.solver.apko_oracle import ask_apko, write_signed_index
+from packages.apk.solver.solver_worlds import ARM
 from support import TESTDATA, needs
 
 SAME = """

@@ -11,10 +11,17 @@ import pytest
 
 from imagist.errors import RequestError, Unsatisfiable
 from imagist.packages.apk.index import format_record
-from imagist.packages.apk.solver import solve
+from imagist.packages.apk.solver.solve import solve
 from imagist.packages.apk.universe import PackageList, Repository, Universe
-from packages.apk.apko_oracle import ask_apko, write_signed_index
-from packages.apk.solver_worlds import AMD, ARM, SCENARIOS, Scenario, read_packages, universe
+from packages.apk.solver.apko_oracle import ask_apko, write_signed_index
+from packages.apk.solver.solver_worlds import (
+    AMD,
+    ARM,
+    SCENARIOS,
+    Scenario,
+    read_packages,
+    universe,
+)
 from support import needs
 
 
@@ -199,12 +206,12 @@ def test_order_of_world_and_records_means_nothing() -> None:
 
 def test_hash_seed_means_nothing() -> None:
     script = (
-        "import packages.apk.solver_worlds as w, packages.apk.test_solver as t\n"
+        "import packages.apk.solver.solver_worlds as w, packages.apk.solver.test_solver as t\n"
         "for s in w.SCENARIOS:\n"
         "    try: print(t.solve({w.ARM: s.world.split()}, {w.ARM: w.universe(*s.repositories)}))\n"
         "    except t.Unsatisfiable as error: print(error)\n"
     )
-    tests = Path(__file__).resolve().parents[2]
+    tests = Path(__file__).resolve().parents[3]
     outputs = {
         subprocess.run(
             [sys.executable, "-c", script],

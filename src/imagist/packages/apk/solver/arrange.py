@@ -6,9 +6,9 @@ from collections.abc import Iterable, Iterator, Sequence
 
 from imagist.packages.apk.dependency import Dependency
 from imagist.packages.apk.index import Candidate, depends_of, install_if_of, provides_of
-from imagist.packages.apk.preference import carried_version
-from imagist.packages.apk.resolution import Chosen, Reason
-from imagist.packages.apk.search import is_triggered
+from imagist.packages.apk.solver.preference import carried_version
+from imagist.packages.apk.solver.resolution import Chosen, Reason
+from imagist.packages.apk.solver.search import is_triggered
 
 
 def arrange(world: Sequence[Dependency], candidates: Iterable[Candidate]) -> tuple[Chosen, ...]:

@@ -6,10 +6,10 @@ from collections.abc import Iterator
 
 from imagist.oci.platform import Platform
 from imagist.packages.apk.dependency import Dependency
-from imagist.packages.apk.encoding import Encoding
 from imagist.packages.apk.index import Candidate, install_if_of
-from imagist.packages.apk.preference import Option, carried_version, order_options
-from imagist.packages.apk.rules import Member, Requirement
+from imagist.packages.apk.solver.encoding import Encoding
+from imagist.packages.apk.solver.preference import Option, carried_version, order_options
+from imagist.packages.apk.solver.rules import Member, Requirement
 
 
 def search(encoding: Encoding) -> bool:

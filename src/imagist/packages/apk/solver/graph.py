@@ -7,7 +7,7 @@ import json
 import msgspec
 
 from imagist.oci.platform import Platform
-from imagist.packages.apk.resolution import Resolution
+from imagist.packages.apk.solver.resolution import Resolution
 
 _WORLD = "world"
 

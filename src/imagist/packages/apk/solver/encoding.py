@@ -12,14 +12,14 @@ from collections.abc import Iterator, Mapping, Sequence
 from imagist.oci.platform import Platform
 from imagist.packages.apk.dependency import Dependency, parse_dependency, parse_provide
 from imagist.packages.apk.index import Candidate, Package
-from imagist.packages.apk.preference import (
+from imagist.packages.apk.solver.preference import (
     Option,
     carried_version,
     has_version,
     order_options,
     prefer_origin,
 )
-from imagist.packages.apk.rules import (
+from imagist.packages.apk.solver.rules import (
     Answers,
     Asked,
     Conflicts,
@@ -33,7 +33,7 @@ from imagist.packages.apk.rules import (
     Requirement,
     Rule,
 )
-from imagist.packages.apk.sat import Sat
+from imagist.packages.apk.solver.sat import Sat
 from imagist.packages.apk.universe import Universe
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from imagist.packages.apk.sat import FALSE, OPEN, TRUE, Clause, Sat
+from imagist.packages.apk.solver.sat import FALSE, OPEN, TRUE, Clause, Sat
 
 
 def shrink_core(core: Sequence[Clause]) -> list[Clause]:

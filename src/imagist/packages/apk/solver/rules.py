@@ -10,7 +10,7 @@ from typing import NamedTuple
 from imagist.oci.platform import Platform
 from imagist.packages.apk.dependency import Dependency
 from imagist.packages.apk.index import Candidate
-from imagist.packages.apk.preference import Option
+from imagist.packages.apk.solver.preference import Option
 
 
 class Asked(NamedTuple):
