@@ -4,7 +4,7 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: help demo test check format clean
+.PHONY: help demo test check bench format clean
 
 help: ## say what the targets do
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/ -/'
@@ -26,6 +26,9 @@ check: $(READY) ## format, lint, strict types, import floors
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+
+bench: $(READY) ## duel with apko on realistic packages (needs apko, ../shared and apt)
+	$(BIN)/python benchmarks/duel_build.py
 
 format: $(READY) ## format and mend what can be mended
 	$(BIN)/ruff format .

@@ -48,7 +48,9 @@ def python_image(w38: Workload, tmp_path_factory: pytest.TempPathFactory) -> Out
     declaration.write_text(w38.declaration(more=command))
 
     def build(output: Path, *more: str) -> str:
-        said = imagist("build", declaration, "-o", output, "-t", NAME, *more, cache=folder / "store")
+        said = imagist(
+            "build", declaration, "-o", output, "-t", NAME, *more, cache=folder / "store"
+        )
         assert said.startswith("sha256:")
         return said
 

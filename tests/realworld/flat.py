@@ -96,7 +96,7 @@ class Image:
 
     def flatten(self) -> Tree:
         """What a runtime sees."""
-        return flatten(self.blob(layer["digest"]) for layer in self.layers)
+        return flatten(read_layer(self.blob(layer["digest"])) for layer in self.layers)
 
 
 def read_image(layout: Path, architecture: str = "amd64") -> Image:
@@ -115,12 +115,12 @@ def read_image(layout: Path, architecture: str = "amd64") -> Image:
     raise AssertionError(f"no image for {architecture} in {layout}")
 
 
-def flatten(layers: Iterable[Path]) -> Tree:
-    """Apply gzip'd tars in order (image-spec layer.md)."""
+def flatten(layers: Iterable[Iterable[tuple[str, Item]]]) -> Tree:
+    """Apply layers in order (image-spec layer.md)."""
     tree = Tree()
     names: dict[str, set[str]] = {}
     for layer in layers:
-        for path, item in read_layer(layer):
+        for path, item in layer:
             _apply(tree, names, tree.resolve(path), item)
     for path, group in names.items():
         alive = frozenset(name for name in group if name in tree and names.get(name) is group)
@@ -157,13 +157,15 @@ def _apply(tree: Tree, names: dict[str, set[str]], path: str, item: Item) -> Non
 
 def read_layer(layer: Path) -> Iterator[tuple[str, Item]]:
     """The entries of a gzip'd tar, or of several put together as an .apk is."""
-    with gzip.open(layer) as stream:
-        # Not `r|gz`: that knows a single gzip member, and layers may have many.
-        with tarfile.open(fileobj=stream, mode="r|", ignore_zeros=True) as tar:
-            for entry in tar:
-                path = entry.name.strip("/").removeprefix("./")
-                if path and path != ".":
-                    yield path, _item(tar, path, entry)
+    # Not `r|gz`: that knows a single gzip member, and layers may have many.
+    with (
+        gzip.open(layer) as stream,
+        tarfile.open(fileobj=stream, mode="r|", ignore_zeros=True) as tar,
+    ):
+        for entry in tar:
+            path = entry.name.strip("/").removeprefix("./")
+            if path and path != ".":
+                yield path, _item(tar, path, entry)
 
 
 def _item(tar: tarfile.TarFile, path: str, entry: tarfile.TarInfo) -> Item:

@@ -24,7 +24,7 @@ from support import TESTDATA, needs
 pytestmark = needs("shared", "apt-get", "apko")
 
 _PYTHON = """base-files python3-minimal libpython3.11-stdlib tzdata ca-certificates libc-bin
-netbase media-types python3.11-venv libgomp1""".split()
+netbase media-types python3.11-venv libgomp1"""
 
 _EVERYTHING = """
 entrypoint: {command: /usr/bin/python3}
@@ -55,7 +55,7 @@ paths:
 
 
 def _python(folder: Path, w38: Workload, more: str) -> str:
-    return w38.declaration([*_PYTHON, MERGED_USR], more)
+    return w38.declaration([*_PYTHON.split(), MERGED_USR], more)
 
 
 def _minirepo(folder: Path, name: str) -> str:

@@ -107,9 +107,7 @@ def test_docker_runs_the_archive(docker: Tool, python_image: Outputs) -> None:
 
 
 @needs("shared", "apt-get", "umoci", "runc")
-def test_runc_runs_what_umoci_unpacks_of_the_layout(
-    state: Path, python_image: Outputs
-) -> None:
+def test_runc_runs_what_umoci_unpacks_of_the_layout(state: Path, python_image: Outputs) -> None:
     bundle = state / "bundle"
     run("umoci", "unpack", "--image", f"{python_image.single}:{NAME}", bundle)
     try:
@@ -147,9 +145,9 @@ def test_skopeo_copies_every_form_with_its_digest(
     every = ("--all", "--preserve-digests")
     run("skopeo", "--insecure-policy", "copy", "-q", *every, source, f"oci:{tmp_path}/copy:1")
     raw = run("skopeo", "inspect", "--raw", f"oci:{tmp_path}/copy:1")
-    assert json.loads((tmp_path / "copy" / "index.json").read_text())["manifests"][0]["digest"] == (
-        wanted
-    )
+    assert json.loads((tmp_path / "copy" / "index.json").read_text())["manifests"][0][
+        "digest"
+    ] == (wanted)
     assert json.loads(raw)["mediaType"].startswith("application/vnd.oci.image.")
 
 

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import json
 import os
 import subprocess
 import sys
+import tempfile
+import time
 from pathlib import Path
-from typing import Any
+from typing import NamedTuple
 
 from support import ROOT, find_tool
 
@@ -22,24 +23,45 @@ def run(tool: str, *arguments: object, cwd: Path | None = None, timeout: float =
 def imagist(*arguments: object, cwd: Path | None = None, cache: Path) -> str:
     """Run the command line as a user does, with a store of its own."""
     command = [sys.executable, "-m", "imagist", *map(str, arguments), "--cache", str(cache)]
-    environment = {**os.environ, "PYTHONPATH": str(ROOT / "src")}
-    environment.pop("SOURCE_DATE_EPOCH", None)
-    return _run(command, cwd, 120, environment)
+    return _run(command, cwd, 120, _environment())
 
 
 def apko(*arguments: object, cwd: Path, cache: Path) -> str:
     """Run the real apko, quietly and with a cache of its own."""
     found = find_tool("apko")
     assert found, "apko is not on PATH, in ~/go/bin or in $IMAGIST_TEST_TOOLS"
-    environment = {**os.environ, "XDG_CACHE_HOME": str(cache)}
-    environment.pop("SOURCE_DATE_EPOCH", None)
+    environment = {**_environment(), "XDG_CACHE_HOME": str(cache)}
     command = [found, *map(str, arguments), "--log-level", "error"]
     return _run(command, cwd, 120, environment)
 
 
-def loads(text: str) -> Any:
-    """JSON."""
-    return json.loads(text)
+class Spent(NamedTuple):
+    """What a process took."""
+
+    seconds: float
+    cpu: float
+    """Seconds of all processors together."""
+    peak: int
+    """The most memory that was resident, in bytes."""
+
+
+def measure(command: list[str], cwd: Path) -> Spent:
+    """Run a command, which must succeed, and measure it and it alone."""
+    with tempfile.TemporaryFile() as log:
+        start = time.perf_counter()
+        process = subprocess.Popen(command, cwd=cwd, env=_environment(), stdout=log, stderr=log)
+        _, status, used = os.wait4(process.pid, 0)
+        seconds = time.perf_counter() - start
+        process.returncode = os.waitstatus_to_exitcode(status)
+        log.seek(0)
+        assert process.returncode == 0, f"{command}\n{log.read().decode(errors='replace')}"
+    return Spent(seconds, used.ru_utime + used.ru_stime, used.ru_maxrss * 1024)
+
+
+def _environment() -> dict[str, str]:
+    environment = {**os.environ, "PYTHONPATH": str(ROOT / "src")}
+    environment.pop("SOURCE_DATE_EPOCH", None)
+    return environment
 
 
 def _run(

@@ -36,13 +36,13 @@ libexpat1 libffi8 libgcc-s1 libgomp1 libgssapi-krb5-2 libk5crypto3 libkeyutils1 
 libkrb5support0 liblzma5 libncursesw6 libnsl2 libpython3.11-minimal libpython3.11-stdlib
 libreadline8 libsqlite3-0 libssl3 libstdc++6 libtinfo6 libtirpc3 libuuid1 libzstd1 media-types
 netbase python3-minimal python3.11-minimal python3.11-venv tzdata zlib1g
-""".split()
+"""
 """Exactly these: 38."""
 
 _LARGE = """
 build-essential git curl ca-certificates python3-dev python3-pip python3-venv nginx base-files
 base-passwd dash tzdata
-""".split()
+"""
 """These and what they depend on: about 156."""
 
 MERGED_USR = "merged-usr"
@@ -120,7 +120,7 @@ def _download(name: Name) -> Path:
     apt = _apt()
     debs = _WORK / "debs" / name
     debs.mkdir(parents=True, exist_ok=True)
-    packages = _SMALL if name == "W38" else _closure(apt)
+    packages = _SMALL.split() if name == "W38" else _closure(apt)
     wanted = _run(*apt, "download", "--print-uris", *packages).splitlines()
     names = {line.split()[1] for line in wanted if line.startswith("'")}
     for old in debs.iterdir():
@@ -157,7 +157,7 @@ def _apt() -> list[str]:
 
 def _closure(apt: list[str]) -> list[str]:
     """Names of the packages that installing _LARGE into nothing would install."""
-    lines = _run(*apt, "install", "--print-uris", "-y", *_LARGE).splitlines()
+    lines = _run(*apt, "install", "--print-uris", "-y", *_LARGE.split()).splitlines()
     return sorted({line.split()[1].partition("_")[0] for line in lines if line.startswith("'")})
 
 

@@ -138,7 +138,7 @@ class CachedGet:
                 raise
             if known is not None and known.digest:
                 # The next build soon after this one need not wait for the same server again.
-                checked = self._clock() - max_age + RETRY_AFTER
+                checked = self._clock() - max(0.0, max_age - RETRY_AFTER)
                 value = msgspec.structs.replace(known, checked=checked)
             elif optional and isinstance(error, Forbidden):
                 value = Remembered("", "", "", self._clock())

@@ -57,7 +57,9 @@ class HttpResponse:
         self._breaks = 0
         self._validator = _strong_validator(self.headers) if raw.status == 200 else ""
         self._length = _length(self.headers)
-        if limit is not None and self._length is not None and self._length > limit:
+        # What a server says beside an error is nobody's document: it is bounded only if read.
+        announced = self._length if raw.status < 300 else None
+        if limit is not None and announced is not None and announced > limit:
             self.close()
             raise self._refuse_size()
 
