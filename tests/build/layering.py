@@ -17,7 +17,7 @@ from fixtures.memory import Memory, verify
 from imagist.build.assemble import BuiltLayer
 from imagist.build.contents import StoreContents
 from imagist.build.layers import LayerBuilder
-from imagist.build.merge import merge_packages
+from imagist.build.merge import merge_packages, settle_hardlinks
 from imagist.errors import InputError
 from imagist.oci.image import Layer
 from imagist.packages.apk.archive import PackageFiles
@@ -99,8 +99,9 @@ def build(
     """The tree of some packages, and its layers."""
     tree = base.copy() if base else Tree()
     merged = merge_packages(tree, packages)
+    below = list(base) if base else []
+    settle_hardlinks(tree, packages, merged, below)  # as `compose` does last
     builder = LayerBuilder(store(), jobs=1)
-    below = list(base) if base else ()
     return tree, builder.build(
         tree, packages, merged, strategy=strategy, budget=budget, base=below
     )

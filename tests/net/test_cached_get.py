@@ -78,6 +78,12 @@ def test_a_document_that_changed_replaces_the_old_one(web: Web, cached: CachedGe
     assert web.asked[2].headers["if-none-match"] == '"2"'
 
 
+def test_what_is_sent_is_taken_even_under_the_old_tag(web: Web, cached: CachedGet) -> None:
+    tag = {"ETag": '"1"'}
+    url = web.on("/a", Answer(body=b"one", headers=tag), Answer(body=b"two", headers=tag))
+    assert [cached.get(url, limit=LIMIT) for _ in range(2)] == [b"one", b"two"]
+
+
 def test_without_validators_it_is_fetched_each_time(web: Web, cached: CachedGet) -> None:
     url = web.on("/a", Answer(body=b"one"), Answer(body=b"two"))
     assert [cached.get(url, limit=LIMIT) for _ in range(2)] == [b"one", b"two"]

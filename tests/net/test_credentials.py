@@ -3,6 +3,8 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from imagist.errors import InputError, RequestError
 from imagist.net.auth import Credentials, format_basic
@@ -35,6 +37,12 @@ def http_auth(text: str) -> Credentials:
 )
 def test_http_auth_is_for_its_host_and_port(text: str, url: str, found: Userinfo | None) -> None:
     assert http_auth(text).find(url) == found
+
+
+@given(st.from_regex(r"[^:\x00-\x1f]*[^:0-9\x00-\x1f]", fullmatch=True), st.text())
+def test_any_user_and_password_come_through_http_auth(user: str, password: str) -> None:
+    assert http_auth(f"basic:h:{user}:{password}").find("https://h/") == (user, password)
+    assert http_auth(f"basic:h:8443:{user}:{password}").find("https://h:8443/") == (user, password)
 
 
 @pytest.mark.parametrize(
@@ -74,6 +82,14 @@ def test_a_damaged_netrc_is_told_without_what_is_in_it(tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"netrc is not a netrc file: line \d") as caught:
         netrc(tmp_path, "machine h\nlogin alice passwort hush\n").find("https://h/")
     assert "hush" not in str(caught.value)
+
+
+def test_http_auth_goes_before_netrc(tmp_path: Path) -> None:
+    file = tmp_path / "netrc"
+    file.write_text("machine h login bob password b\nmachine other login bob password b\n")
+    found = Credentials(Environment(http_auth="basic:h:alice:secret", netrc=str(file)))
+    assert found.find("https://h/") == ALICE
+    assert found.find("https://other/") == Userinfo("bob", "b")
 
 
 def test_an_absent_netrc_is_none() -> None:

@@ -1,9 +1,11 @@
 from __future__ import annotations
 
+from contextlib import nullcontext
+
 import pytest
 
 from fixtures.webserver import Answer, Asked, Web, part
-from imagist.errors import ImagistError, NetworkError
+from imagist.errors import NetworkError
 from imagist.net.response import Interrupted
 from imagist.net.transport import HttpTransport, open_url
 
@@ -68,9 +70,7 @@ def test_lengths_and_ranges_beyond_reason_are_not_believed(
 ) -> None:
     many = "9" * 5000  # Python itself refuses to read a number of so many digits
     url = web.on("/a", Answer(body=b"x", headers={"Content-Length": many}, length=-1))
-    with pytest.raises(ImagistError):
-        open_url(transport, url, limit=10).read(100)
-        raise NetworkError("it may as well be read")
+    assert read(transport, url) == b"x"
     url = web.on("/b", CUT, Answer(206, b"x", {**TAG, "Content-Range": f"bytes {many}-5/6"}))
     with pytest.raises(Interrupted):
         read(transport, url)
@@ -83,10 +83,9 @@ def test_dates_beyond_reason_are_no_validators(
     headers = {"Last-Modified": date, "Retry-After": date}
     assert read(transport, web.on("/a", Answer(body=b"x", headers=headers))) == b"x"
     url = web.on("/b", Answer(503, headers=headers), Answer(body=b"x"))
-    try:
+    far_off = pytest.raises(NetworkError, match="come again")
+    with far_off if "9999 " in date and "99999" not in date else nullcontext():
         assert read(transport, url) == b"x"
-    except NetworkError as error:
-        assert "come again" in str(error)
 
 
 def test_a_chunked_body_that_breaks_off_is_an_error(web: Web, transport: HttpTransport) -> None:

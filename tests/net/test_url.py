@@ -41,11 +41,13 @@ _PASSWORD = st.text(st.characters(codec="ascii", exclude_categories=["Cc", "Zs"]
 def test_no_password_is_ever_shown_whatever_it_consists_of(password: str) -> None:
     url = f"https://user:{password}@host/path"
     assert "S3cr" not in redact(url)
+    told = ""
     try:
         origin_of(url)
     except RequestError as error:
-        assert "S3cr" not in str(error)
-        assert "eT9" not in str(error)
+        told = str(error)
+    assert "S3cr" not in told
+    assert "eT9" not in told
 
 
 @pytest.mark.parametrize(
@@ -69,7 +71,7 @@ def test_origins_are_compared_in_one_form(url: str, origin: Origin, name: str) -
 def test_a_wrong_url_is_refused_without_showing_its_password(url: str) -> None:
     with pytest.raises(RequestError) as caught:
         origin_of(url)
-    assert "sh" not in str(caught.value).replace("should", "") or "[hush" in url
+    assert "sh@" not in str(caught.value)
 
 
 @pytest.mark.parametrize(

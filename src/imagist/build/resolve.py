@@ -10,7 +10,7 @@ from msgspec.structs import replace
 from imagist.build.context import Context, Options
 from imagist.build.declaration import Declaration
 from imagist.build.include import LoadedDeclaration
-from imagist.build.lockfile import Lock, declaration_checksum
+from imagist.build.lockfile import Lock, LockedPackage, declaration_checksum
 from imagist.errors import RequestError, Span
 from imagist.oci.platform import Platform, parse_platform
 from imagist.packages.apk.fetch import Wanted
@@ -18,7 +18,7 @@ from imagist.packages.apk.index import Candidate, Package
 from imagist.packages.apk.keys import TrustedKeys, discover_keys, load_keyring
 from imagist.packages.apk.location import Location, parse_location
 from imagist.packages.apk.repository import IndexLoader, LoadedIndex
-from imagist.packages.apk.signature import Key
+from imagist.packages.apk.signature import load_key
 from imagist.packages.apk.solver.resolution import Resolution
 from imagist.packages.apk.solver.solve import solve
 from imagist.packages.apk.universe import Universe
@@ -99,9 +99,9 @@ def resolve(
         ImagistError: a key or an index cannot be had or trusted.
     """
     world = {platform: world_of(declaration, platform) for platform in platforms}
-    if options.lock is not None:
-        return _from_lock(loaded, options.lock, options.lock_name, world)
     locations = find_locations(declaration, context)
+    if options.lock is not None:
+        return _from_lock(loaded, options.lock, options.lock_name, world, context)
     architectures = [platform.apk for platform in platforms]
     keys = find_keys(declaration, locations, architectures, options, context)
     loader = IndexLoader(
@@ -157,7 +157,11 @@ def find_keys(
 
 
 def _from_lock(
-    loaded: LoadedDeclaration, lock: Lock, name: str, world: dict[Platform, tuple[str, ...]]
+    loaded: LoadedDeclaration,
+    lock: Lock,
+    name: str,
+    world: dict[Platform, tuple[str, ...]],
+    context: Context,
 ) -> Resolved:
     checksum = declaration_checksum(file.data for file in loaded.files)
     if lock.config is not None and lock.config.checksum != checksum:
@@ -167,16 +171,25 @@ def _from_lock(
             help="lock again, or build without the lock",
         )
     packages = {
-        platform: tuple(
-            Wanted(p.name, p.version, p.architecture, p.checksum, p.url, datahash=p.datahash)
-            for p in lock.packages_for(platform)
-        )
+        platform: tuple(_locked(package, context) for package in lock.packages_for(platform))
         for platform in world
     }
     keys = tuple(
-        Key(key.name.rpartition("/")[2], key.content.encode()) for key in lock.contents.keyring
+        load_key(key.name.rpartition("/")[2], key.content.encode())
+        for key in lock.contents.keyring
     )
     return Resolved(world, packages, TrustedKeys(keys))
+
+
+def _locked(package: LockedPackage, context: Context) -> Wanted:
+    return Wanted(
+        package.name,
+        package.version,
+        package.architecture,
+        package.checksum,
+        context.reader.learn(package.url),
+        datahash=package.datahash,
+    )
 
 
 def _wanted(candidate: Candidate) -> Wanted:

@@ -15,6 +15,7 @@ _UNFIT: Final = re.compile(r"[\x00-\x20\x7f]")
 _USERINFO: Final = re.compile(r"(?<=://)[^/?#\s]*@")
 _MISPLACED: Final = re.compile(r"(?<=://)[^/?#\s@]*:(?![0-9]{0,5}/)\S*@")
 """A password with an unescaped `/`, `?` or `#`, which therefore is none to the grammar."""
+_BEFORE_AT: Final = re.compile(r"(?<=://).*@", re.DOTALL)
 _QUERY: Final = re.compile(r"\?[^\s#]*")
 
 
@@ -69,14 +70,14 @@ def origin_of(url: str) -> Origin:
         host, port = parts.hostname or "", parts.port
     except ValueError:  # its message may quote a piece of a password
         raise RequestError(
-            f"`{redact(url)}` is not a URL",
+            f"`{_redact_wrong(url)}` is not a URL",
             help="it should look like https://host:port/path; "
             "in a password write %2F for a slash, %23 for a #, %3F for a ?",
         ) from None
     scheme = parts.scheme.lower()
     if scheme not in PORTS or not host or _UNFIT.search(url):
         raise RequestError(
-            f"`{redact(url)}` is not a URL that can be fetched",
+            f"`{_redact_wrong(url)}` is not a URL that can be fetched",
             help="it should look like https://host/path, with %20 for a space",
         )
     return Origin(scheme, host.rstrip(".").lower(), PORTS[scheme] if port is None else port)
@@ -102,3 +103,8 @@ def redact(text: str) -> str:
     if "://" not in text:
         return text
     return _QUERY.sub("?***", _MISPLACED.sub("***@", _USERINFO.sub("***@", text)))
+
+
+def _redact_wrong(url: str) -> str:
+    """What is no URL, fit to be shown: whatever stands before its last `@` may be a password."""
+    return redact(_BEFORE_AT.sub("***@", url))

@@ -41,7 +41,6 @@ def write_archive(thing: Image | Index, file: Path, *, tags: Sequence[str] = ())
     """
     references = [parse_reference(tag) for tag in tags]
     file = file.resolve()
-    file.parent.mkdir(parents=True, exist_ok=True)
     with output.temporary_file(file) as path:
         with path.open("r+b", buffering=0) as stream:
             _write(thing, references, cast("BinaryIO", stream))

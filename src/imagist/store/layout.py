@@ -52,7 +52,6 @@ def write_layout(
             f"{folder} is not empty, and not an OCI layout",
             help="name a new folder, or a layout to add to",
         )
-    folder.parent.mkdir(parents=True, exist_ok=True)
     if kind == "layout":
         with output.alone(folder):
             _add_blobs(thing, folder, link=link)

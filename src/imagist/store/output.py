@@ -31,10 +31,13 @@ _NO_LINK: Final = frozenset(
 def temporary_file(place: Path) -> Iterator[Path]:
     """A locked empty file beside `place`, gone afterwards unless it was renamed.
 
+    Folders above it that are missing are made.
+
     Raises:
-        InputError: the disk is full, or the folder cannot be written.
+        InputError: the disk is full, or the folder cannot be made or written.
     """
     with _explained(place):
+        place.parent.mkdir(parents=True, exist_ok=True)
         _remove_rests(place)
         path = _temporary_name(place)
         with _locked(os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o644)):
@@ -48,10 +51,13 @@ def temporary_file(place: Path) -> Iterator[Path]:
 def temporary_folder(place: Path) -> Iterator[Path]:
     """A locked empty folder beside `place`, gone afterwards unless it was renamed.
 
+    Folders above it that are missing are made.
+
     Raises:
-        InputError: the disk is full, or the folder cannot be written.
+        InputError: the disk is full, or the folder cannot be made or written.
     """
     with _explained(place):
+        place.parent.mkdir(parents=True, exist_ok=True)
         _remove_rests(place)
         path = _temporary_name(place)
         path.mkdir()
