@@ -63,9 +63,7 @@ class Workshop:
 
 
 @pytest.fixture
-def workshop(
-    repositories: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> Workshop:
+def workshop(repositories: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Workshop:
     """A workshop of its own, in the current folder; nothing outside steers it."""
     for name in ("repo", "more", "extra"):
         shutil.copytree(repositories / name, tmp_path / name, copy_function=_link)

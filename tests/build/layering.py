@@ -57,7 +57,8 @@ def item_lists(draw: st.DrawFn) -> list[Item]:
         content = draw(st.sampled_from(["", "one", "two" * 30_000]))
         items[path] = file(path, content, draw(modes), mtime=draw(times), uid=draw(owners))
     files = [item for item in items.values() if item.kind == "file"]
-    if files and draw(st.booleans()):
+    linked: bool = draw(st.booleans())
+    if files and linked:
         one = draw(st.sampled_from(files))
         path = one.path + "-linked"
         odd = draw(st.booleans())
@@ -88,9 +89,7 @@ def package_lists(draw: st.DrawFn) -> list[Apk]:
 
 def add(apks: Sequence[Apk]) -> list[PackageFiles]:
     """Verified packages in the store, whose segments a layer may be."""
-    return [
-        verify(build_apk(apk, "x86_64"), memory=cast("Memory", store())) for apk in apks
-    ]
+    return [verify(build_apk(apk, "x86_64"), memory=cast("Memory", store())) for apk in apks]
 
 
 def build(

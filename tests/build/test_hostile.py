@@ -59,7 +59,9 @@ def repository(
 
 
 def make(name: str, *items: Item, **more: object) -> Built:
-    content = [file(f"usr/share/{name}", name * 500)] if not items and "data" not in more else items
+    content = (
+        [file(f"usr/share/{name}", name * 500)] if not items and "data" not in more else items
+    )
     return build_apk(Apk(name, items=content, **more), ARCH)  # type: ignore[arg-type]
 
 
@@ -124,7 +126,9 @@ def damaged(kind: str) -> tuple[Built, bytes, str]:
     ],
 )  # fmt: skip
 @pytest.mark.parametrize("sizes_lie", [False, True])
-def test_a_package_that_is_not_the_one_of_the_index(workshop: Workshop, kind: str, sizes_lie: bool) -> None:
+def test_a_package_that_is_not_the_one_of_the_index(
+    workshop: Workshop, kind: str, sizes_lie: bool
+) -> None:
     built, served, name = damaged(kind)
     index = None
     if sizes_lie:  # the index states the size of what is served, so that only hashes can tell
@@ -138,7 +142,9 @@ def test_a_package_that_is_not_the_one_of_the_index(workshop: Workshop, kind: st
 def test_one_bad_package_among_good_ones_is_the_one_that_is_named(workshop: Workshop) -> None:
     good, bad = make("good"), make("bad")
     repository(workshop, [good, bad], served={"bad": corrupt.truncate(bad.blob, 0.5)})
-    answer = refused(workshop, INPUT, "bad-1.0.0-r0", spared=(bad,), name=workshop.declare("[good, bad]"))
+    answer = refused(
+        workshop, INPUT, "bad-1.0.0-r0", spared=(bad,), name=workshop.declare("[good, bad]")
+    )
     assert "good-1.0.0" not in answer.err
 
 
@@ -156,16 +162,17 @@ def test_another_correctly_signed_package_in_place_of_one(workshop: Workshop) ->
     refused(workshop, INPUT, "one-1.0.0-r0", spared=(one, two), name=workshop.declare("[one]"))
 
 
-def test_an_index_that_gives_one_package_two_names(workshop: Workshop) -> None:
-    """Signed, but false: `fake` has the checksum of `real`, and is served as it."""
+@pytest.mark.parametrize("fake", ["a-fake", "z-fake"])
+def test_an_index_that_gives_one_package_two_names(workshop: Workshop, fake: str) -> None:
+    """Signed, but false: the fake has the checksum of `real`, and is served as it."""
     real = make("real")
     record = format_record(real)
-    false = record + record.replace("P:real", "P:fake")
+    false = record + record.replace("P:real", f"P:{fake}")
     segment = gzip(write_tar([Item("APKINDEX", content=false.encode(), checksum="")]))
     repository(workshop, [real], index=sign_index(segment, KEY))
     folder = workshop.folder / "repo" / ARCH
-    (folder / "fake-1.0.0-r0.apk").write_bytes(real.blob)
-    refused(workshop, INPUT, "fake", name=workshop.declare("[real, fake]"))
+    (folder / f"{fake}-1.0.0-r0.apk").write_bytes(real.blob)
+    refused(workshop, INPUT, fake, name=workshop.declare(f"[real, {fake}]"))
 
 
 @pytest.mark.parametrize("apk", list(corrupt.hostile_packages()), ids=lambda apk: apk.name)
@@ -204,7 +211,9 @@ def test_what_a_symlink_leads_to_stays_inside(workshop: Workshop, tmp_path: Path
     ],
     ids=["gzip", "pax", "control", "file"],
 )  # fmt: skip
-def test_bombs_are_refused_before_they_go_off(workshop: Workshop, built: Built, flags: tuple[str, ...]) -> None:
+def test_bombs_are_refused_before_they_go_off(
+    workshop: Workshop, built: Built, flags: tuple[str, ...]
+) -> None:
     repository(workshop, [built])
     name = workshop.declare(f"[{built.apk.name}]")
     refused(workshop, INPUT, built.apk.name, flags=flags, spared=(built,), name=name)
@@ -213,7 +222,9 @@ def test_bombs_are_refused_before_they_go_off(workshop: Workshop, built: Built, 
 def test_an_index_that_is_a_bomb(workshop: Workshop) -> None:
     repository(workshop, [], index=corrupt.bomb_index(64 << 20, KEY))
     flags = ("--max-apkindex-decompressed-size", str(1 << 20))
-    refused(workshop, INPUT, "APKINDEX.tar.gz", flags=flags, name=workshop.declare(), helpless=True)
+    refused(
+        workshop, INPUT, "APKINDEX.tar.gz", flags=flags, name=workshop.declare(), helpless=True
+    )
 
 
 def test_two_packages_that_own_a_file(workshop: Workshop) -> None:
@@ -270,7 +281,10 @@ def test_what_was_trusted_once_is_not_without_its_key(workshop: Workshop) -> Non
     refused(workshop, INPUT, "APKINDEX.tar.gz", name="image.yaml")
 
 
-@pytest.mark.parametrize("content", [None, b"", b"no key", b"-----BEGIN PUBLIC KEY-----\nAAAA\n-----END PUBLIC KEY-----\n"])
+@pytest.mark.parametrize(
+    "content",
+    [None, b"", b"no key", b"-----BEGIN PUBLIC KEY-----\nAAAA\n-----END PUBLIC KEY-----\n"],
+)
 def test_keys_that_are_missing_or_none(workshop: Workshop, content: bytes | None) -> None:
     key = workshop.folder / "demo-test-only.rsa.pub"
     key.unlink()
@@ -347,11 +361,15 @@ def test_a_server_that_is_not_there(workshop: Workshop) -> None:
         address = f"http://127.0.0.1:{free.getsockname()[1]}/repo"
         text = Path(workshop.declare()).read_text().replace("[repo]", f"['{address}']")
         name = workshop.write(text)
-        refused(workshop, NETWORK, "127.0.0.1", name=name, flags=("--offline", "-q"), helpless=True)
+        refused(
+            workshop, NETWORK, "127.0.0.1", name=name, flags=("--offline", "-q"), helpless=True
+        )
 
 
 @pytest.mark.parametrize("value", ["tomorrow", "-1", "1.5", "99999999999"])
-def test_times_that_are_none(workshop: Workshop, value: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_times_that_are_none(
+    workshop: Workshop, value: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv("SOURCE_DATE_EPOCH", value)
     refused(workshop, REQUEST, "SOURCE_DATE_EPOCH", value, name=workshop.declare())
 
@@ -387,7 +405,14 @@ def test_an_output_that_is_something_else(workshop: Workshop) -> None:
     (folder / "precious").write_text("x")
     refused(workshop, REQUEST, "mine", output="mine", name=workshop.declare())
     assert (folder / "precious").read_text() == "x"
-    refused(workshop, INPUT, "image.yaml", output="image.yaml/out.tar", name="image.yaml", helpless=True)
+    refused(
+        workshop,
+        INPUT,
+        "image.yaml",
+        output="image.yaml/out.tar",
+        name="image.yaml",
+        helpless=True,
+    )
 
 
 @pytest.mark.skipif(os.geteuid() == 0, reason="root may write everywhere")
@@ -395,6 +420,13 @@ def test_an_output_that_cannot_be_written(workshop: Workshop) -> None:
     folder = workshop.folder / "shut"
     folder.mkdir(mode=0o500)
     refused(workshop, INPUT, "shut", output="shut/out.tar", name=workshop.declare(), helpless=True)
+
+
+def test_an_output_where_nothing_can_be(workshop: Workshop) -> None:
+    for output in ("/proc/nowhere/out.tar", "/proc/nowhere/out"):
+        refused(
+            workshop, INPUT, "/proc/nowhere", output=output, name=workshop.declare(), helpless=True
+        )
 
 
 def test_a_failed_build_leaves_the_old_output_alone(workshop: Workshop) -> None:
@@ -415,7 +447,9 @@ def test_a_damaged_blob_is_told_removed_and_fetched_again(workshop: Workshop) ->
             path.write_bytes(path.read_bytes()[:-50])
             damaged_blobs += 1
     assert damaged_blobs
-    answer = workshop.run("build", workshop.declare("[demo-web, hello]", "cmd: x\nlayering: {strategy: single}"))
+    answer = workshop.run(
+        "build", workshop.declare("[demo-web, hello]", "cmd: x\nlayering: {strategy: single}")
+    )
     assert (answer.code, "imagist cache verify" in answer.err) == (INPUT, True), answer.err
     verified = workshop.run("cache", "verify")
     assert verified.code == 1

@@ -206,7 +206,9 @@ def test_the_described_image_is_the_golden_one(everything: Index, arch: str) -> 
         ("", None, None),
     ],
 )
-def test_what_a_container_runs(workshop: Workshop, more: str, entrypoint: object, cmd: object) -> None:
+def test_what_a_container_runs(
+    workshop: Workshop, more: str, entrypoint: object, cmd: object
+) -> None:
     config = config_of(build_one(workshop, workshop.declare(more=more)))["config"]
     assert (config.get("Entrypoint"), config.get("Cmd")) == (entrypoint, cmd)
 
@@ -354,7 +356,11 @@ def lock_of(workshop: Workshop, name: str, **changes: object) -> dict[str, Any]:
         "keyring": [{"name": key.name, "url": key.name, "content": key.public_pem.decode()}],
         "packages": packages,
     }
-    return {"version": "v1", "config": {"name": name, "checksum": checksum}, "contents": contents} | changes
+    return {
+        "version": "v1",
+        "config": {"name": name, "checksum": checksum},
+        "contents": contents,
+    } | changes
 
 
 def test_a_lock_gives_the_image_it_was_made_of(workshop: Workshop) -> None:

@@ -2,6 +2,9 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Sequence
+from pathlib import Path
+from random import Random
+from typing import cast
 
 import pytest
 from hypothesis import HealthCheck, assume, given, settings
@@ -9,10 +12,17 @@ from hypothesis import strategies as st
 
 from build import layering
 from build.layering import add, build, see, wanted
-from fixtures.maker import EPOCH, Apk, file, folder, hardlink, symlink
+from fixtures.maker import EPOCH, Apk, build_apk, file, folder, hardlink, symlink
+from fixtures.memory import Memory, verify
+from imagist.build.assemble import BuiltLayer
+from imagist.build.contents import StoreContents
+from imagist.errors import InputError, Untrusted
 from imagist.oci import mediatype
+from imagist.oci.image import Layer
+from imagist.packages.apk.archive import PackageFiles
 from imagist.rootfs.entry import Entry
 from imagist.rootfs.tree import Node, Tree
+from imagist.store.store import Store
 
 quick = settings(
     max_examples=60, deadline=None, suppress_health_check=[HealthCheck.filter_too_much]
@@ -20,7 +30,9 @@ quick = settings(
 BIG = hashlib.shake_256(b"big").digest(80_000)
 
 
-def layers_of(apks: Sequence[Apk], strategy: str = "package", budget: int = 60):
+def layers_of(
+    apks: Sequence[Apk], strategy: str = "package", budget: int = 60
+) -> tuple[list[PackageFiles], Tree, list[Layer], list[BuiltLayer]]:
     packages = add(apks)
     tree, built = build(packages, strategy, budget)
     return packages, tree, [each.layer for each in built], built
@@ -48,15 +60,18 @@ def test_layers_over_a_base_give_the_tree(base: list[Apk], apks: list[Apk], stra
     packages = add(apks)
     try:
         tree, over = build(packages, strategy, 3, seen_below)
-    except layering.InputError:
+    except InputError:
         assume(False)
     assert see([each.layer for each in (*under, *over)]) == wanted(tree)
 
 
 def test_a_large_package_is_a_layer_as_it_was_signed() -> None:
-    packages, _, layers, built = layers_of([
-        Apk("large", items=[file("usr/large", BIG)]), Apk("small", items=[file("usr/small", "x")])
-    ])
+    packages, _, layers, built = layers_of(
+        [
+            Apk("large", items=[file("usr/large", BIG)]),
+            Apk("small", items=[file("usr/small", "x")]),
+        ]
+    )
     large = packages[0]
     assert layers[0].digest == large.data
     assert layers[0].diff_id == large.diff_id
@@ -65,10 +80,12 @@ def test_a_large_package_is_a_layer_as_it_was_signed() -> None:
 
 
 def test_what_is_verbatim_has_the_digest_of_the_data_segment_even_when_overwritten() -> None:
-    packages, tree, layers, _ = layers_of([
-        Apk("old", items=[file("etc/conf", b"old" + BIG)]),
-        Apk("new", items=[file("etc/conf", b"new" + BIG)], replaces=["old"]),
-    ])
+    packages, tree, layers, _ = layers_of(
+        [
+            Apk("old", items=[file("etc/conf", b"old" + BIG)]),
+            Apk("new", items=[file("etc/conf", b"new" + BIG)], replaces=["old"]),
+        ]
+    )
     assert {packages[0].data, packages[1].data} <= {layer.digest for layer in layers}
     assert see(layers) == wanted(tree)
 
@@ -130,7 +147,7 @@ def test_erofs_is_one_layer_that_is_its_own_diff_id() -> None:
 
 @given(st.randoms(use_true_random=False))
 @settings(max_examples=15, deadline=None)
-def test_layers_do_not_depend_on_the_order_of_packages(random) -> None:
+def test_layers_do_not_depend_on_the_order_of_packages(random: Random) -> None:
     apks = [
         Apk(f"p{n}", items=[folder("usr", mtime=EPOCH), file(f"usr/{n}", BIG[n:])], depends=["p0"])
         for n in range(5)
@@ -141,13 +158,10 @@ def test_layers_do_not_depend_on_the_order_of_packages(random) -> None:
     assert [each.layer.digest for each in build(packages, "package", 4)[1]] == expected
 
 
-def test_a_damaged_blob_is_told_by_its_digest(tmp_path) -> None:
-    from imagist.build.contents import StoreContents
-    from imagist.errors import Untrusted
-    from imagist.store.store import Store
-
+def test_a_damaged_blob_is_told_by_its_digest(tmp_path: Path) -> None:
     store = Store.open(tmp_path)
-    [files] = [layering.verify(layering.build_apk(Apk("p", items=[file("f", BIG)]), "x86_64"), memory=store)]  # type: ignore[arg-type]
+    made = build_apk(Apk("p", items=[file("f", BIG)]), "x86_64")
+    files = verify(made, memory=cast("Memory", store))
     place = store.path(files.data)
     place.chmod(0o600)
     place.write_bytes(place.read_bytes()[:1000])

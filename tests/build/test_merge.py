@@ -90,7 +90,7 @@ def test_the_images_keys_are_not_given_to_packages() -> None:
         tree.put(Node(Entry(path, "directory", 0o755)))
     tree.put(Node(Entry("etc/apk/keys/k", data=b"trusted", size=7)))
     thief = verify(make(Apk("thief", items=[file("etc/apk/keys/k", "other")]), "x86_64"))
-    with pytest.raises(InputError, match="thief and the image|the image and thief"):
+    with pytest.raises(InputError, match=r"the image and thief"):
         merge_packages(tree, [thief])
 
 
@@ -116,7 +116,10 @@ def test_a_package_owns_its_folders_and_the_files_it_kept() -> None:
     tree = Tree()
     merged = merge_packages(tree, files)
     owned = [
-        [entry.path for entry in owned_entries(tree, each, merged.landed.get(each.package.name, {}))]
+        [
+            entry.path
+            for entry in owned_entries(tree, each, merged.landed.get(each.package.name, {}))
+        ]
         for each in files
     ]
     assert owned == [["etc"], ["etc", "etc/conf"]]

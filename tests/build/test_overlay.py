@@ -4,7 +4,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from imagist.build.overlay import Stack
-from imagist.rootfs.entry import Entry, parent
+from imagist.rootfs.entry import Entry, Kind, parent
 from imagist.rootfs.flatten import flatten
 from imagist.rootfs.tree import Node, Tree
 
@@ -16,7 +16,8 @@ def trees(draw: st.DrawFn) -> Tree:
     """A tree whose paths all lie in folders."""
     tree = Tree()
     for path in draw(st.lists(NAMES, unique=True)):
-        kind = draw(st.sampled_from(["directory", "directory", "file", "symlink", "fifo"]))
+        kinds: list[Kind] = ["directory", "directory", "file", "symlink", "fifo"]
+        kind = draw(st.sampled_from(kinds))
         folder = parent(path)
         if folder and (folder not in tree or not tree.get(folder).entry.is_directory):  # type: ignore[union-attr]
             continue
@@ -77,7 +78,12 @@ def test_a_folder_that_a_layer_implies_is_written_with_its_metadata() -> None:
 
 def test_whiteouts_hide_only_the_topmost_of_what_is_gone() -> None:
     lower, tree = Tree(), Tree()
-    for path, kind in (("k", "directory"), ("x", "directory"), ("x/y", "directory"), ("x/y/z", "file")):
+    for path, kind in (
+        ("k", "directory"),
+        ("x", "directory"),
+        ("x/y", "directory"),
+        ("x/y/z", "file"),
+    ):
         lower.put(Node(Entry(path, kind)))  # type: ignore[arg-type]
     tree.put(lower.get("k"))  # type: ignore[arg-type]
     stack = Stack()

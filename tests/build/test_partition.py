@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from random import Random
 
 import msgspec
 import pytest
@@ -29,7 +30,9 @@ def package(name: str, size: int = 0, **fields: object) -> PackageFiles:
     return PackageFiles(made, digest, digest, size, digest, size, (Entry(name),))
 
 
-def names(packages: Sequence[PackageFiles], strategy: str, budget: int, **altered: str) -> list[list[str]]:
+def names(
+    packages: Sequence[PackageFiles], strategy: str, budget: int, **altered: str
+) -> list[list[str]]:
     groups = plan_groups(packages, altered, strategy=strategy, budget=budget)
     return [[files.package.name for files in group.packages] for group in groups]
 
@@ -67,8 +70,15 @@ def test_groups_divide_the_packages_within_the_budget(
 
 
 @settings(max_examples=100, deadline=None)
-@given(sets(), st.integers(0, 8), st.sampled_from(["package", "origin"]), st.randoms(use_true_random=False))
-def test_groups_do_not_depend_on_the_order(packages, budget, strategy, random) -> None:
+@given(
+    sets(),
+    st.integers(0, 8),
+    st.sampled_from(["package", "origin"]),
+    st.randoms(use_true_random=False),
+)
+def test_groups_do_not_depend_on_the_order(
+    packages: list[PackageFiles], budget: int, strategy: str, random: Random
+) -> None:
     before = names(packages, strategy, budget)
     random.shuffle(packages)
     assert names(packages, strategy, budget) == before
@@ -76,7 +86,9 @@ def test_groups_do_not_depend_on_the_order(packages, budget, strategy, random) -
 
 @settings(max_examples=100, deadline=None)
 @given(sets(), st.integers(2, 8))
-def test_only_packages_that_stand_alone_unaltered_are_verbatim(packages, budget) -> None:
+def test_only_packages_that_stand_alone_unaltered_are_verbatim(
+    packages: list[PackageFiles], budget: int
+) -> None:
     altered = {packages[0].package.name: "changed"}
     for group in plan_groups(packages, altered, strategy="package", budget=budget):
         if group.verbatim:
@@ -116,7 +128,9 @@ def test_a_budget_that_only_the_top_layer_fits_gives_one_layer(budget: int) -> N
         ([("a", "", 1, ()), ("b", "", 2, ())], 0, [{"a", "b"}]),
     ],
 )  # fmt: skip
-def test_origin_groups_are_those_of_apko(packages, budget, expected) -> None:
+def test_origin_groups_are_those_of_apko(
+    packages: list[tuple[str, str, int, tuple[str, ...]]], budget: int, expected: list[set[str]]
+) -> None:
     made = [
         package(name, origin=origin, installed_size=size, replaces=replaces)
         for name, origin, size, replaces in packages

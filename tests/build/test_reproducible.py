@@ -11,6 +11,9 @@ from pathlib import Path
 import pytest
 
 from build.commandline import command, environment
+from build.conftest import Workshop
+from fixtures.demo import demo_packages
+from fixtures.maker import write_repository
 
 DECLARATION = """\
 contents:
@@ -28,6 +31,7 @@ paths: [{path: /srv/x, type: directory, permissions: 0o700}]
 annotations: {z: '1', a: '2'}
 archs: [x86_64, aarch64]
 """
+Results = dict[str, tuple[str, ...]]
 WAYS: dict[str, tuple[list[str], dict[str, str], int]] = {
     "plain": ([], {}, 0o022),
     "umask and one job": (["--jobs", "1"], {}, 0o077),
@@ -59,11 +63,9 @@ def prepare(repositories: Path, folder: Path, umask: int) -> None:
 
 
 @pytest.fixture(scope="module")
-def built(
-    repositories: Path, tmp_path_factory: pytest.TempPathFactory
-) -> dict[str, tuple[str, str, str]]:
+def built(repositories: Path, tmp_path_factory: pytest.TempPathFactory) -> Results:
     """For each way: the digest, the archive's hash with an empty store, and with a full one."""
-    results = {}
+    results: Results = {}
     for number, (way, (flags, variables, umask)) in enumerate(WAYS.items()):
         folder = tmp_path_factory.mktemp("way") / ("sub/" * number + f"f{number}")
         prepare(repositories, folder, umask)
@@ -83,24 +85,21 @@ def built(
 
 
 @pytest.mark.parametrize("way", list(WAYS)[1:])
-def test_digest_and_archive_do_not_depend_on_the_surroundings(built, way: str) -> None:
+def test_digest_and_archive_do_not_depend_on_the_surroundings(built: Results, way: str) -> None:
     assert built[way] == built["plain"]
 
 
-def test_a_full_store_gives_the_archive_of_an_empty_one(built) -> None:
+def test_a_full_store_gives_the_archive_of_an_empty_one(built: Results) -> None:
     _, empty, full = built["plain"]
     assert empty == full
 
 
-def test_another_declaration_gives_another_digest(workshop) -> None:
+def test_another_declaration_gives_another_digest(workshop: Workshop) -> None:
     one = workshop.build(workshop.declare())
     assert workshop.build(workshop.declare(more="cmd: x")) != one
 
 
-def test_the_order_of_packages_in_the_repository_does_not_matter(workshop, repositories) -> None:
-    from fixtures.demo import demo_packages
-    from fixtures.maker import write_repository
-
+def test_the_order_of_packages_in_the_repository_does_not_matter(workshop: Workshop) -> None:
     name = workshop.declare("[hello, demo-web, editor]")
     expected = workshop.build(name)
     shutil.rmtree(workshop.folder / "repo")

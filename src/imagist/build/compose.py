@@ -24,7 +24,13 @@ from imagist.build.derived import (
 from imagist.build.derived.files import DeclaredFile, put_files
 from imagist.build.derived.osrelease import read_os_release
 from imagist.build.derived.place import put_file, read_file
-from imagist.build.merge import Merged, merge_packages, owned_entries, settle_hardlinks
+from imagist.build.merge import (
+    Merged,
+    merge_packages,
+    owned_entries,
+    refuse_markers,
+    settle_hardlinks,
+)
 from imagist.packages.apk.archive import PackageFiles
 from imagist.packages.apk.database import (
     InstalledPackage,
@@ -136,6 +142,7 @@ def compose(
     warnings += ldcache.put_ld_cache(tree, contents, libraries, epoch=epoch)
     _put_database(tree, contents, records, base, epoch)
     settle_hardlinks(tree, packages, merged, base.nodes if base else ())
+    refuse_markers(tree)
     warnings += read_os_release(tree, contents)[1]
     user = ""
     if declaration.accounts.run_as:

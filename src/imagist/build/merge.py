@@ -151,9 +151,10 @@ def _add(tree: Tree, node: Node, arbiter: _Arbiter) -> str:
 
 
 def _make_folder(tree: Tree, node: Node) -> None:
-    """Make the folder of an entry that comes without it, as apk does."""
+    """Make the folder of an entry that comes without it, or where a symlink leads, as apk does."""
     folder = parent(node.entry.path)
-    if not folder or folder in tree:
+    above = tree.get(folder)
+    if not folder or (above is not None and above.entry.is_directory):
         return
     try:
         make_folders(tree, folder, mtime=node.entry.mtime)
@@ -221,6 +222,21 @@ def _holds(node: Node, origin: Node) -> bool:
         packed.link,
         origin.blob,
     )
+
+
+def refuse_markers(tree: Tree) -> None:
+    """Refuse names that would delete files of lower layers, whoever put them into a tree.
+
+    Raises:
+        InputError: with every such name.
+    """
+    problems = [
+        Problem(f"/{node.entry.path} of {node.owner or 'the image'} is a name that deletes files")
+        for node in tree
+        if is_reserved(node.entry.path)
+    ]
+    if problems:
+        raise InputError(problems[:_MOST_PROBLEMS])
 
 
 def owned_entries(tree: Tree, files: PackageFiles, moved: Mapping[str, str]) -> Iterator[Entry]:

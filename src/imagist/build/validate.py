@@ -240,6 +240,8 @@ class _Checker:
             self.report(path, "`path` is the root" if value else f"`{path}` has no `path`")
         elif ".." in value.split("/") or "\0" in value:
             self.report(f"{path}.path", f"a path must not go upwards: `{value}`")
+        elif any(part.startswith(".wh.") for part in value.split("/")):
+            self.report(f"{path}.path", f"a name that begins with `.wh.` deletes files: `{value}`")
 
     def check_mode(self, path: str, mode: int | None) -> None:
         if mode in _DECIMAL_MODES:

@@ -21,6 +21,8 @@ def run(values: argparse.Namespace) -> None:
             "-t names the image in an archive or layout, so it needs -o",
             help="add `-o image.tar`; this version does not push",
         )
+    if values.output:
+        check_output(values.output)
     options = read_options(values)
     loaded = load_thing(values)
     context = open_context(values)
@@ -36,6 +38,27 @@ def run(values: argparse.Namespace) -> None:
         print_json(_describe(built, thing))
     else:
         sys.stdout.write(f"{digest}\n")
+
+
+def check_output(path: str) -> None:
+    """Refuse, before any work, what is probably not meant as an archive or a layout folder.
+
+    Raises:
+        RequestError: with what to write instead.
+    """
+    place = Path(path)
+    if path == "-":
+        raise RequestError("an image is not written to stdout", help="name a file: `-o image.tar`")
+    if path.endswith((".tar.gz", ".tgz", ".tar.zst")):
+        raise RequestError(
+            f"`{path}` would be a compressed archive, but layers are compressed already",
+            help="name a file that ends in .tar",
+        )
+    if place.is_file() and not path.endswith(".tar"):
+        raise RequestError(f"{path} is a file", help="name a folder, or a file that ends in .tar")
+    blocked = next((above for above in place.absolute().parents if above.is_file()), None)
+    if blocked is not None:
+        raise RequestError(f"{path} cannot be written: {blocked} is a file")
 
 
 def write_image(thing: Image | Index, path: str, tags: list[str]) -> None:

@@ -31,6 +31,8 @@ class Flag(NamedTuple):
     aliases: tuple[str, ...] = ()
     commas: bool = True
     """Whether a list's values may also be separated by commas."""
+    twin: bool = True
+    """Whether an environment variable may set it; not where other commands mean something else."""
 
     @property
     def field(self) -> str:
@@ -39,8 +41,8 @@ class Flag(NamedTuple):
 
     @property
     def environment(self) -> str:
-        """The variable that sets this flag where the command line does not."""
-        return "IMAGIST_" + self.field.upper()
+        """The variable that sets this flag where the command line does not; or empty."""
+        return "IMAGIST_" + self.field.upper() if self.twin else ""
 
 
 class Command(NamedTuple):

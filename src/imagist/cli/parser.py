@@ -126,7 +126,7 @@ def _fill(
     """Give every flag its final, typed value: command line, environment, default."""
     for flag in flags:
         value = getattr(values, flag.field, None)
-        if value is None and environment.get(flag.environment):
+        if value is None and flag.twin and environment.get(flag.environment):
             value = environment[flag.environment]
             if flag.kind == "switch":
                 value = value.lower() not in {"0", "false", "no", "off"}

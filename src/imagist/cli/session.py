@@ -23,6 +23,7 @@ from imagist.packages.apk.index import MAX_INDEX
 from imagist.packages.apk.reading import Reader
 from imagist.rootfs import tarread
 from imagist.store.store import Store
+from imagist.text.diagnostics import printable
 
 _UNBOUNDED: Final = 1 << 62
 _HOSTS: Final = {"x86_64": "amd64", "aarch64": "arm64", "armv7l": "arm/v7", "armv6l": "arm/v6"}
@@ -42,13 +43,13 @@ class Messages:
     def stage(self, text: str) -> None:
         """A step has begun."""
         if self._stages:
-            sys.stderr.write(f"{text}\n")
+            sys.stderr.write(f"{printable(text)}\n")
 
     def warn(self, text: str) -> None:
         """Something is odd, but not wrong; the same thing is said once."""
         if self._warnings and text not in self._said:
             self._said.add(text)
-            sys.stderr.write(f"warning: {text}\n")
+            sys.stderr.write(f"warning: {printable(text)}\n")
 
 
 def open_store(values: argparse.Namespace) -> Store:

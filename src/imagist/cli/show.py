@@ -47,7 +47,12 @@ def _show_packages(values: argparse.Namespace) -> None:
     if values.json:
         print_json([row for platform in plan.platforms for row in rows[platform]])
         return
-    pattern = _PRESETS.get(values.format, values.format) or "{name}-{version}"
+    pattern = _PRESETS.get(values.format or "name-version", values.format)
+    if not _FIELD.search(pattern):
+        raise RequestError(
+            f"--format has no preset `{pattern}`",
+            help="one of " + ", ".join(_PRESETS) + "; or a pattern such as '{name} {size}'",
+        )
     several = len(rows) > 1
     for platform, packages in rows.items():
         if several:

@@ -19,14 +19,14 @@ GLOBAL_FLAGS = (
     Flag("jobs", "threads that hash, inflate and compress", metavar="N", kind="count"),
     Flag(
         "progress",
-        "how to show progress",
+        "how to show progress: auto, plain or none",
         metavar="HOW",
         default="auto",
         choices=("auto", "plain", "none"),
     ),
     Flag(
         "color",
-        "when to colour messages",
+        "when to colour messages: auto, always or never",
         metavar="WHEN",
         default="auto",
         choices=("auto", "always", "never"),
@@ -38,7 +38,7 @@ _THING = Argument("thing", "the declaration: an image's YAML file")
 _DECLARATION = (
     Flag(
         "platform",
-        "build for these platforms only: linux/arm64, amd64, x86_64, host, all",
+        "only these platforms: linux/arm64, amd64, x86_64, host, all; by comma or repeated",
         metavar="PLATFORM",
         kind="list",
         aliases=("arch",),
@@ -133,7 +133,13 @@ COMMANDS = (
                 "without a vcs-url, take source and revision from the git checkout",
                 kind="switch",
             ),
-            Flag("format", "how layers are written", metavar="FORMAT", choices=("tar", "erofs")),
+            Flag(
+                "format",
+                "tar, or erofs for one file system image",
+                metavar="FORMAT",
+                choices=("tar", "erofs"),
+                twin=False,
+            ),
         ),
         "Without -o the image stays in the store. The digest is that of the index, or that of the "
         "manifest where exactly one platform was asked for with --platform.",
@@ -154,8 +160,10 @@ COMMANDS = (
             *_DECLARATION,
             Flag(
                 "format",
-                "one line for each package: a preset name or a pattern like '{name}={version}'",
+                "a line for each package: name-version, name=version, name-(version), or a pattern "
+                "like '{name} {size}'",
                 metavar="FORMAT",
+                twin=False,
             ),
         ),
         "packages: what the solver chose for each platform. config: the declaration with its "
@@ -183,8 +191,9 @@ COMMANDS = (
             *_DECLARATION,
             Flag(
                 "format",
-                "the language of the drawing",
+                "the language of the drawing: dot, mermaid or json",
                 metavar="FORMAT",
+                twin=False,
                 default="dot",
                 choices=("dot", "mermaid", "json"),
             ),

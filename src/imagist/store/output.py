@@ -98,8 +98,10 @@ def write_blob(blob: Blob, place: Path, *, link: bool) -> None:
         Untrusted: the blob is not what its digest and size say.
     """
     with blob.open() as stream:
-        if isinstance(stream, BlobFile) and link and _link(stream, place):
-            return
+        if isinstance(stream, BlobFile):
+            _check_size(stream, blob)
+            if link and _link(stream, place):
+                return
         partial = place.with_name(f".{place.name}-{os.urandom(6).hex()}")
         try:
             with partial.open("xb", buffering=0) as target:
@@ -108,6 +110,16 @@ def write_blob(blob: Blob, place: Path, *, link: bool) -> None:
             partial.replace(place)
         finally:
             partial.unlink(missing_ok=True)
+
+
+def _check_size(stream: BlobFile, blob: Blob) -> None:
+    """A store's blob is trusted, but a disk may have lost its end; a look costs nothing."""
+    size = os.fstat(stream.fileno()).st_size
+    if size != blob.size:
+        raise Untrusted(
+            f"the blob {blob.digest} in the store is damaged: {size} bytes, not {blob.size}",
+            help="remove what is damaged with `imagist cache verify`, then build again",
+        )
 
 
 def copy_blob(blob: Blob, stream: BinaryIO, target: BinaryIO) -> None:

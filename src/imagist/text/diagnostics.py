@@ -39,17 +39,17 @@ def render(error: ImagistError, *, color: bool) -> str:
 
 
 def _render_problem(problem: Problem, paint: Callable[[str, str], str]) -> str:
-    lines = [f"{paint(_RED, 'error')}{paint(_BOLD, ': ' + _printable(problem.message))}"]
+    lines = [f"{paint(_RED, 'error')}{paint(_BOLD, ': ' + printable(problem.message))}"]
     where = problem.where
     gutter = ""
     if isinstance(where, Span):
         gutter = " " * len(str(where.line))
-        lines.append(f"{gutter}{paint(_BLUE, '-->')} {_printable(str(where))}")
+        lines.append(f"{gutter}{paint(_BLUE, '-->')} {printable(str(where))}")
         lines += _excerpt(where, gutter, paint)
     elif where:
-        lines.append(f" {paint(_BLUE, '-->')} {_printable(where)}")
+        lines.append(f" {paint(_BLUE, '-->')} {printable(where)}")
     if problem.help:
-        lines.append(f"{paint(_CYAN, 'help')}: {_printable(problem.help)}")
+        lines.append(f"{paint(_CYAN, 'help')}: {printable(problem.help)}")
     return "\n".join(lines) + "\n"
 
 
@@ -69,12 +69,12 @@ def _excerpt(span: Span, gutter: str, paint: Callable[[str, str], str]) -> list[
     number = paint(_BLUE, str(span.line))
     return [
         f"{gutter} {bar}",
-        f"{number} {bar} {before}{_printable(shown)}{after}".rstrip(),
+        f"{number} {bar} {before}{printable(shown)}{after}".rstrip(),
         f"{gutter} {bar} {caret}",
     ]
 
 
-def _printable(text: str) -> str:
+def printable(text: str) -> str:
     """Text that cannot steer a terminal: tabs become spaces, control characters show as one."""
     if text.isascii() and text.isprintable():
         return text

@@ -20,6 +20,7 @@ from imagist.store.memo import memo_key
 from imagist.store.store import Store
 
 STEP: Final = "apk"
+_Identity = tuple[str, str, str]
 _ANEW: Final = 2
 
 
@@ -36,6 +37,11 @@ class Wanted(msgspec.Struct, frozen=True):
     """Bytes of the .apk, where known."""
     datahash: str = ""
     """SHA-256 of the data segment in hex, where a lock knows it."""
+
+    @property
+    def identity(self) -> _Identity:
+        """The same wherever the package lies; a checksum alone may stand under two names."""
+        return self.checksum, self.name, self.version
 
 
 Progress = Callable[[Wanted, bool], None]
@@ -67,28 +73,28 @@ class PackageFetcher:
         Raises:
             ImagistError: packages that cannot be had or trusted; all of them at once.
         """
-        results: dict[str, PackageFiles | ImagistError] = {}
-        missing: dict[str, Wanted] = {}
+        results: dict[_Identity, PackageFiles | ImagistError] = {}
+        missing: dict[_Identity, Wanted] = {}
         for package in wanted:
             known = self._recall(package)
             if known is None:
-                missing.setdefault(package.checksum, package)
+                missing.setdefault(package.identity, package)
             else:
-                results[package.checksum] = known
+                results[package.identity] = known
                 self._progress(package, False)
         # The largest first: the last thread to finish then waits for something small.
         queue = sorted(missing.values(), key=lambda package: (-(package.size or 0), package.name))
         self._work(queue, results)
         errors = [each for each in results.values() if isinstance(each, ImagistError)]
-        untried = sum(package.checksum not in results for package in queue)
+        untried = sum(package.identity not in results for package in queue)
         if untried:
             errors.append(NetworkError(Problem(f"{untried} more packages were not asked for")))
         raise_together(errors)
-        found = {c: each for c, each in results.items() if isinstance(each, PackageFiles)}
-        return [found[package.checksum] for package in wanted]
+        found = {i: each for i, each in results.items() if isinstance(each, PackageFiles)}
+        return [found[package.identity] for package in wanted]
 
     def _work(
-        self, queue: Sequence[Wanted], results: dict[str, PackageFiles | ImagistError]
+        self, queue: Sequence[Wanted], results: dict[_Identity, PackageFiles | ImagistError]
     ) -> None:
         """Fetch packages into `results`. After a network error nothing more is begun."""
         hopeless, aborted = threading.Event(), threading.Event()
@@ -97,10 +103,10 @@ class PackageFetcher:
             if hopeless.is_set() or aborted.is_set():
                 return
             try:
-                results[package.checksum] = self._fetch(package, aborted)
+                results[package.identity] = self._fetch(package, aborted)
                 self._progress(package, True)
             except ImagistError as error:
-                results[package.checksum] = _name_package(error, package)
+                results[package.identity] = _name_package(error, package)
                 if isinstance(error, NetworkError):
                     hopeless.set()
 
@@ -118,7 +124,8 @@ class PackageFetcher:
         files = decode_package_files(known)
         # A package of this checksum was verified, but was it this one? If not, verifying it anew
         # will say why not: what is in the store changes nothing about what is accepted.
-        return files if _is_wanted(files, package) else None
+        bound = (self._limits or PackageLimits()).tar.total
+        return files if _is_wanted(files, package) and files.tar_size <= bound else None
 
     def _fetch(self, package: Wanted, aborted: threading.Event) -> PackageFiles:
         """Fetch and verify; a transfer that broke off beyond mending is begun anew, twice."""

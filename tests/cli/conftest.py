@@ -1,0 +1,5 @@
+"""The fixtures of builds, which most commands need."""
+
+from build.conftest import repositories, workshop
+
+__all__ = ["repositories", "workshop"]
