@@ -55,7 +55,10 @@ def item_lists(draw: st.DrawFn) -> list[Item]:
         if path.startswith("lib/") and items.get("lib", folder("")).kind == "symlink":
             continue
         content = draw(st.sampled_from(["", "one", "two" * 30_000]))
-        items[path] = file(path, content, draw(modes), mtime=draw(times), uid=draw(owners))
+        xattrs = draw(st.sampled_from([{}, {}, {"user.note": b"x"}]))
+        items[path] = file(
+            path, content, draw(modes), mtime=draw(times), uid=draw(owners), xattrs=xattrs
+        )
     files = [item for item in items.values() if item.kind == "file"]
     linked: bool = draw(st.booleans())
     if files and linked:
@@ -139,7 +142,8 @@ def describe(tree: Tree, read: Callable[[Node], bytes]) -> Seen:
         inode = target or node
         e = inode.entry
         content = read(inode) if e.kind == "file" else e.link
-        seen[entry.path] = (e.kind, oct(entry.mode), entry.uid, entry.gid, entry.mtime, content)
+        own = (e.kind, oct(entry.mode), entry.uid, entry.gid, entry.mtime, e.xattrs)
+        seen[entry.path] = (*own, content)
     return seen
 
 

@@ -339,6 +339,20 @@ def test_packages_are_added_on_top_of_a_base_image(workshop: Workshop, with_inde
     assert "app:x:500" in content(tree, "etc/passwd")
 
 
+@pytest.mark.parametrize("strategy", ["package", "single"])
+def test_a_hardlink_keeps_its_content_when_the_image_overwrites_its_file(
+    workshop: Workshop, strategy: str
+) -> None:
+    more = (
+        f"layering: {{strategy: {strategy}}}\n"
+        "files: [{path: /usr/share/permissions/attributed, content: new}]\n"
+    )
+    tree = read_tree(build_one(workshop, workshop.declare("[demo-permissions]", more)))
+    assert content(tree, "usr/share/permissions/attributed") == "new"
+    assert content(tree, "usr/share/permissions/linked") == "x\n"
+    assert tree.get("usr/share/permissions/linked").entry.xattrs  # type: ignore[union-attr]
+
+
 def lock_of(workshop: Workshop, name: str, **changes: object) -> dict[str, Any]:
     """A lock of a declaration, as apko writes them, made of what the solver chose."""
     rows = json.loads(workshop.run("show", "packages", name, "--json").out)

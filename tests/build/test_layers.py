@@ -109,6 +109,29 @@ def test_a_hardlink_keeps_its_content_when_its_file_goes_to_another_package() ->
         assert (seen["etc/f"][-1], seen["etc/g"][-1]) == (b"second", b"first"), strategy
 
 
+def test_a_hardlink_whose_file_lies_in_another_layer_becomes_a_copy() -> None:
+    apks = [
+        Apk("a", items=[file("f", BIG), hardlink("g", "f")], replaces=["b"]),
+        Apk("b", items=[file("g", b"b" + BIG)]),
+    ]
+    _, _, layers, _ = layers_of(apks)
+    assert len(layers) == 3
+    assert [node.entry.kind for node in layering.read_layer(layers[2])] == ["file"]
+    assert see(layers)["g"][-1] == BIG
+
+
+def test_a_copy_of_a_hardlink_keeps_the_attributes_of_its_file() -> None:
+    apks = [
+        Apk("a", items=[file("f", "1", xattrs={"user.a": b"b"}), hardlink("g", "f")]),
+        Apk("b", items=[file("f", "2")], replaces=["a"]),
+    ]
+    for strategy in layering.STRATEGIES:
+        _, tree, layers, _ = layers_of(apks, strategy)
+        assert see(layers) == wanted(tree)
+        [node] = [n for each in layers for n in layering.read_layer(each) if n.entry.path == "g"]
+        assert node.entry.xattrs == (("user.a", b"b"),)
+
+
 def test_a_hardlink_that_two_packages_have_goes_with_its_file() -> None:
     apks = [
         Apk("one", items=[file("etc/f", "1"), hardlink("etc/g", "etc/f")]),

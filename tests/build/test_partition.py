@@ -101,6 +101,11 @@ def test_with_a_short_budget_verbatim_packages_go_first() -> None:
     assert names(big, "package", 3, a="changed") == [["b"], ["a", "c"]]
 
 
+def test_layers_of_the_most_depended_on_come_first() -> None:
+    some = [package("a", 9 * SMALL, depends=("z",)), package("z", SMALL)]
+    assert names(some, "package", 9) == [["z"], ["a"]]
+
+
 def test_small_packages_share_one_layer_that_comes_last() -> None:
     some = [package("s1"), package("s2"), package("big", SMALL)]
     assert names(some, "package", 60) == [["big"], ["s1", "s2"]]

@@ -94,7 +94,10 @@ def fields_of(command_name: str, environ: dict[str, str], *words: str) -> dict[s
     return vars(parse_arguments([command_name, *words], environ)[1])
 
 
-@pytest.mark.parametrize("flag", [*GLOBAL_FLAGS, *COMMANDS[0].flags], ids=lambda flag: flag.name)
+TWINS = [flag for flag in (*GLOBAL_FLAGS, *COMMANDS[0].flags) if flag.twin]
+
+
+@pytest.mark.parametrize("flag", TWINS, ids=lambda flag: flag.name)
 def test_every_flag_has_a_twin_in_the_environment(flag: Flag) -> None:
     value = {"count": "3", "bytes": "3"}.get(flag.kind, flag.choices[-1] if flag.choices else "v")
     if flag.kind == "switch":

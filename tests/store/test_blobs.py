@@ -161,10 +161,11 @@ def test_kill_at_any_moment_leaves_whole_blobs_and_the_next_open_tidies_up(tmp_p
         assert writer.stdout is not None
         assert writer.stdout.readline() == b"ready\n"
         time.sleep(0.001 * (number + 1))
-        if number % 2:  # on a busy machine too, some must be killed in the middle of a blob
-            give_up = time.monotonic() + 2
-            while not os.listdir(tmp_path / "tmp") and time.monotonic() < give_up:
-                pass
+        # On a busy machine too, some must be killed within a blob, and some after one.
+        there = tmp_path / "tmp" if number % 2 else tmp_path / "blobs" / "sha256"
+        give_up = time.monotonic() + 2
+        while not os.listdir(there) and time.monotonic() < give_up:
+            pass
         writer.send_signal(signal.SIGKILL)
         writer.wait()
         writer.stdout.close()

@@ -109,7 +109,7 @@ def parse_lock(raw: bytes, name: str) -> Lock:
     """
     try:
         lock = msgspec.json.decode(raw, type=Lock)
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise InputError(f"{name} is not a lock file: {error}", where=name) from error
     if lock.version != VERSION:
         raise RequestError(

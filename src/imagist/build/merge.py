@@ -181,6 +181,9 @@ def settle_hardlinks(
     Where that file is now another (another package's, or changed by the image), the link becomes
     a file of its own, with the content it was packed with. Links of merged folders (/usr) are
     pointed to where their targets are.
+
+    Raises:
+        InputError: hardlinks that lead back to themselves.
     """
     links = [node for node in tree if node.entry.kind == "hardlink"]
     if not links:
@@ -193,16 +196,19 @@ def settle_hardlinks(
             moved = merged.landed.get(name, {})
             for entry in files.entries:
                 packed[name, moved.get(entry.path, entry.path)] = Node(entry, name, files.data)
+    ends: dict[tuple[str, str], str] = {}
     for link in links:
-        tree.put(_settle(tree, link, packed))
+        tree.put(_settle(tree, link, packed, ends))
 
 
-def _settle(tree: Tree, link: Node, packed: Mapping[tuple[str, str], Node]) -> Node:
-    target = tree.resolve(link.entry.link)
+def _settle(
+    tree: Tree,
+    link: Node,
+    packed: Mapping[tuple[str, str], Node],
+    ends: dict[tuple[str, str], str],
+) -> Node:
+    target = _find_end(tree, link, packed, ends)
     origin = packed.get((link.owner, target))
-    while origin is not None and origin.entry.kind == "hardlink":
-        target = tree.resolve(origin.entry.link)
-        origin = packed.get((link.owner, target))
     if origin is None:  # of a base image that the caller did not give: nothing changed it yet
         return link
     here = tree.get(target)
@@ -211,6 +217,34 @@ def _settle(tree: Tree, link: Node, packed: Mapping[tuple[str, str], Node]) -> N
             link, entry=msgspec.structs.replace(link.entry, link=target)
         )
     return copy_as(link, origin.entry, origin.blob)
+
+
+def _find_end(
+    tree: Tree,
+    link: Node,
+    packed: Mapping[tuple[str, str], Node],
+    ends: dict[tuple[str, str], str],
+) -> str:
+    """Where the links that start with this one end; `ends` remembers, as chains may be long.
+
+    Raises:
+        InputError: they lead back to themselves, as symlinked folders make possible.
+    """
+    owner = link.owner
+    target = tree.resolve(link.entry.link)
+    passed: dict[str, None] = {}
+    while (owner, target) not in ends:
+        origin = packed.get((owner, target))
+        if origin is None or origin.entry.kind != "hardlink":
+            break
+        if target in passed:
+            who = f"package {owner}" if owner else "the base image"
+            raise InputError(f"{who}: the hardlink /{link.entry.path} leads back to itself")
+        passed[target] = None
+        target = tree.resolve(origin.entry.link)
+    end = ends.get((owner, target), target)
+    ends.update(((owner, each), end) for each in passed)
+    return end
 
 
 def _holds(node: Node, origin: Node) -> bool:

@@ -139,7 +139,7 @@ def decode(kind: type[T], raw: bytes, what: str) -> T:
         return msgspec.json.decode(raw, type=kind)
     except msgspec.ValidationError:
         pass  # null for "none" is what Go programs write, and what config.md allows
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise InputError(f"{what} is not JSON: {error}") from error
     try:
         return msgspec.convert(_without_nulls(msgspec.json.decode(raw)), kind)

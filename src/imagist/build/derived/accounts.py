@@ -13,6 +13,7 @@ import msgspec
 
 from imagist.build.derived.place import (
     find_file,
+    is_too_long,
     make_folders,
     put_file,
     read_file,
@@ -135,7 +136,7 @@ def add_accounts(
     Raises:
         RequestError: a declared account has the name of another one with other numbers, or a
             field that would break the line; all such problems at once.
-        InputError: a home is no folder.
+        InputError: a home is no folder, or longer than any path.
     """
     group_lines = parse_group(_text(tree, contents, GROUP))
     user_lines = parse_passwd(_text(tree, contents, PASSWD))
@@ -269,6 +270,11 @@ def _is_valid(problems: list[Problem], what: str, texts: Sequence[str], *numbers
 
 
 def _make_home(tree: Tree, user: User, *, epoch: int) -> None:
+    if is_too_long(user.home):
+        raise InputError(
+            f"the home `{user.home[:60]}...` of user `{user.name[:60]}` is longer than any path",
+            help="declare another homedir, or /dev/null for an account without one",
+        )
     path = tree.resolve(user.home, follow_last=True)
     node = tree.get(path)
     if node is not None and not node.entry.is_directory:

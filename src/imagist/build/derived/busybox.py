@@ -7,7 +7,7 @@ from typing import Final
 
 import msgspec
 
-from imagist.build.derived.place import find_file, make_folders
+from imagist.build.derived.place import find_file, is_too_long, make_folders
 from imagist.rootfs.content import Contents
 from imagist.rootfs.entry import Entry, parent
 from imagist.rootfs.tree import Node, Tree
@@ -59,11 +59,13 @@ def link_busybox(tree: Tree, contents: Contents, *, epoch: int) -> list[str]:
     busybox = find_file(tree, BUSYBOX)
     if busybox is None:
         return []
-    links = _listed_paths(tree, contents)
+    warnings: list[str] = []
+    links = _listed_paths(tree, contents, warnings)
     if not links:
         links = applet_paths(contents.read([busybox])[busybox.entry.path])
     if not links:
-        return ["/bin/busybox names no commands that could be found in it; it gets no links"]
+        nameless = "/bin/busybox names no commands that could be found in it; it gets no links"
+        return [*warnings, nameless]
     mtime = busybox.entry.mtime
     for link in links:
         path = tree.resolve(link)
@@ -75,7 +77,7 @@ def link_busybox(tree: Tree, contents: Contents, *, epoch: int) -> list[str]:
             dated = msgspec.structs.replace(folder.entry, mtime=mtime)
             tree.put(msgspec.structs.replace(folder, entry=dated))
         tree.put(Node(Entry(path, "symlink", 0o777, mtime=mtime, link=f"/{BUSYBOX}")))
-    return []
+    return warnings
 
 
 def applet_paths(binary: bytes) -> list[str]:
@@ -122,9 +124,18 @@ def _run_around(binary: bytes, at: int) -> list[bytes]:
     return names
 
 
-def _listed_paths(tree: Tree, contents: Contents) -> list[str]:
+def _listed_paths(tree: Tree, contents: Contents, warnings: list[str]) -> list[str]:
+    """The paths in the packages' lists; names that are not UTF-8 keep their bytes."""
     folder = tree.resolve(PATHS_FOLDER, follow_last=True)
     lists = [node for node in tree.below(folder) if node.entry.kind == "file"]
     texts = contents.read(lists)
-    lines = [line for node in lists for line in texts[node.entry.path].decode().split("\n")]
-    return [line.strip().strip("/") for line in lines if line.strip()]
+    links: list[str] = []
+    for node in lists:
+        text = texts[node.entry.path].decode("utf-8", "surrogateescape")
+        paths = [path for line in text.split("\n") if (path := line.strip().strip("/"))]
+        good = [path for path in paths if "\0" not in path and not is_too_long(path)]
+        if len(good) < len(paths):
+            count = len(paths) - len(good)
+            warnings.append(f"/{node.entry.path} lists {count} paths that cannot be; left out")
+        links += good
+    return links

@@ -9,7 +9,7 @@ from fnmatch import translate
 from typing import Final, NamedTuple
 
 from imagist.build.derived.ldformat import CacheEntry, format_cache, order_of_name
-from imagist.build.derived.place import find_file, put_file, read_file
+from imagist.build.derived.place import find_file, is_too_long, put_file, read_file
 from imagist.rootfs.content import Contents
 from imagist.rootfs.elf import SharedObject
 from imagist.rootfs.entry import parent
@@ -20,6 +20,8 @@ CACHE: Final = "etc/ld.so.cache"
 SYSTEM_FOLDERS: Final = ("/lib", "/usr/lib")
 _LIBC6: Final = 3
 _MAX_INCLUDES: Final = 16
+_MOST_PATTERNS: Final = 1000
+"""Patterns after `include` in all files together; each may go through a whole folder."""
 _WILD: Final = re.compile(r"[*?\[]")
 _DSO: Final = re.compile(r"(?:lib|ld-).*\.so|ld\.so|ld64\.so", re.DOTALL)
 _TEMPORARY: Final = (".dpkg-new", ".dpkg-tmp", "-gdb.py")
@@ -124,28 +126,56 @@ def parse_conf(text: bytes) -> Iterator[tuple[str, str]]:
 
 
 def _library_folders(tree: Tree, contents: Contents, warnings: list[str]) -> Iterator[str]:
-    yield from _configured_folders(tree, contents, CONF, warnings, depth=0)
+    yield from _Configuration(tree, contents, warnings).folders(CONF, depth=0)
     yield from SYSTEM_FOLDERS
 
 
-def _configured_folders(
-    tree: Tree, contents: Contents, path: str, warnings: list[str], depth: int
-) -> Iterator[str]:
-    text = read_file(tree, contents, path)
-    if text is None:
-        return
-    if depth > _MAX_INCLUDES:
-        warnings.append(f"/{path} is included more than {_MAX_INCLUDES} levels deep; left out")
-        return
-    for kind, value in parse_conf(text):
-        if kind == "include":
-            pattern = value if value.startswith("/") else f"{parent(path)}/{value}"
-            for included in _glob(tree, pattern):
-                yield from _configured_folders(tree, contents, included, warnings, depth + 1)
-        elif value.startswith("/"):
-            yield value if value == "/" else value.rstrip("/")
-        else:
-            warnings.append(f"/{path} lists `{value}`, which is not an absolute path; left out")
+class _Configuration:
+    """One walk through ld.so.conf and what it includes.
+
+    A file is read once: folders count only where they stand first, so that reading it again
+    would change nothing, and files that include each other would be read for ever.
+    """
+
+    def __init__(self, tree: Tree, contents: Contents, warnings: list[str]) -> None:
+        self._tree = tree
+        self._contents = contents
+        self._warnings = warnings
+        self._read: set[str] = set()
+        self._patterns = 0
+
+    def folders(self, path: str, depth: int) -> Iterator[str]:
+        """The folders a file lists, with those of the files that it includes in their place."""
+        place = self._tree.resolve(path, follow_last=True)
+        if place in self._read:
+            return
+        self._read.add(place)
+        text = read_file(self._tree, self._contents, place)
+        if text is None:
+            return
+        if depth > _MAX_INCLUDES:
+            self._warn(f"/{path} is included more than {_MAX_INCLUDES} levels deep; left out")
+            return
+        for kind, value in parse_conf(text):
+            if is_too_long(value):
+                self._warn(f"/{path} has a path that is too long, `{value[:60]}...`; left out")
+            elif kind == "include":
+                pattern = value if value.startswith("/") else f"{parent(path)}/{value}"
+                for included in self._match(pattern):
+                    yield from self.folders(included, depth + 1)
+            elif value.startswith("/"):
+                yield value if value == "/" else value.rstrip("/")
+            else:
+                self._warn(f"/{path} lists `{value}`, which is not an absolute path; left out")
+
+    def _match(self, pattern: str) -> list[str]:
+        self._patterns += 1
+        if self._patterns == _MOST_PATTERNS + 1:
+            self._warn(f"/{CONF} leads to more than {_MOST_PATTERNS} includes; the rest is left out")
+        return _glob(self._tree, pattern) if self._patterns <= _MOST_PATTERNS else []
+
+    def _warn(self, message: str) -> None:
+        self._warnings.append(message)
 
 
 def _glob(tree: Tree, pattern: str) -> list[str]:

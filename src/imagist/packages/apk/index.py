@@ -29,8 +29,9 @@ from imagist.rootfs.tarread import TarReader
 MAX_INDEX: Final = 300 << 20
 """Bytes of an uncompressed index, unless the caller says otherwise; apko's limit."""
 
-_NAME: Final = re.compile(r"[^\s/!@=<>~][^\s/@=<>~]*")
-_VERSION: Final = re.compile(r"[^\s/]+")
+# Both become parts of file names and are shown on terminals: no control characters.
+_NAME: Final = re.compile(r"[^\s/!@=<>~\0-\x1f\x7f-\x9f][^\s/@=<>~\0-\x1f\x7f-\x9f]{0,255}")
+_VERSION: Final = re.compile(r"[^\s/\0-\x1f\x7f-\x9f]{1,256}")
 _CHECKSUM: Final = re.compile(r"Q1[A-Za-z0-9+/]{27}=")
 _SIGNATURE: Final = ".SIGN."
 _NUMBERS: Final = re.compile(r"[0-9]{1,18}(?: [0-9]{1,18}){4}")
@@ -139,9 +140,9 @@ def parse_record(record: bytes) -> Package:
     get = fields.get
     name, version, checksum = get("P", ""), get("V", ""), get("C", "")
     if not _NAME.fullmatch(name):
-        raise InputError(f"an index record names no package: `{name or lines[0]}`")
+        raise InputError(f"an index record names no package: `{(name or lines[0])[:60]}`")
     if not _VERSION.fullmatch(version):
-        raise InputError(f"the index record of {name} has no version: `{version}`")
+        raise InputError(f"the index record of {name} has no version: `{version[:60]}`")
     if not _CHECKSUM.fullmatch(checksum):
         raise InputError(
             f"the index record of {name}-{version} has no SHA-1 checksum: `{checksum}`",

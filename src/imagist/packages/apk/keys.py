@@ -225,7 +225,7 @@ def _read_json(kind: type[T], url: str, reader: Reader) -> T | None:
 def _decode(kind: type[T], data: bytes, what: str) -> T:
     try:
         return msgspec.json.decode(data, type=kind)
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise InputError(f"{what} is not what it should be: {error}") from error
 
 

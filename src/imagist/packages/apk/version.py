@@ -26,6 +26,8 @@ _GRAMMAR: Final = re.compile(
     rf"((?:_(?:{'|'.join((*_PRE, *_POST))})[0-9]*)*)"
     r"(?:~([0-9a-f]+))?(?:-r([0-9]+))?"
 )
+MAX_VERSION: Final = 256
+"""Characters of the longest version; longer texts are none."""
 _SUFFIX: Final = re.compile(r"_([a-z]+)([0-9]*)")
 
 # What stands first in a token's part of the key: its place when the other side has another type.
@@ -72,10 +74,11 @@ def parse_version(text: str) -> Version:
     Raises:
         RequestError: the text is not a version.
     """
-    found = _GRAMMAR.fullmatch(text)
+    found = _match(text)
     if found is None:
+        shown = text if len(text) <= MAX_VERSION else f"{text[:60]}..."
         raise RequestError(
-            f"`{text}` is not an APK version",
+            f"`{shown}` is not an APK version",
             help="versions look like 1.2.3, 1.2b_rc1 or 1.2.3-r4",
         )
     first, rest, letter, suffixes, commit, revision = found.groups(default="")
@@ -85,7 +88,11 @@ def parse_version(text: str) -> Version:
 
 def is_valid(text: str) -> bool:
     """Whether the text follows the grammar of versions."""
-    return _GRAMMAR.fullmatch(text) is not None
+    return _match(text) is not None
+
+
+def _match(text: str) -> re.Match[str] | None:
+    return _GRAMMAR.fullmatch(text) if len(text) <= MAX_VERSION else None
 
 
 @lru_cache(maxsize=1 << 17)
@@ -94,7 +101,7 @@ def sort_key(text: str) -> str:
 
     Texts that are no versions sort below all versions, among themselves as text.
     """
-    found = _GRAMMAR.fullmatch(text)
+    found = _match(text)
     if found is None:
         return _INVALID + text
     first, rest, letter, suffixes, commit, revision = found.groups(default="")

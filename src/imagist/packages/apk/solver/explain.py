@@ -22,6 +22,7 @@ from imagist.packages.apk.solver.rules import (
     Needs,
     Rule,
 )
+from imagist.packages.apk.solver.sat import MOST_CONFLICTS, Exhausted
 from imagist.packages.apk.solver.search import search
 from imagist.packages.apk.solver.suggest import join_versions, suggest
 from imagist.packages.apk.universe import Universe
@@ -39,7 +40,7 @@ def explain_failure(
 ) -> list[Problem]:
     """One problem for each contradiction of a world that has no solution.
 
-    Every contradiction is a smallest one: without any single rule of its chain it would not be
+    Every contradiction is a smallest one, unless finding that takes too long: without any single rule of its chain it would not be
     one. What fails on several platforms for the same reason is told once; that the platforms do
     not fit together is told only where each of them has a solution.
     """
@@ -65,6 +66,16 @@ def explain_failure(
     return list(problems.values())
 
 
+def explain_exhaustion(places: Mapping[str, Span]) -> Problem:
+    """The problem of a world for which the search was given up."""
+    return Problem(
+        "no choice of packages was found, nor a reason why there is none, within "
+        f"{MOST_CONFLICTS} contradictory attempts",
+        next(iter(places.values()), None),
+        "ask for fewer packages at once, or pin versions (`name=1.2-r3`) to leave less to try",
+    )
+
+
 def _find_cores(
     universes: Mapping[Platform, Universe],
     world: World,
@@ -75,8 +86,11 @@ def _find_cores(
     held = {platform: installed.get(platform, ()) for platform in universes}
     for _ in range(_MOST):
         encoding = Encoding(universes, left, held, {})
-        if search(encoding):
-            return
+        try:
+            if search(encoding):
+                return
+        except Exhausted:
+            return  # what was found so far is told
         core = [cast("Rule", clause.label) for clause in shrink_core(encoding.sat.core)]
         core.sort(key=lambda rule: rule.entry if isinstance(rule, Asked) else "~")
         yield core

@@ -24,6 +24,13 @@ TRUE: Final = 1
 FALSE: Final = -1
 OPEN: Final = 0
 
+MOST_CONFLICTS: Final = 20_000
+"""Conflicts after which a search is given up: counted, not timed, so that all machines agree."""
+
+
+class Exhausted(Exception):  # noqa: N818 - says what became of the budget
+    """The search met more conflicts than it may; whether there is a solution stays unknown."""
+
 
 class Clause(list[int]):
     """Literals of which one must hold: a rule (`label`), or learned from others (`parents`)."""
@@ -92,11 +99,14 @@ class Sat:
         elif self.values[2 * variable] == OPEN:
             self._assign(clause[0], clause)
 
-    def solve(self, decide: Callable[[int], int]) -> bool:
+    def solve(self, decide: Callable[[int], int], most: int = MOST_CONFLICTS) -> bool:
         """Search. `decide` is told how many decisions stand, and names the next variable to try.
 
         Returns True when `decide` has no further wish (it returns 0); False when the clauses
         contradict each other, whatever is decided.
+
+        Raises:
+            Exhausted: neither was found within `most` conflicts.
         """
         while True:
             conflict = self._propagate()
@@ -108,6 +118,8 @@ class Sat:
                 self._assign(2 * variable, None)
             elif not self._learn(conflict):
                 return False
+            elif self.conflicts >= most:
+                raise Exhausted
 
     def _attach(self, clause: Clause) -> None:
         """Watch two literals of a clause: the ones that are true, open, or became false last."""

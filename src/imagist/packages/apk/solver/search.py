@@ -13,7 +13,11 @@ from imagist.packages.apk.solver.rules import Member, Requirement
 
 
 def search(encoding: Encoding) -> bool:
-    """Solve: afterwards `chosen_candidates` is the solution, or `encoding.sat.core` why not."""
+    """Solve: afterwards `chosen_candidates` is the solution, or `encoding.sat.core` why not.
+
+    Raises:
+        Exhausted: neither was found within the bound on conflicts.
+    """
     return encoding.sat.solve(_Decisions(encoding).decide)
 
 

@@ -10,8 +10,9 @@ from imagist.packages.apk.dependency import parse_world
 from imagist.packages.apk.index import Package
 from imagist.packages.apk.solver.arrange import arrange
 from imagist.packages.apk.solver.encoding import Encoding
-from imagist.packages.apk.solver.explain import explain_failure
+from imagist.packages.apk.solver.explain import explain_exhaustion, explain_failure
 from imagist.packages.apk.solver.resolution import Resolution
+from imagist.packages.apk.solver.sat import Exhausted
 from imagist.packages.apk.solver.search import chosen_candidates, search
 from imagist.packages.apk.universe import Universe
 
@@ -43,7 +44,8 @@ def solve(
 
     Raises:
         RequestError: an entry of the world means nothing.
-        Unsatisfiable: there is no solution; the problems tell why.
+        Unsatisfiable: there is no solution, and the problems tell why; or none was found within
+            a bound on contradictory attempts.
     """
     missing = sorted(platform for platform in world if platform not in universes)
     if missing:
@@ -53,8 +55,13 @@ def solve(
     offered = {platform: universes[platform] for platform in platforms}
     held = {platform: (installed or {}).get(platform, ()) for platform in platforms}
     encoding = Encoding(offered, entries, held, locked or {})
-    if not search(encoding):
-        raise Unsatisfiable(explain_failure(offered, entries, held, places or {}))
+    try:
+        solved = search(encoding)
+    except Exhausted:
+        raise Unsatisfiable(explain_exhaustion(places or {})) from None
+    if not solved:
+        problems = explain_failure(offered, entries, held, places or {})
+        raise Unsatisfiable(problems or explain_exhaustion(places or {}))
     found = chosen_candidates(encoding)
     chosen = {platform: arrange(entries[platform], found[platform]) for platform in platforms}
     asked = {p: tuple(dict.fromkeys(text.strip() for text in world[p])) for p in platforms}
