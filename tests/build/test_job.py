@@ -293,6 +293,7 @@ def test_erofs_from_yaml_and_from_the_flag(workshop: Workshop) -> None:
     assert [layer.media_type for layer in by_key.layers] == [mediatype.LAYER_EROFS]
     assert derive.digest(by_key) == derive.digest(by_flag)
     assert by_key.layers[0].digest == by_key.layers[0].diff_id
+    assert derive.config(by_key).platform.os_features == ("erofs",)
     assert validate(by_key) == []
 
 

@@ -22,6 +22,7 @@ from imagist.build.run import image_labels, run_config
 from imagist.build.vcs import split_vcs_url
 from imagist.errors import RequestError
 from imagist.net.url import without_userinfo
+from imagist.oci import derive
 from imagist.oci.image import Image, Index
 from imagist.oci.manifest import RunConfig
 from imagist.oci.platform import Platform
@@ -95,7 +96,9 @@ def build_images(loaded: LoadedDeclaration, options: Options, context: Context) 
             plan, platform, packages[platform], files, created[platform], options, context
         )
     annotations = _annotations(plan.declaration, max(created.values()), options)
-    return Built(images, assemble_index(images, annotations=annotations), plan)
+    # What a manifest says of its platform goes into the index: EROFS layers need a feature.
+    described = {derive.platform(image): image for image in images.values()}
+    return Built(images, assemble_index(described, annotations=annotations), plan)
 
 
 def _fetch(
@@ -167,11 +170,17 @@ def _build_image(
             labels=image_labels(declaration, annotations),
             base=base_run,
         ),
-        platform,
+        _with_features(platform, declaration),
         created=created,
         annotations=annotations,
         base=loaded_base.config if loaded_base else None,
     )
+
+
+def _with_features(platform: Platform, declaration: Declaration) -> Platform:
+    """The platform with what a runtime must be able to do for such layers (`os.features`)."""
+    features = ("erofs",) if declaration.format == "erofs" else ()
+    return msgspec.structs.replace(platform, os_features=features)
 
 
 def _apk_state(plan: Plan, platform: Platform) -> ApkState:
