@@ -407,7 +407,7 @@ def test_an_output_that_is_something_else(workshop: Workshop) -> None:
     assert (folder / "precious").read_text() == "x"
     refused(
         workshop,
-        INPUT,
+        REQUEST,
         "image.yaml",
         output="image.yaml/out.tar",
         name="image.yaml",

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+import msgspec
 import pytest
 from hypothesis import HealthCheck, given, settings
 
@@ -142,3 +143,30 @@ def test_a_merged_tree_is_one_that_can_be(apks: list[Apk]) -> None:
             assert target.entry.kind == "file"
             assert target.blob == node.blob
             assert target.entry.mode == node.entry.mode
+
+
+def test_hardlinks_that_lead_back_to_themselves_are_refused() -> None:
+    files = verify(make(Apk("evil"), "x86_64"))
+    entries = [
+        Entry("real", "directory", 0o755),
+        Entry("s", "symlink", link="real"),
+        Entry("s/f", size=3, data=b"abc"),
+        Entry("real/f", "hardlink", link="s/f"),
+    ]
+    evil = msgspec.structs.replace(
+        files, entries=tuple(entries), package=msgspec.structs.replace(files.package, origin="e")
+    )
+    with pytest.raises(
+        InputError, match="package evil: the hardlink /real/f leads back to itself"
+    ):
+        merge_packages(Tree(), [evil])
+
+
+def test_long_chains_of_hardlinks_settle_on_the_file() -> None:
+    files = verify(make(Apk("chain"), "x86_64"))
+    # The tree's order, 0 to 9999, meets the longest chain first.
+    chain = [Entry(f"{n:05}", "hardlink", link=f"{n + 1:05}") for n in range(10_000)]
+    entries = (Entry("10000", data=b"x", size=1), *reversed(chain))
+    tree = Tree()
+    merge_packages(tree, [msgspec.structs.replace(files, entries=entries)])
+    assert {node.entry.link for node in tree if node.entry.kind == "hardlink"} == {"10000"}

@@ -148,3 +148,10 @@ def test_a_verifying_reader_refuses_everything_else(held: Any) -> None:
         verified(io.BytesIO(held), sha256(b"hello"), 5).read()
     with pytest.raises(Untrusted):
         io.BufferedReader(VerifyingReader(io.BytesIO(held), sha256(b"hello"), 5)).read()
+
+
+def test_deeply_nested_documents_are_refused() -> None:
+    raw = b'{"schemaVersion": 2, "x":' + b"[" * 100_000 + b"]" * 100_000 + b"}"
+    for parse in (derive.parse_manifest, derive.parse_index, derive.detect_media_type):
+        with pytest.raises(InputError, match="recursion"):
+            parse(raw)

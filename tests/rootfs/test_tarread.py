@@ -42,7 +42,7 @@ def info(name: str, kind: bytes = tarfile.REGTYPE, **fields: object) -> tarfile.
 def header(
     name: bytes, *, size: int = 0, kind: bytes = b"0", link: bytes = b"", **raw: bytes
 ) -> bytes:
-    """A header made by hand, whose checksum holds whatever it says."""
+    """A header made by hand, whose checksum holds whatever it says; `tail` ends it."""
     block = bytearray(
         name.ljust(100, b"\0")
         + raw.get("owner", b"0000644\x000000000\x000000000\x00")
@@ -53,6 +53,9 @@ def header(
         + link.ljust(100, b"\0")
         + raw.get("magic", b"ustar\x0000")
     ).ljust(512, b"\0")
+    block[329:345] = raw.get("device", bytes(16))
+    if tail := raw.get("tail"):
+        block[-len(tail) :] = tail
     block[148:156] = b"%06o\0 " % sum(block)
     return bytes(block)
 
@@ -65,6 +68,11 @@ def pax(*records: tuple[bytes, bytes], kind: bytes = b"x") -> bytes:
         length = rest + len(str(length))
         body += b"%d %b=%b\n" % (length, key, value)
     return header(b"PaxHeaders/x", size=len(body), kind=kind) + body + bytes(-len(body) % 512)
+
+
+def long(name: bytes, kind: bytes = b"L") -> bytes:
+    """What GNU tar puts before an entry with a long name (L) or link target (K)."""
+    return header(b"././@LongLink", size=len(name), kind=kind) + name + bytes(-len(name) % 512)
 
 
 def pieces(data: bytes, step: int) -> Iterator[bytes]:
@@ -222,10 +230,27 @@ def test_numbers_in_base_256_are_read() -> None:
 
 
 def _sized(number: int) -> bytes:
-    block = bytearray(header(b"a"))
-    block[124:136] = number.to_bytes(12, "big")
+    return _resize(header(b"a"), number.to_bytes(12, "big"))
+
+
+def _resize(archive: bytes, field: bytes) -> bytes:
+    block = bytearray(archive[:512])
+    assert len(field) == 12
+    block[124:136] = field
     block[148:156] = b" " * 8
     block[148:156] = b"%06o\0 " % sum(block)
+    return bytes(block) + archive[512:]
+
+
+def _without_sum() -> bytes:
+    """A header whose checksum is no number, and whose signed sum is what -1 once passed for."""
+    field = b"xxxxxx\0 "
+    block = bytearray(header(b""))
+    block[148:156] = field
+    missing = -1 - sum(block)
+    count = -missing // 128
+    block[:count] = b"\x80" * count
+    block[count] = (missing + 128 * count) % 256
     return bytes(block)
 
 
@@ -292,6 +317,26 @@ HOSTILE = {
     "wrong checksum": bytes(header(b"a"))[:-1] + b"\1",
     "goes on after an empty block": header(b"a") + bytes(512) + header(b"b"),
     "cut off in a file": header(b"a", size=5000) + bytes(512),
+    "long name and pax path": long(b"etc/secret\0") + pax((b"path", b"etc/b")) + header(b"a"),
+    "pax path and long name": pax((b"path", b"etc/b")) + long(b"etc/secret\0") + header(b"a"),
+    "long link and pax link": long(b"x\0", b"K") + pax((b"linkpath", b"y")) + header(b"a", kind=b"2", link=b"z"),
+    "long name and global path": pax((b"path", b"b"), kind=b"g") + long(b"c\0") + header(b"a"),
+    "empty long name": long(b"\0") + header(b"a"),
+    "two long names": long(b"b\0") + long(b"c\0") + header(b"a"),
+    "time after a NUL": header(b"a", mtime=b"\0" + b"00000002000"),
+    "time after padding": header(b"a", mtime=b"  \0" + b"000002000"),
+    "time in two parts": header(b"a", mtime=b"0000000\x00200\0"),
+    "text after a number": header(b"a", mtime=b"0000000\x00abc\0"),
+    "mode after a NUL": header(b"a", owner=b"\0" + b"0000644" + b"0000000\0" * 2),
+    "size of a pax header after a NUL": _resize(header(b"p", kind=b"x"), b"\0" + b"00000000000") + header(b"a"),
+    "size after a NUL": _resize(header(b"a"), b"\0" + b"00000002000") + header(b"b") * 2,
+    "base 256 of a third kind": header(b"a", owner=b"\xc0".ljust(8, b"\0") + b"0000000\0" * 2),
+    "device of a file that is no number": header(b"a", device=b"x".ljust(16, b"\0")),
+    "checksum that is no number": _without_sum(),
+    "attribute without a name": pax((b"SCHILY.xattr.", b"y")) + header(b"a"),
+    "attribute with a long name": pax((b"SCHILY.xattr." + b"x" * 256, b"y")) + header(b"a"),
+    "name too long": pax((b"path", b"d/" + b"x" * 256 + b"/y")) + header(b"a"),
+    "hard link to a name too long": pax((b"linkpath", b"x" * 256)) + header(b"a", kind=b"1"),
 }  # fmt: skip
 
 
@@ -304,6 +349,57 @@ def test_hostile_archives_are_refused_by_name(data: bytes) -> None:
     )
     with pytest.raises(Untrusted, match=r"x\.tar"):
         read(data + end)
+
+
+def test_names_of_255_bytes_and_numbers_between_padding_are_read() -> None:
+    name = b"d/" + b"x" * 255
+    owner = b"   644 \0" + bytes(8) + b" " * 8
+    entry = only(pax((b"path", name)) + header(b"a", owner=owner) + bytes(1024))
+    assert (entry.path, entry.mode, entry.uid) == (name.decode(), 0o644, 0)
+
+
+DOUBTFUL = {
+    "contiguous files": header(b"a", kind=b"7"),
+    "the type before ustar": header(b"a", kind=b"\0"),
+    "more than permissions": header(b"a", owner=b"0100644\0" + b"0000000\0" * 2),
+    "hold more than ustar": header(b"a", tail=b"tar\0"),
+    "an unknown format": header(b"a", magic=b"ustar\0xx"),
+    "name prefixes where only some": header(b"a", magic=b"ustar  \0", tail=b"etc".ljust(167, b"\0")),
+    "fractions of seconds": pax((b"mtime", b"1700000000.5")) + header(b"a"),
+    "two sizes": pax((b"size", b"0")) + _resize(header(b"a"), b"00000001000\0"),
+    "say a thing twice": pax((b"uid", b"1"), (b"uid", b"2")) + header(b"a"),
+    "only some readers understand": pax((b"SCHILY.acl.access", b"user::rwx")) + header(b"a"),
+    "without a value": pax((b"path", b"")) + header(b"a"),
+    "mixes GNU": long(b"b\0") + pax((b"uid", b"1")) + header(b"a"),
+    "after the end of a GNU long name": long(b"b\0c") + header(b"a"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(("oddity", "data"), DOUBTFUL.items(), ids=DOUBTFUL.keys())
+def test_what_readers_take_differently_is_noted(oddity: str, data: bytes) -> None:
+    reader = TarReader([data + bytes(1024)], what="x")
+    assert len(list(reader)) == 1
+    [noted] = reader.oddities
+    assert oddity in noted
+
+
+def test_checksums_of_signed_bytes_are_noted() -> None:
+    block = bytearray(header(b"caf\xe9"))
+    block[148:156] = b"%06o\0 " % (int(block[148:154], 8) - 256)
+    reader = TarReader([bytes(block) + bytes(1024)], what="x")
+    assert len(list(reader)) == 1
+    assert list(reader.oddities) == ["has checksums of signed bytes"]
+
+
+def test_what_usual_tools_write_is_not_odd() -> None:
+    usual = pax(
+        (b"mtime", b"1700000000"), (b"uname", b"root"), (b"SCHILY.xattr.user.a", b""),
+        (b"APK-TOOLS.checksum.SHA1", b"11" * 20),
+    ) + header(b"a")  # fmt: skip
+    for data in (usual, long(b"b\0") + header(b"a", magic=b"ustar  \0")):
+        reader = TarReader([data + bytes(1024)], what="x")
+        assert len(list(reader)) == 1
+        assert reader.oddities == {}
 
 
 def test_too_many_entries_or_bytes_are_refused() -> None:

@@ -15,9 +15,16 @@ from imagist.errors import Untrusted
 CHECKSUM: Final = b"APK-TOOLS.checksum.SHA1"
 """What APK packages record of every file and symlink."""
 
+_OF_APK: Final = b"APK-TOOLS."
 _CHECKSUM_ONLY: Final = b"68 " + CHECKSUM + b"="
 _XATTR: Final = b"SCHILY.xattr."
 _SPARSE: Final = b"GNU.sparse."
+_XATTR_NAME_MAX: Final = 255
+_PLAIN: Final = frozenset(
+    {b"atime", b"ctime", b"uname", b"gname", b"comment"}
+    | {b"SCHILY.dev", b"SCHILY.ino", b"SCHILY.nlink"}
+)
+"""Records without a meaning for layers; others there are that some readers act on (ACLs ...)."""
 _TIME: Final = re.compile(rb"(-?)0*(\d{1,19})(?:\.(\d*))?")
 _NUMBER: Final = re.compile(rb"\d{1,19}")
 _MAX_DIGITS: Final = 10
@@ -34,6 +41,8 @@ class Records(msgspec.Struct):
     gid: int | None = None
     mtime: int | None = None
     xattrs: dict[str, bytes] = {}
+    oddity: str = ""
+    """What in the header not everyone reads alike; `""`: nothing."""
 
 
 def read_checksum(body: bytes) -> bytes:
@@ -58,12 +67,16 @@ def parse_records(body: bytes, what: str, into: Records | None = None) -> Record
         Untrusted: the records are malformed, or describe a sparse file; `what` is the archive.
     """
     found = into or Records()
+    seen: set[bytes] = set()
     for key, value in _split_records(body, what):
+        if key in seen:
+            found.oddity = "has PAX headers that say a thing twice"
+        seen.add(key)
         if key == CHECKSUM:
             found.sha1 = _parse_checksum(value, what)
         elif key.startswith(_XATTR):
-            name = key[len(_XATTR) :].decode("utf-8", "surrogateescape")
-            found.xattrs[name] = value
+            found.xattrs[_parse_attribute(key[len(_XATTR) :], what)] = value
+            continue
         elif key == b"path":
             found.path = value or None
         elif key == b"linkpath":
@@ -76,9 +89,24 @@ def parse_records(body: bytes, what: str, into: Records | None = None) -> Record
             found.gid = _parse_number(value, what)
         elif key == b"mtime":
             found.mtime = _parse_time(value, what)
+            if b"." in value:
+                found.oddity = "has times with fractions of seconds"
         elif key.startswith(_SPARSE):
             raise Untrusted(f"{what} has a sparse file, which images do not carry")
+        elif key not in _PLAIN and not key.startswith(_OF_APK):
+            found.oddity = "has PAX records that only some readers understand"
+        if not value:
+            found.oddity = "has PAX records without a value"
     return found
+
+
+def _parse_attribute(name: bytes, what: str) -> str:
+    if not name or len(name) > _XATTR_NAME_MAX or b"\0" in name:
+        raise Untrusted(
+            f"{what} has an extended attribute without a name, or with one that cannot be",
+            help="the archive was damaged, or made to mislead; do not use it",
+        )
+    return name.decode("utf-8", "surrogateescape")
 
 
 def _split_records(body: bytes, what: str) -> Iterator[tuple[bytes, bytes]]:

@@ -8,12 +8,11 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from typing import Final, NamedTuple
-from zlib import adler32
 
 from imagist.errors import Untrusted
 from imagist.rootfs.entry import Entry, Kind
 from imagist.rootfs.pax import Records, copy_records, parse_records, read_checksum
-from imagist.rootfs.tarfields import parse_number, parse_owner, parse_sum
+from imagist.rootfs.tarfields import check_sum, find_oddity, parse_number, parse_owner
 
 BLOCK: Final = 512
 
@@ -44,6 +43,8 @@ _KINDS: Final[dict[int, Kind]] = {
     ord("6"): "fifo",
 }
 _ZERO: Final = bytes(BLOCK)
+_NAME_MAX: Final = 255
+"""Bytes of one part of a path, on every file system of Linux."""
 _MAX_ID: Final = (1 << 32) - 2
 _MAX_TIME: Final = (1 << 63) - 1
 _PAX: Final = ord("x")
@@ -229,10 +230,16 @@ class TarReader:
         mode, uid, gid = parse_owner(header[100:124])
         size = parse_number(header[124:136])
         mtime = parse_number(header[136:148])
+        oddity = find_oddity(header, flag)
         xattrs: tuple[tuple[str, bytes], ...] = ()
         # 2. PAX records: they go before all other fields.
         pax = self._pax or self._global
+        if self._long_name or self._long_link:
+            oddity = self._check_long_names(pax) or oddity
         if pax is not None:
+            oddity = oddity or pax.oddity
+            if pax.size is not None and pax.size != size:
+                oddity = "has two sizes for one file"
             name = name if pax.path is None else pax.path
             if flag in _LINKS and pax.link is not None:
                 link = pax.link
@@ -245,6 +252,8 @@ class TarReader:
         if flag == 0 and name[-1:] == b"/":
             kind = "directory"  # how archives older than ustar say it
         path = self._place(name, kind)
+        if oddity:
+            self.note(oddity, path)
         target = self._target(link, kind, path) if flag in _LINKS else ""
         if size < 0 or not (0 <= uid <= _MAX_ID and 0 <= gid <= _MAX_ID):
             raise self._refuse(f"gives /{path} a negative or too large size or owner")
@@ -275,6 +284,8 @@ class TarReader:
             raise self._refuse("has an entry without a name")
         if len(name) > self._limits.path:
             raise self._refuse(f"has a path of more than {self._limits.path} bytes")
+        if len(name) > _NAME_MAX and max(map(len, name.split(b"/"))) > _NAME_MAX:
+            raise self._refuse(f"has a name of more than {_NAME_MAX} bytes: `{_show(name)}`")
         if b"\0" in name:
             raise self._refuse(f"has a NUL byte in the name `{_show(name)}`")
         path = name.decode("utf-8", "surrogateescape")
@@ -323,9 +334,8 @@ class TarReader:
         self._extensions += size
         if self._extensions > self._limits.extensions:
             raise self._refuse(f"has more than {self._limits.extensions} bytes in PAX headers")
-        body = self._take(size)
         self._padding = -size % BLOCK
-        return body
+        return self._take(size)
 
     def _read_extension(self, header: bytes, flag: int) -> None:
         """Keep what a PAX header or a GNU long name says, for the entry that follows."""
@@ -345,21 +355,32 @@ class TarReader:
             self._global = parse_records(body, self._what, self._global or Records())
             self.note("has global PAX headers", "")
         elif flag == _LONG_NAME:
-            self._long_name = body.partition(b"\0")[0]
+            self._long_name = self._read_long_name(body, self._long_name)
         else:
-            self._long_link = body.partition(b"\0")[0]
+            self._long_link = self._read_long_name(body, self._long_link)
+
+    def _read_long_name(self, body: bytes, before: bytes) -> bytes:
+        name, _, rest = body.partition(b"\0")
+        if not name or before:
+            raise self._refuse("has an empty GNU long name, or two for one entry")
+        if rest.count(0) != len(rest):
+            self.note("has bytes after the end of a GNU long name", _show(name))
+        return name
+
+    def _check_long_names(self, pax: Records | None) -> str:
+        """Refuse an entry named by both GNU and PAX: which goes first differs among readers."""
+        if pax is not None and not (pax.path is None and pax.link is None):
+            name = _show(self._long_name or self._long_link)
+            raise self._refuse(f"names `{name}` by a GNU long name and by PAX records")
+        return "mixes GNU long names and PAX headers" if pax or self._sha1 else ""
 
     def _check_sum(self, header: bytes) -> None:
-        """Compare a header's checksum: the sum of its bytes, the field itself as eight spaces."""
-        # The low half of Adler-32 is that sum plus one, modulo 65521; most headers stay below.
-        stated = header[148:156]
-        if adler32(header) & 0xFFFF == parse_sum(stated) + 1:
-            return
-        rest = header[:148] + header[156:]
-        signed = sum(byte - 256 if byte > 127 else byte for byte in rest)
-        # Some old writers added up signed bytes.
-        if parse_sum(stated) - sum(stated) not in {sum(rest), signed}:
-            raise self._refuse("has a header whose checksum is wrong")
+        try:
+            oddity = check_sum(header)
+        except ValueError:
+            raise self._refuse("has a header whose checksum is wrong") from None
+        if oddity:
+            self.note(oddity, _show(header[:100].partition(b"\0")[0]))
 
     def _refuse(self, why: str) -> Untrusted:
         return Untrusted(

@@ -18,6 +18,7 @@ from imagist.build.derived.accounts import (
     parse_shadow,
     resolve_run_as,
 )
+from imagist.build.derived.place import make_folders, put_entry, put_file
 from imagist.errors import InputError, RequestError
 from imagist.rootfs.entry import Entry
 from imagist.rootfs.tree import Node, Tree
@@ -198,3 +199,27 @@ def test_any_account_file_survives_reading_and_writing(text: bytes) -> None:
     assert format_passwd(parse_passwd(text)) == text
     assert format_group(parse_group(text)) == text
     assert format_shadow(parse_shadow(text)) == text
+
+
+@pytest.mark.parametrize("home", ["/a" * 100_000, "/" + "a" * 256, "/" + "ä" * 128])
+def test_a_home_longer_than_any_path_is_refused(home: str) -> None:
+    tree = tree_of(file("etc/passwd", f"x:x:5:5::{home}:/bin/sh\n".encode()))
+    with pytest.raises(InputError, match="user `x` is longer than any path"):
+        add_accounts(tree, CONTENTS, epoch=9)
+
+
+@pytest.mark.parametrize("path", ["a/" * 100_000, "b" * 256])
+def test_no_entry_is_put_at_a_path_longer_than_any(path: str) -> None:
+    with pytest.raises(InputError, match="too long"):
+        put_entry(Tree(), Entry(path + "/f"))
+    with pytest.raises(InputError, match="too long"):
+        put_file(Tree(), path, b"", epoch=9)
+    with pytest.raises(InputError, match="too long"):
+        make_folders(Tree(), path, mtime=9)
+
+
+def test_no_entry_is_put_where_symlinks_make_a_path_too_long() -> None:
+    tree = Tree()
+    tree.put(Node(Entry("s", "symlink", link="/".join(["a" * 99] * 40))))
+    with pytest.raises(InputError, match="too long"):
+        make_folders(tree, "s/" + "/".join(["b" * 99] * 10), mtime=9)

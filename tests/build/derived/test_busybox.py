@@ -102,3 +102,20 @@ def test_names_and_places_are_those_the_binary_prints_itself() -> None:
     assert set(applet_paths(data)) ^ set(printed("--list-full")) <= {
         "bin/readlink", "usr/bin/readlink",
     }  # fmt: skip
+
+
+def test_listed_paths_that_cannot_be_are_left_out_with_a_warning() -> None:
+    lines = [b"/bin/cat", b"/bin/" + b"a/" * 100_000, b"/bin/" + b"n" * 256, b"/bin/\0", b""]
+    tree = tree_of(file("bin/busybox", b""), file("etc/busybox-paths.d/x", b"\n".join(lines)))
+    (warning,) = link_busybox(tree, MemoryContents(), epoch=5)
+    assert "/etc/busybox-paths.d/x lists 3 paths" in warning
+    assert links(tree) == {"bin/cat": "/bin/busybox"}
+
+
+def test_listed_names_that_are_not_utf8_keep_their_bytes() -> None:
+    tree = tree_of(
+        file("bin/busybox", b""),
+        file("etc/busybox-paths.d/x", b"/bin/\xff\n/bin/" + b"\xff" * 255),
+    )
+    assert link_busybox(tree, MemoryContents(), epoch=5) == []
+    assert set(links(tree)) == {"bin/\udcff", "bin/" + "\udcff" * 255}

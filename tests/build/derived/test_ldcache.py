@@ -160,7 +160,7 @@ def test_includes_that_go_in_circles_end_with_a_warning() -> None:
     tree = Tree()
     tree.put(Node(Entry("etc/ld.so.conf", data=b"include /etc/ld.so.conf\nrelative\n")))
     warnings = put_ld_cache(tree, MemoryContents(), {}, epoch=5)
-    assert any("levels deep" in warning for warning in warnings)
+    assert any("not an absolute path" in warning for warning in warnings)
     assert any("`relative`, which is not an absolute path" in warning for warning in warnings)
 
 
@@ -256,3 +256,37 @@ WHOLE = format_cache([CacheEntry("a", "/lib/a", 3, "v2")], little_endian=True)
 def test_a_cache_that_ends_early_is_refused(size: int) -> None:
     with pytest.raises(InputError):
         parse_cache(WHOLE[:size])
+
+
+def conf_tree(**files: str) -> Tree:
+    tree = Tree()
+    for name, text in {"ld.so.conf": "include *.conf\n", **files}.items():
+        tree.put(Node(Entry(f"etc/{name}", data=text.encode())))
+    return tree
+
+
+def test_a_file_that_includes_itself_many_times_is_read_once() -> None:
+    tree = conf_tree(**{"ld.so.conf": "include " + "ld.so.conf " * 10 + "\nrelative\n"})
+    warnings = put_ld_cache(tree, MemoryContents(), {}, epoch=5)
+    assert warnings == [
+        "/etc/ld.so.conf lists `relative`, which is not an absolute path; left out"
+    ]
+
+
+def test_includes_have_a_bound_in_depth_and_in_number() -> None:
+    chain = {f"{n}.x": f"include {n + 1}.x\n" for n in range(30)}
+    deep = conf_tree(**{"ld.so.conf": "include 0.x\n"}, **chain)
+    assert put_ld_cache(deep, MemoryContents(), {}, epoch=5) == [
+        "/etc/16.x is included more than 16 levels deep; left out"
+    ]
+    many = conf_tree(**{"ld.so.conf": "".join(f"include {n}*\n" for n in range(500))})
+    assert put_ld_cache(many, MemoryContents(), {}, epoch=5) == [
+        "/etc/ld.so.conf leads to more than 100 includes; the rest is left out"
+    ]
+
+
+@pytest.mark.parametrize("word", ["", "include "])
+def test_paths_longer_than_any_path_are_left_out(word: str) -> None:
+    tree = conf_tree(**{"ld.so.conf": word + "/a" * 50_000 + "\n"})
+    (warning,) = put_ld_cache(tree, MemoryContents(), {}, epoch=5)
+    assert "too long" in warning

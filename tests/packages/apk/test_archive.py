@@ -252,10 +252,35 @@ def test_what_no_layer_should_hold_is_not_verbatim(items: list[Item], reason: st
         ([file("a", "x"), folder("a")], "two different"),
         ([folder(".wh.etc")], "removes other files"),
         ([file("etc/.wh..wh..opq", "")], "removes other files"),
+        ([Item("etc/secret", "char", device=(0, 0))], "device 0:0"),
+        ([folder("etc", xattrs={"trusted.overlay.opaque": b"y"})], "trusted.overlay.opaque"),
+        ([folder("etc", xattrs={"user.overlay.opaque": b"y"})], "user.overlay.opaque"),
+        ([folder("etc", xattrs={"user.fuseoverlayfs.opaque": b"y"})], "user.fuseoverlayfs"),
+        ([folder(".", xattrs={"trusted.overlay.opaque": b"y"})], "trusted.overlay.opaque"),
+        ([file("a", "x", xattrs={"": b"y"})], "attribute without a name"),
+        ([file("x" * 256, "x")], "more than 255 bytes"),
     ],
 )
 def test_entries_that_contradict_each_other_are_refused(items: list[Item], match: str) -> None:
     refused(make(*items, parents=False), match)
+
+
+def test_devices_that_mark_nothing_are_kept() -> None:
+    found = verify(
+        make(Item("dev/null", "char", device=(1, 3)), file("a", "x", xattrs={"user.a": b"y"}))
+    )
+    assert [entry.device for entry in found.entries if entry.kind == "char"] == [(1, 3)]
+    assert found.verbatim == ""
+
+
+def test_a_package_with_headers_that_readers_take_differently_is_not_verbatim() -> None:
+    tar = bytearray(write_tar([file("cont", "x", checksum="")]))
+    tar[156:157] = b"7"
+    tar[148:156] = b" " * 8
+    tar[148:156] = b"%06o\0 " % sum(tar[:512])
+    found = verify(make(data=gzip(bytes(tar) + bytes(1024))))
+    assert [entry.path for entry in found.entries] == ["cont"]
+    assert "contiguous" in found.verbatim
 
 
 def test_damaged_packages_are_refused_at_every_place() -> None:

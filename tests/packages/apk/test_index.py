@@ -311,3 +311,12 @@ def test_damage_is_always_an_input_error(data: st.DataObject) -> None:
         return
     # Headers of gzip hold bytes that mean nothing: then all is as it was, or the signature tells.
     assert archive.index_text == split_index(SEGMENT).index_text or archive.signed != SEGMENT
+
+
+@pytest.mark.parametrize("bad", ["\0", "\x1b[2J", "\x7f", "\x9b", "a" * 300])
+@pytest.mark.parametrize("field", ["P:a", "V:1.0-r0"])
+def test_control_characters_and_endless_texts_are_no_names_or_versions(
+    field: str, bad: str
+) -> None:
+    with pytest.raises(InputError):
+        parse_record(RECORD.replace(field, field + bad).encode())

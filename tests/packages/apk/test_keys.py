@@ -170,3 +170,12 @@ def test_an_image_gets_all_keys_but_no_two_of_one_name() -> None:
     settled = TrustedKeys((Key("k", PEM),), clash.discovered)
     assert settled.all() == {"k": Key("k", PEM)}
     assert settled.for_repository(two) == {"k": Key("k", PEM)}
+
+
+def test_deeply_nested_answers_are_refused(web: Web, reader: Reader) -> None:
+    body = b'{"x":' + b"[" * 100_000 + b"]" * 100_000 + b"}"
+    web.on("/deep/apk-configuration", Answer(body=body))
+    location = Location(web.url + "/deep")
+    keys, warnings = discover_keys([location], ["x86_64"], reader, today=TODAY)
+    assert keys == {}
+    assert "is not what it should be" in warnings[0]

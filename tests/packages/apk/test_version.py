@@ -239,3 +239,14 @@ def test_what_is_no_version_is_below_all_and_matches_only_itself(text: str, vers
     assert matches(text, "=", text)
     assert not any(matches(text, operator, version) for operator in OPERATORS)
     assert not any(matches(version, operator, text) for operator in OPERATORS)
+
+
+@pytest.mark.parametrize("text", ["1." + "9" * 1_200_000, "1." + "9" * 55_300, "1" * 257])
+def test_a_text_longer_than_any_version_is_none(text: str) -> None:
+    assert not is_valid(text)
+    assert not matches(text, ">", "1")
+    assert compare(text, "0") < 0
+    with pytest.raises(RequestError) as refused:
+        parse_version(text)
+    assert len(str(refused.value)) < 100
+    assert is_valid("1" * 256)

@@ -20,7 +20,7 @@ CACHE: Final = "etc/ld.so.cache"
 SYSTEM_FOLDERS: Final = ("/lib", "/usr/lib")
 _LIBC6: Final = 3
 _MAX_INCLUDES: Final = 16
-_MOST_PATTERNS: Final = 1000
+_MOST_PATTERNS: Final = 100
 """Patterns after `include` in all files together; each may go through a whole folder."""
 _WILD: Final = re.compile(r"[*?\[]")
 _DSO: Final = re.compile(r"(?:lib|ld-).*\.so|ld\.so|ld64\.so", re.DOTALL)
@@ -141,6 +141,7 @@ class _Configuration:
         self._tree = tree
         self._contents = contents
         self._warnings = warnings
+        self._warned: set[str] = set()
         self._read: set[str] = set()
         self._patterns = 0
 
@@ -149,12 +150,12 @@ class _Configuration:
         place = self._tree.resolve(path, follow_last=True)
         if place in self._read:
             return
+        if depth > _MAX_INCLUDES:
+            self._warn(f"/{path} is included more than {_MAX_INCLUDES} levels deep; left out")
+            return
         self._read.add(place)
         text = read_file(self._tree, self._contents, place)
         if text is None:
-            return
-        if depth > _MAX_INCLUDES:
-            self._warn(f"/{path} is included more than {_MAX_INCLUDES} levels deep; left out")
             return
         for kind, value in parse_conf(text):
             if is_too_long(value):
@@ -171,11 +172,15 @@ class _Configuration:
     def _match(self, pattern: str) -> list[str]:
         self._patterns += 1
         if self._patterns == _MOST_PATTERNS + 1:
-            self._warn(f"/{CONF} leads to more than {_MOST_PATTERNS} includes; the rest is left out")
+            self._warn(
+                f"/{CONF} leads to more than {_MOST_PATTERNS} includes; the rest is left out"
+            )
         return _glob(self._tree, pattern) if self._patterns <= _MOST_PATTERNS else []
 
     def _warn(self, message: str) -> None:
-        self._warnings.append(message)
+        if message not in self._warned:
+            self._warned.add(message)
+            self._warnings.append(message)
 
 
 def _glob(tree: Tree, pattern: str) -> list[str]:

@@ -14,6 +14,7 @@ from imagist.rootfs.entry import Entry
 from imagist.rootfs.tarread import TarReader
 
 _WHITEOUT: Final = ".wh."
+_OVERLAY_XATTRS: Final = ("trusted.overlay.", "user.overlay.", "user.fuseoverlayfs.")
 _HELP: Final = "the package was damaged, or made to mislead; do not use it"
 
 
@@ -86,6 +87,8 @@ class _Listing:
     def add(self, entry: Entry) -> bool:
         """Note an entry; false where it says again what was said, or is the root itself."""
         path = entry.path
+        if entry.xattrs or entry.kind == "char":
+            self._check_markers(entry)
         if not path:
             self._reader.note("has an entry for the root folder", "")
             return False
@@ -115,6 +118,22 @@ class _Listing:
             else:
                 self._check_target(entry, target)
         return True
+
+    def _check_markers(self, entry: Entry) -> None:
+        """Refuse what overlay file systems take for their own marks (Linux overlayfs.rst)."""
+        if entry.kind == "char" and entry.device == (0, 0):
+            raise Untrusted(
+                f"{self._what} has /{entry.path}, a device 0:0, which in an image removes "
+                "other files",
+                help=_HELP,
+            )
+        for name, _ in entry.xattrs:
+            if name.startswith(_OVERLAY_XATTRS):
+                raise Untrusted(
+                    f"{self._what} gives /{entry.path} the attribute {name}, which in an image "
+                    "can hide other files",
+                    help=_HELP,
+                )
 
     def check_links(self) -> None:
         """Check the hard links that stood before what they link to."""

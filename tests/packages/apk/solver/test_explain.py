@@ -5,6 +5,8 @@ from __future__ import annotations
 import pytest
 
 from imagist.errors import Problem, Span, Unsatisfiable
+from imagist.packages.apk.solver import core
+from imagist.packages.apk.solver.sat import MOST_CONFLICTS, Sat
 from imagist.packages.apk.solver.solve import solve
 from imagist.packages.apk.universe import Universe
 from packages.apk.solver.solver_worlds import AMD, ARM, read_packages, universe
@@ -130,3 +132,31 @@ def test_platforms_that_only_disagree_are_told_with_both_versions() -> None:
         solve({AMD: ["a"], ARM: ["a"]}, {AMD: universe("a 1"), ARM: universe("a 2")})
     (problem,) = raised.value.problems
     assert "a-1 for linux/amd64 and a-2 for linux/arm64 differ" in problem.message
+
+
+def pigeons(holes: int) -> tuple[str, Universe]:
+    """One pigeon more than there are holes: no resolution proof of this is short."""
+    lines = [
+        f"p{i}-in-{h} 1 gives: pig{i} hole{h}=1" for i in range(holes + 1) for h in range(holes)
+    ]
+    return " ".join(f"pig{i}" for i in range(holes + 1)), universe("\n".join(lines))
+
+
+def test_a_search_without_end_is_given_up_with_advice(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Sat.solve, "__defaults__", (300,))
+    problem = told_once(*pigeons(11))
+    assert "no choice of packages was found, nor a reason why there is none" in problem.message
+    assert problem.help is not None
+    assert "pin versions" in problem.help
+
+
+def test_the_bound_of_a_search_is_far_from_what_worlds_need_and_still_soon_met() -> None:
+    assert 1_000 <= MOST_CONFLICTS <= 5_000
+
+
+def test_a_contradiction_too_hard_to_shrink_is_told_as_it_is(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(core, "MOST_CONFLICTS", 20)
+    problem = told_once(*pigeons(5))
+    assert "cannot be installed together" in problem.message

@@ -4,7 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from imagist.packages.apk.solver.sat import FALSE, MOST_CONFLICTS, OPEN, TRUE, Clause, Exhausted, Sat
+from imagist.packages.apk.solver.sat import (
+    FALSE,
+    MOST_CONFLICTS,
+    OPEN,
+    TRUE,
+    Clause,
+    Exhausted,
+    Sat,
+)
 
 
 def shrink_core(core: Sequence[Clause]) -> list[Clause]:

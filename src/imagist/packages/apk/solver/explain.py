@@ -40,9 +40,9 @@ def explain_failure(
 ) -> list[Problem]:
     """One problem for each contradiction of a world that has no solution.
 
-    Every contradiction is a smallest one, unless finding that takes too long: without any single rule of its chain it would not be
-    one. What fails on several platforms for the same reason is told once; that the platforms do
-    not fit together is told only where each of them has a solution.
+    Every contradiction is a smallest one, unless finding that takes too long: without any single
+    rule of its chain it would not be one. What fails on several platforms for the same reason is
+    told once; that the platforms do not fit together is told only where each has a solution.
     """
     told: dict[tuple[str, str], list[Platform]] = {}
     problems: dict[tuple[str, str], Problem] = {}

@@ -24,11 +24,14 @@ TRUE: Final = 1
 FALSE: Final = -1
 OPEN: Final = 0
 
-MOST_CONFLICTS: Final = 20_000
-"""Conflicts after which a search is given up: counted, not timed, so that all machines agree."""
+MOST_CONFLICTS: Final = 3_000
+"""Conflicts after which a search is given up: counted, not timed, so that all machines agree.
+
+Real worlds meet a few dozen; each conflict makes all later ones a little slower.
+"""
 
 
-class Exhausted(Exception):  # noqa: N818 - says what became of the budget
+class Exhausted(Exception):
     """The search met more conflicts than it may; whether there is a solution stays unknown."""
 
 
