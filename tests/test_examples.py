@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from imagist.build.defaults import with_defaults
-from imagist.build.include import load_declaration
+from imagist.declaration.defaults import with_defaults
+from imagist.declaration.include import load_declaration
 from support import ROOT
 
 EXAMPLES = sorted((ROOT / "examples").glob("*.yaml"))

@@ -40,7 +40,9 @@ def test_the_code_map_has_every_room_and_no_other() -> None:
 def test_files_that_documents_name_exist(name: str) -> None:
     text = (ROOT / name).read_text()
     links = re.findall(r"\]\(([^)#:]+)\)", text)
-    named = re.findall(r"`((?:tests|build|store|cli|rootfs|oci|packages)/[\w/.]+)`", text)
+    named = re.findall(
+        r"`((?:tests|declaration|build|store|cli|rootfs|oci|packages)/[\w/.]+)`", text
+    )
     found = [ROOT / link for link in links]
     found += [
         ROOT / path if path.startswith("tests/") else Path(ROOT, "src", "imagist", path)

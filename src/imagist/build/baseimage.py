@@ -10,8 +10,8 @@ import msgspec
 
 from imagist.build.compose import Base
 from imagist.build.contents import StoreContents, open_layer
-from imagist.build.declaration import BaseImage
 from imagist.build.derived.place import read_file
+from imagist.declaration.model import BaseImage
 from imagist.digest import CHUNK
 from imagist.errors import InputError, NotFound
 from imagist.oci import derive

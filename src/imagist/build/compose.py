@@ -11,7 +11,6 @@ from typing import Final
 
 import msgspec
 
-from imagist.build.declaration import Certificates, Declaration, PathMutation, User
 from imagist.build.derived import (
     accounts,
     busybox,
@@ -31,6 +30,7 @@ from imagist.build.merge import (
     refuse_markers,
     settle_hardlinks,
 )
+from imagist.declaration.model import Certificates, Declaration, PathMutation, User
 from imagist.packages.apk.archive import PackageFiles
 from imagist.packages.apk.database import (
     InstalledPackage,

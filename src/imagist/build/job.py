@@ -11,15 +11,15 @@ from imagist.build.baseimage import LoadedBase, load_base
 from imagist.build.compose import ApkState, compose
 from imagist.build.contents import StoreContents
 from imagist.build.context import Context, Options
-from imagist.build.declaration import Declaration, Layering
-from imagist.build.defaults import with_defaults
 from imagist.build.derived.files import DeclaredFile
-from imagist.build.include import LoadedDeclaration
 from imagist.build.layers import HARD_LIMIT, LayerBuilder
 from imagist.build.local_files import read_declared_files
 from imagist.build.resolve import Resolved, add_options, choose_platforms, resolve
 from imagist.build.run import image_labels, run_config
 from imagist.build.vcs import split_vcs_url
+from imagist.declaration.defaults import with_defaults
+from imagist.declaration.include import LoadedDeclaration
+from imagist.declaration.model import Declaration, Layering
 from imagist.errors import RequestError
 from imagist.net.url import without_userinfo
 from imagist.oci import derive

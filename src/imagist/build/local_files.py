@@ -8,9 +8,9 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Final
 
-from imagist.build.declaration import File
 from imagist.build.derived.files import DeclaredFile
-from imagist.build.include import LoadedDeclaration
+from imagist.declaration.include import LoadedDeclaration
+from imagist.declaration.model import File
 from imagist.errors import ImagistError, InputError, NotFound, Problem
 
 MAX_FILE: Final = 1 << 30

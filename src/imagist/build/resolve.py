@@ -8,9 +8,9 @@ import msgspec
 from msgspec.structs import replace
 
 from imagist.build.context import Context, Options
-from imagist.build.declaration import Declaration
-from imagist.build.include import LoadedDeclaration
 from imagist.build.lockfile import Lock, LockedPackage, declaration_checksum
+from imagist.declaration.include import LoadedDeclaration
+from imagist.declaration.model import Declaration
 from imagist.errors import RequestError, Span
 from imagist.oci.platform import Platform, parse_platform
 from imagist.packages.apk.fetch import Wanted

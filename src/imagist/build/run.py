@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from imagist.build.declaration import Declaration, Healthcheck
+from imagist.declaration.model import Declaration, Healthcheck
 from imagist.oci import manifest
 from imagist.oci.manifest import RunConfig
 from imagist.text.words import parse_duration, split_words

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import sys
 
-from imagist.build.schema import format_schema
+from imagist.declaration.schema import format_schema
 
 
 def run(values: argparse.Namespace) -> None:

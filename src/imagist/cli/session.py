@@ -10,9 +10,9 @@ from pathlib import Path
 from typing import Final
 
 from imagist.build.context import Context, Limits, Options
-from imagist.build.include import LoadedDeclaration, load_declaration
 from imagist.build.lockfile import parse_lock
 from imagist.cli.environment import read_epoch, store_folder
+from imagist.declaration.include import LoadedDeclaration, load_declaration
 from imagist.errors import InputError, NotFound, RequestError
 from imagist.net.conditional import CachedGet
 from imagist.net.environment import read_environment

@@ -31,7 +31,7 @@ def run(values: argparse.Namespace) -> None:
 
 
 def _show_config(values: argparse.Namespace) -> None:
-    from imagist.build.show import describe_config, show_config
+    from imagist.declaration.show import describe_config, show_config
 
     declaration = add_options(load_thing(values).declaration, read_options(values))
     if values.json:
@@ -100,7 +100,7 @@ def _fill(pattern: str, row: Mapping[str, object]) -> str:
 
 
 def _show_keys(values: argparse.Namespace) -> None:
-    from imagist.build.defaults import with_defaults
+    from imagist.declaration.defaults import with_defaults
 
     options = read_options(values)
     context = open_context(values)

@@ -160,7 +160,7 @@ COMMANDS = (
             *_DECLARATION,
             Flag(
                 "format",
-                "a line for each package: name-version, name=version, name-(version), or a pattern "
+                "a line a package: name-version, name=version, name-(version), or a pattern "
                 "like '{name} {size}'",
                 metavar="FORMAT",
                 twin=False,

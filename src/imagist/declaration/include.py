@@ -11,8 +11,8 @@ from typing import Any, Final, NamedTuple, TypeVar
 
 import msgspec
 
-from imagist.build.declaration import Accounts, Contents, Declaration
-from imagist.build.validate import check_declaration
+from imagist.declaration.model import Accounts, Contents, Declaration
+from imagist.declaration.validate import check_declaration
 from imagist.errors import NotFound, Problem, RequestError, Span
 from imagist.text.decode import Place, decode
 from imagist.text.yamlnodes import parse_yaml

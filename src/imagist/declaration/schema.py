@@ -10,8 +10,8 @@ from typing import Any, Final
 
 import msgspec
 
-from imagist.build import declaration
-from imagist.build.declaration import Declaration
+from imagist.declaration import model
+from imagist.declaration.model import Declaration
 
 DIALECT: Final = "https://json-schema.org/draft/2020-12/schema"
 
@@ -20,7 +20,7 @@ def declaration_schema() -> dict[str, Any]:
     """The schema of `Declaration`, with the description of every field and no unknown keys."""
     schema: dict[str, Any] = msgspec.json.schema(Declaration)
     for name, definition in schema["$defs"].items():
-        kind = getattr(declaration, name)
+        kind = getattr(model, name)
         texts = field_texts().get(name, {})
         for entry in msgspec.structs.fields(kind):
             part = definition["properties"][entry.encode_name]
@@ -38,7 +38,7 @@ def format_schema() -> bytes:
 @cache
 def field_texts() -> dict[str, dict[str, str]]:
     """The text below each field of each struct: struct name, field name, one line."""
-    classes = ast.parse(inspect.getsource(declaration)).body
+    classes = ast.parse(inspect.getsource(model)).body
     return {node.name: _texts_of(node.body) for node in classes if isinstance(node, ast.ClassDef)}
 
 
@@ -53,7 +53,7 @@ def _texts_of(body: list[ast.stmt]) -> dict[str, str]:
 
 
 def _admit_plain(part: Any) -> None:
-    """Let texts that people write without quotes be numbers, too (`declaration.Text`)."""
+    """Let texts that people write without quotes be numbers, too (`model.Text`)."""
     if isinstance(part, list):
         for item in part:
             _admit_plain(item)

@@ -5,7 +5,8 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from imagist.build.declaration import (
+from imagist.declaration.defaults import ENVIRONMENT, with_defaults, with_derived
+from imagist.declaration.model import (
     Accounts,
     Contents,
     Declaration,
@@ -14,7 +15,6 @@ from imagist.build.declaration import (
     PathMutation,
     User,
 )
-from imagist.build.defaults import ENVIRONMENT, with_defaults, with_derived
 from imagist.oci.platform import ALL_ARCHITECTURES
 
 

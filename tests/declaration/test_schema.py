@@ -6,9 +6,9 @@ import json
 
 import msgspec
 
-from imagist.build import declaration
-from imagist.build.declaration import Declaration
-from imagist.build.schema import DIALECT, declaration_schema, field_texts, format_schema
+from imagist.declaration import model
+from imagist.declaration.model import Declaration
+from imagist.declaration.schema import DIALECT, declaration_schema, field_texts, format_schema
 
 
 def test_every_structure_is_closed_and_every_field_described() -> None:
@@ -16,7 +16,7 @@ def test_every_structure_is_closed_and_every_field_described() -> None:
     assert schema["$schema"] == DIALECT
     structs = [
         value
-        for value in vars(declaration).values()
+        for value in vars(model).values()
         if isinstance(value, type) and issubclass(value, msgspec.Struct)
     ]
     assert set(schema["$defs"]) == {struct.__name__ for struct in structs}

@@ -1,8 +1,9 @@
 """The declaration of a base image: apko's YAML with its names and meanings, and our additions.
 
 Every structure is strict (an unknown key is an error) and says nothing about defaults that depend
-on other keys; `build.defaults` fills those in. The texts below the fields are the descriptions of
-the JSON Schema (`build.schema`) and of the reference. "Ours" marks what apko does not have.
+on other keys; `declaration.defaults` fills those in. The texts below the fields are the
+descriptions of the JSON Schema (`declaration.schema`) and of the reference. "Ours" marks what
+apko does not have.
 """
 
 from __future__ import annotations

@@ -10,8 +10,8 @@ import re
 from collections.abc import Callable, Iterable
 from typing import Final
 
-from imagist.build import pem
-from imagist.build.declaration import (
+from imagist.declaration import pem
+from imagist.declaration.model import (
     Accounts,
     BaseImage,
     Certificates,

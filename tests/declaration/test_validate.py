@@ -10,9 +10,9 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.x509.oid import NameOID
 
-from imagist.build.declaration import Certificate, Certificates, Contents, Declaration, RuntimeKey
-from imagist.build.include import load_declaration
-from imagist.build.validate import check_declaration
+from imagist.declaration.include import load_declaration
+from imagist.declaration.model import Certificate, Certificates, Contents, Declaration, RuntimeKey
+from imagist.declaration.validate import check_declaration
 from imagist.errors import RequestError
 
 VALID = """

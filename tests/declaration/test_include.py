@@ -5,8 +5,8 @@ from __future__ import annotations
 import msgspec
 import pytest
 
-from imagist.build.declaration import Certificates, Declaration, Entrypoint, File
-from imagist.build.include import LoadedDeclaration, load_declaration
+from imagist.declaration.include import LoadedDeclaration, load_declaration
+from imagist.declaration.model import Certificates, Declaration, Entrypoint, File
 from imagist.errors import ImagistError, NotFound, RequestError
 
 

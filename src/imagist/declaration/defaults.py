@@ -6,7 +6,7 @@ from typing import Final
 
 from msgspec.structs import replace
 
-from imagist.build.declaration import Accounts, Declaration, Layering, PathMutation, User
+from imagist.declaration.model import Accounts, Declaration, Layering, PathMutation, User
 from imagist.oci.platform import ALL_ARCHITECTURES, parse_platform
 
 ENVIRONMENT: Final = {

@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 import yaml
 
-from imagist.build.include import load_declaration
-from imagist.build.show import show_config
+from imagist.declaration.include import load_declaration
+from imagist.declaration.show import show_config
 from imagist.errors import ImagistError
 from support import TESTDATA, find_tool, needs
 

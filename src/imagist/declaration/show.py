@@ -7,8 +7,8 @@ from typing import Any, Final
 
 import msgspec
 
-from imagist.build.declaration import Accounts, Declaration, Entrypoint, Group, PathMutation, User
-from imagist.build.defaults import with_derived
+from imagist.declaration.defaults import with_derived
+from imagist.declaration.model import Accounts, Declaration, Entrypoint, Group, PathMutation, User
 from imagist.text.yamlwrite import Value, format_yaml
 
 _PASSWORD: Final = re.compile(r"(?P<head>[A-Za-z][A-Za-z0-9+.-]*://[^/?#:@\s]*):[^/?#\s]*@")

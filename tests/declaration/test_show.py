@@ -5,9 +5,9 @@ from __future__ import annotations
 import pytest
 import yaml
 
-from imagist.build.declaration import Contents, Declaration, Healthcheck
-from imagist.build.include import load_declaration
-from imagist.build.show import redact, show_config
+from imagist.declaration.include import load_declaration
+from imagist.declaration.model import Contents, Declaration, Healthcheck
+from imagist.declaration.show import redact, show_config
 
 
 def test_an_empty_declaration_shows_nothing() -> None:
