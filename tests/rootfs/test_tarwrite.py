@@ -14,8 +14,9 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from imagist.errors import InputError
+from imagist.rootfs.batch import Content
 from imagist.rootfs.entry import Entry
-from imagist.rootfs.tarwrite import END, Content, padding, tar_header, write_tar
+from imagist.rootfs.tarwrite import END, padding, tar_header, write_tar
 from support import needs
 
 KINDS = {

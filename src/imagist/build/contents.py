@@ -20,6 +20,10 @@ _ERRORS: Final = cast(
 )
 
 
+MAX_READ: Final = 64 << 20
+"""Bytes of the largest file that is read whole: account files, bundles, lists, busybox."""
+
+
 class StoreContents:
     """`rootfs.content.Contents` over the data segments that are in a store."""
 
@@ -27,7 +31,19 @@ class StoreContents:
         self._store = store
 
     def read(self, nodes: Iterable[Node]) -> dict[str, bytes]:
-        """The contents of some small files by path; each package is inflated at most once."""
+        """The contents of some small files by path; each package is inflated at most once.
+
+        Raises:
+            InputError: a file is far too large to be what is read whole.
+        """
+        nodes = list(nodes)
+        for node in nodes:
+            if node.entry.size > MAX_READ:
+                owner = node.owner or "the image"
+                raise InputError(
+                    f"/{node.entry.path} of {owner} has {node.entry.size} bytes, "
+                    f"where files of its kind have {MAX_READ} at most"
+                )
         return {entry.path: b"".join(chunks) for entry, chunks in self.stream(nodes)}
 
     def stream(self, nodes: Iterable[Node]) -> Iterator[tuple[Entry, Iterable[bytes]]]:

@@ -18,9 +18,10 @@ from imagist.oci import mediatype
 from imagist.oci.derive import BlobLayer
 from imagist.packages.apk.archive import PackageFiles
 from imagist.rootfs import compress
+from imagist.rootfs.batch import Content
 from imagist.rootfs.entry import Entry
 from imagist.rootfs.erofs import write_erofs
-from imagist.rootfs.tarwrite import Content, write_tar
+from imagist.rootfs.tarwrite import write_tar
 from imagist.rootfs.tree import Node, Tree
 from imagist.store.memo import memo_key
 from imagist.store.store import Store

@@ -26,6 +26,8 @@ from imagist.store.store import Store
 from imagist.text.diagnostics import printable
 
 _UNBOUNDED: Final = 1 << 62
+_MAX_FILE: Final = 64 << 20
+"""Bytes of the largest declaration or lock."""
 _HOSTS: Final = {"x86_64": "amd64", "aarch64": "arm64", "armv7l": "arm/v7", "armv6l": "arm/v6"}
 
 
@@ -112,7 +114,8 @@ def read_file(path: str) -> bytes:
         InputError: it cannot be read.
     """
     try:
-        return Path(path).read_bytes()
+        with Path(path).open("rb") as file:
+            data = file.read(_MAX_FILE + 1)
     except (FileNotFoundError, NotADirectoryError):
         raise NotFound(f"there is no file {path}") from None
     except IsADirectoryError:
@@ -121,6 +124,9 @@ def read_file(path: str) -> bytes:
         ) from None
     except OSError as error:
         raise InputError(f"{path} cannot be read: {error.strerror}") from error
+    if len(data) > _MAX_FILE:
+        raise RequestError(f"{path} has more than {_MAX_FILE} bytes; is it a declaration or lock?")
+    return data
 
 
 def read_platforms(names: list[str]) -> tuple[Platform, ...]:

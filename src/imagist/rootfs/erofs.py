@@ -13,6 +13,7 @@ from typing import Final
 import msgspec
 
 from imagist.errors import InputError
+from imagist.rootfs.batch import Batch, Content
 from imagist.rootfs.entry import MODE_BITS, Entry, order, parent
 from imagist.rootfs.erofs_format import (
     BLOCK,
@@ -28,9 +29,7 @@ from imagist.rootfs.erofs_format import (
     format_inode,
     format_xattrs,
 )
-from imagist.rootfs.tarwrite import Content
 
-_BATCH: Final = 1 << 16
 _ROOT: Final = Entry("", "directory", 0o755)
 
 
@@ -77,33 +76,22 @@ def write_erofs(
     """
     image = _Image(entries)
     write(image.format_metadata())
-    batch: list[bytes | memoryview] = []
-    waiting = 0
+    batch = Batch(write)
     expected = [place for place in image.files if place.size]
     number = 0
     for entry, content in items:
         if entry.kind != "file":
             continue
-        size = 0
-        for piece in (content,) if isinstance(content, bytes) else content:
-            size += len(piece)
-            waiting += len(piece)
-            batch.append(piece)
-            if waiting >= _BATCH:
-                write(b"".join(batch))
-                batch.clear()
-                waiting = 0
-        if size != entry.size:
-            raise InputError(f"/{entry.path} has {size} bytes, but {entry.size} were announced")
-        if not size:
+        batch.add_content(entry, content)
+        if not entry.size:
             continue
         if number == len(expected) or expected[number].entry.path != entry.path:
             raise InputError(f"the content of /{entry.path} was not announced, or not for here")
         number += 1
-        batch.append(bytes(-size % BLOCK))
+        batch.add(bytes(-entry.size % BLOCK))
     if number != len(expected):
         raise InputError(f"the content of /{expected[number].entry.path} is missing")
-    write(b"".join(batch))
+    batch.flush()
 
 
 class _Image:

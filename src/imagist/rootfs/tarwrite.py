@@ -10,14 +10,12 @@ from typing import Final
 from zlib import adler32
 
 from imagist.errors import InputError
+from imagist.rootfs.batch import Batch, Content
 from imagist.rootfs.entry import MODE_BITS, Entry
 
 BLOCK: Final = 512
 END: Final = bytes(2 * BLOCK)
 """End of archive: two zero blocks, and no padding to a tape record."""
-
-Content = bytes | Iterable[bytes | memoryview]
-"""The bytes of a file at once, or in pieces; empty for everything that is not a file."""
 
 _PADDING: Final = tuple(bytes(-size % BLOCK) for size in range(BLOCK))
 _TYPES: Final = {
@@ -33,7 +31,6 @@ _MAX_ID: Final = 0o7777777
 _MAX_NUMBER: Final = 0o77777777777
 _NAME: Final = 100
 _PREFIX: Final = 155
-_BATCH: Final = 1 << 16
 # Magic, version, empty user and group name; both are ignored where ids are given.
 _MAGIC: Final = b"ustar\x0000" + bytes(64)
 # Name, mode, uid, gid, size, mtime; at most 148 bytes, so Adler-32 gives their sum.
@@ -83,26 +80,13 @@ def write_tar(items: Iterable[tuple[Entry, Content]], write: Callable[[bytes], o
     Raises:
         InputError: a content has not the size its entry states.
     """
-    batch: list[bytes | memoryview] = []
-    waiting = 0
+    batch = Batch(write)
     for entry, content in items:
-        batch.append(tar_header(entry))
-        waiting += len(batch[-1])
-        size = 0
-        for piece in (content,) if isinstance(content, bytes) else content:
-            size += len(piece)
-            waiting += len(piece)
-            batch.append(piece)
-            if waiting >= _BATCH:
-                write(b"".join(batch))
-                batch.clear()
-                waiting = 0
-        if size != entry.size:
-            raise InputError(f"/{entry.path} has {size} bytes, but {entry.size} were announced")
-        batch.append(_PADDING[size % BLOCK])
-        waiting += len(batch[-1])
-    batch.append(END)
-    write(b"".join(batch))
+        batch.add(tar_header(entry))
+        batch.add_content(entry, content)
+        batch.add(_PADDING[entry.size % BLOCK])
+    batch.add(END)
+    batch.flush()
 
 
 def _encode(name: str, entry: Entry) -> bytes:
