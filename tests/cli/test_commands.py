@@ -109,6 +109,13 @@ def test_every_flag_has_a_twin_in_the_environment(flag: Flag) -> None:
     assert by_flag != fields_of("build", {}, "x")
 
 
+def test_a_switch_in_the_environment_is_on_or_off() -> None:
+    assert fields_of("build", {"IMAGIST_OFFLINE": "Yes"}, "x")["offline"] is True
+    assert fields_of("build", {"IMAGIST_OFFLINE": "off"}, "x")["offline"] is False
+    with pytest.raises(RequestError, match="IMAGIST_OFFLINE is `maybe`"):
+        fields_of("build", {"IMAGIST_OFFLINE": "maybe"}, "x")
+
+
 def test_the_command_line_goes_before_the_environment() -> None:
     values = fields_of("build", {"IMAGIST_JOBS": "3", "IMAGIST_TAG": "a,b"}, "x", "--jobs", "5")
     assert (values["jobs"], values["tag"]) == (5, ["a", "b"])

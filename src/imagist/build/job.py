@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 
 import msgspec
@@ -14,13 +15,13 @@ from imagist.build.context import Context, Options
 from imagist.build.derived.files import DeclaredFile
 from imagist.build.layers import HARD_LIMIT, LayerBuilder
 from imagist.build.local_files import read_declared_files
-from imagist.build.resolve import Resolved, add_options, choose_platforms, resolve
+from imagist.build.resolve import Resolved, add_options, choose_platforms, resolve, world_of
 from imagist.build.run import image_labels, run_config
 from imagist.build.vcs import split_vcs_url
 from imagist.declaration.defaults import with_defaults
 from imagist.declaration.include import LoadedDeclaration
 from imagist.declaration.model import Declaration, Layering
-from imagist.errors import RequestError
+from imagist.errors import ImagistError, Problem, RequestError
 from imagist.net.url import without_userinfo
 from imagist.oci import derive
 from imagist.oci.image import Image, Index
@@ -32,12 +33,17 @@ from imagist.packages.apk.location import parse_location
 
 SOURCE = "org.opencontainers.image.source"
 REVISION = "org.opencontainers.image.revision"
+_NAMED = re.compile(r"(?:paths|files)\[\d+\]|run-as")
+"""How messages name the part of a declaration they are about."""
 
 
 class Plan(msgspec.Struct, frozen=True):
     """A declaration made definite: everything that decides the image but the packages' bytes."""
 
+    loaded: LoadedDeclaration
+    """The declaration as it was written."""
     declaration: Declaration
+    """The same with options added and defaults filled in."""
     platforms: tuple[Platform, ...]
     bases: dict[Platform, LoadedBase]
     resolved: Resolved
@@ -72,9 +78,11 @@ def plan_images(loaded: LoadedDeclaration, options: Options, context: Context) -
         platform: [record.package for record in base.base.packages]
         for platform, base in bases.items()
     }
+    if not any(world_of(declaration, platform) for platform in platforms):
+        context.report.warn("the declaration asks for no packages")
     context.report.stage(f"resolving for {', '.join(map(str, platforms))}")
     resolved = resolve(loaded, declaration, platforms, options, context, installed)
-    return Plan(declaration, platforms, bases, resolved)
+    return Plan(loaded, declaration, platforms, bases, resolved)
 
 
 def build_images(loaded: LoadedDeclaration, options: Options, context: Context) -> Built:
@@ -129,15 +137,20 @@ def _build_image(
     declaration = plan.declaration
     loaded_base = plan.bases.get(platform)
     epoch = options.source_date_epoch
-    composed = compose(
-        declaration,
-        packages,
-        StoreContents(context.store),
-        _apk_state(plan, platform),
-        epoch=epoch if epoch is not None else options.build_date or 0,
-        files=files,
-        base=loaded_base.base if loaded_base else None,
-    )
+    try:
+        composed = compose(
+            declaration,
+            packages,
+            StoreContents(context.store),
+            _apk_state(plan, platform),
+            epoch=epoch if epoch is not None else options.build_date or 0,
+            files=files,
+            base=loaded_base.base if loaded_base else None,
+        )
+    except ImagistError as error:
+        raise type(error)(
+            _with_place(problem, plan.loaded) for problem in error.problems
+        ) from None
     for warning in composed.warnings:
         context.report.warn(f"{platform}: {warning}")
     below: list[BuiltLayer] = []
@@ -175,6 +188,15 @@ def _build_image(
         annotations=annotations,
         base=loaded_base.config if loaded_base else None,
     )
+
+
+def _with_place(problem: Problem, loaded: LoadedDeclaration) -> Problem:
+    """A problem with the place in the declaration that it speaks of, where it names one."""
+    named = _NAMED.match(problem.message)
+    if problem.where or named is None:
+        return problem
+    path = named[0].replace("run-as", "accounts.run-as")
+    return problem._replace(where=loaded.span_of(path))
 
 
 def _with_features(platform: Platform, declaration: Declaration) -> Platform:

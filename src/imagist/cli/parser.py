@@ -129,7 +129,7 @@ def _fill(
         if value is None and flag.twin and environment.get(flag.environment):
             value = environment[flag.environment]
             if flag.kind == "switch":
-                value = value.lower() not in {"0", "false", "no", "off"}
+                value = _read_switch(flag, value)
             elif flag.kind == "list":
                 value = [value]
             if flag.choices and value not in flag.choices:
@@ -137,6 +137,15 @@ def _fill(
                     f"{flag.environment} is `{value}`", help="one of " + ", ".join(flag.choices)
                 )
         setattr(values, flag.field, _typed(flag, value))
+
+
+def _read_switch(flag: Flag, text: str) -> bool:
+    word = text.lower()
+    if word in {"1", "true", "yes", "on"}:
+        return True
+    if word in {"0", "false", "no", "off"}:
+        return False
+    raise RequestError(f"{flag.environment} is `{text}`", help="write 1 or 0")
 
 
 def _typed(flag: Flag, value: object) -> object:
