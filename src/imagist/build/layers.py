@@ -107,7 +107,7 @@ class LayerBuilder:
 
     def _write(self, nodes: Sequence[Node]) -> BlobLayer:
         """Write a layer, or remember that the same nodes were written before."""
-        key = memo_key("layer", FORMAT, compress.FORMAT, _PACK.encode([_plain(n) for n in nodes]))
+        key = memo_key("layer", FORMAT, compress.FORMAT, _fingerprint(nodes))
         known = self._store.memo.get("layer", key)
         if known is None:
             written = self._compress(nodes)
@@ -141,7 +141,7 @@ class LayerBuilder:
     def _write_erofs(self, tree: Tree) -> BlobLayer:
         """The whole tree as one EROFS file system, which is its own diffID."""
         nodes = in_reading_order(tree)
-        key = memo_key("erofs", FORMAT, _PACK.encode([_plain(node) for node in nodes]))
+        key = memo_key("erofs", FORMAT, _fingerprint(nodes))
         known = self._store.memo.get("layer", key)
         if known is None:
             with self._store.writer() as blob:
@@ -171,8 +171,13 @@ def _label(files: PackageFiles) -> str:
     return f"{files.package.name}-{files.package.version}"
 
 
-def _plain(node: Node) -> tuple[Entry, str]:
-    return node.entry, node.blob
+def _fingerprint(nodes: Sequence[Node]) -> bytes:
+    """Bytes that tell apart what would become different layers."""
+    plain = [(node.entry, node.blob) for node in nodes]
+    try:
+        return _PACK.encode(plain)
+    except UnicodeEncodeError:  # names that are not UTF-8, which msgpack cannot carry
+        return ascii(plain).encode()
 
 
 def _opener(store: Store, digest: str) -> Callable[[], BinaryIO]:
