@@ -11,9 +11,8 @@ import msgspec
 from imagist.build.assemble import BuiltLayer
 from imagist.build.contents import StoreContents, in_reading_order
 from imagist.build.merge import Merged
-from imagist.build.overlay import Stack, keep_links_inside
+from imagist.build.overlay import Stack, complete_layer
 from imagist.build.partition import Group, plan_groups
-from imagist.digest import Digest
 from imagist.oci import mediatype
 from imagist.oci.derive import BlobLayer
 from imagist.packages.apk.archive import PackageFiles
@@ -26,6 +25,7 @@ from imagist.rootfs.tree import Node, Tree
 from imagist.store.memo import memo_key
 from imagist.store.store import Store
 
+STEP: Final = "written-layer"
 FORMAT: Final = 1
 """Raise it whenever the same nodes would become other bytes."""
 
@@ -93,7 +93,7 @@ class LayerBuilder:
                 node = tree.get(place)
                 if node is not None and (entry.is_directory or node.owner == files.package.name):
                     nodes[place] = node
-        return _with_folders(nodes, tree)
+        return complete_layer(nodes, tree)
 
     def _verbatim(self, files: PackageFiles) -> BuiltLayer:
         layer = BlobLayer(
@@ -107,21 +107,24 @@ class LayerBuilder:
 
     def _write(self, nodes: Sequence[Node]) -> BlobLayer:
         """Write a layer, or remember that the same nodes were written before."""
-        key = memo_key("layer", FORMAT, compress.FORMAT, _fingerprint(nodes))
-        known = self._store.memo.get("layer", key)
+        key = memo_key("tar", FORMAT, compress.FORMAT, _fingerprint(nodes))
+        return self._remember(key, mediatype.LAYER_GZIP, lambda: self._compress(nodes))
+
+    def _write_erofs(self, tree: Tree) -> BlobLayer:
+        """The whole tree as one EROFS file system, which is its own diffID."""
+        nodes = in_reading_order(tree)
+        key = memo_key("erofs", FORMAT, _fingerprint(nodes))
+        return self._remember(key, mediatype.LAYER_EROFS, lambda: self._lay_out(nodes))
+
+    def _remember(self, key: str, media_type: str, write: Callable[[], _Written]) -> BlobLayer:
+        known = self._store.memo.get(STEP, key)
         if known is None:
-            written = self._compress(nodes)
-            value = _PACK.encode(written)
-            self._store.memo.put("layer", key, value, blobs=[written.digest])
+            written = write()
+            self._store.memo.put(STEP, key, _PACK.encode(written), blobs=[written.digest])
         else:
             written = msgspec.msgpack.decode(known, type=_Written)
-        return BlobLayer(
-            written.digest,
-            written.diff_id,
-            written.size,
-            mediatype.LAYER_GZIP,
-            _opener(self._store, written.digest),
-        )
+        opener = _opener(self._store, written.digest)
+        return BlobLayer(written.digest, written.diff_id, written.size, media_type, opener)
 
     def _compress(self, nodes: Sequence[Node]) -> _Written:
         # Folders first, then the rest package by package, and hardlinks last: when a link is
@@ -138,33 +141,12 @@ class LayerBuilder:
             blob.commit(done.digest)
         return _Written(done.digest, done.size, done.diff_id)
 
-    def _write_erofs(self, tree: Tree) -> BlobLayer:
-        """The whole tree as one EROFS file system, which is its own diffID."""
-        nodes = in_reading_order(tree)
-        key = memo_key("erofs", FORMAT, _fingerprint(nodes))
-        known = self._store.memo.get("layer", key)
-        if known is None:
-            with self._store.writer() as blob:
-                entries = [node.entry for node in nodes]
-                write_erofs(entries, self._contents.stream(nodes), blob.write)
-                digest = blob.commit()
-            known = digest.encode()
-            self._store.memo.put("layer", key, known, blobs=[digest])
-        digest = Digest(known.decode())
-        size = self._store.size(digest)
-        return BlobLayer(digest, digest, size, mediatype.LAYER_EROFS, _opener(self._store, digest))
-
-
-def _with_folders(nodes: dict[str, Node], tree: Tree) -> list[Node]:
-    """The nodes with every folder above them, in order; links out of the layer become copies."""
-    for path in list(nodes):
-        folder = path.rpartition("/")[0]
-        while folder and folder not in nodes:
-            above = tree.get(folder)
-            if above is not None:
-                nodes[folder] = above
-            folder = folder.rpartition("/")[0]
-    return keep_links_inside(nodes, tree)
+    def _lay_out(self, nodes: Sequence[Node]) -> _Written:
+        with self._store.writer() as blob:
+            entries = [node.entry for node in nodes]
+            write_erofs(entries, self._contents.stream(nodes), blob.write)
+            digest = blob.commit()
+        return _Written(digest, self._store.size(digest), digest)
 
 
 def _label(files: PackageFiles) -> str:

@@ -55,15 +55,18 @@ class Stack:
             if all(_is_folder(tree.get(folder)) for folder in _folders_above(path)):
                 hidden = whiteout_path(path)
                 wanted[hidden] = Node(Entry(hidden, mode=0))
-        for folder in _all_folders_above(wanted):
-            above = tree.get(folder)
-            if above is not None:
-                wanted.setdefault(folder, above)
-        return keep_links_inside(wanted, tree)
+        return complete_layer(wanted, tree)
 
 
-def keep_links_inside(nodes: dict[str, Node], tree: Tree) -> list[Node]:
-    """The nodes of a layer in order, hardlinks out of it as copies (layer.md, Hardlinks)."""
+def complete_layer(nodes: dict[str, Node], tree: Tree) -> list[Node]:
+    """The nodes of a layer in order, with every folder above them.
+
+    Hardlinks that lead out of the layer become copies (layer.md, Hardlinks).
+    """
+    for folder in _all_folders_above(nodes):
+        above = tree.get(folder)
+        if above is not None:
+            nodes.setdefault(folder, above)
     for path, node in nodes.items():
         if node.entry.kind == "hardlink" and node.entry.link not in nodes:
             nodes[path] = copy_of_target(node, tree)

@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import argparse
+import datetime
 import sys
 from pathlib import Path
 
+import msgspec
+
+from imagist.build.context import Options
 from imagist.build.job import Built, build_images
 from imagist.cli.answer import print_json
 from imagist.cli.session import load_thing, open_context, read_options
@@ -23,7 +27,7 @@ def run(values: argparse.Namespace) -> None:
         )
     if values.output:
         check_output(values.output)
-    options = read_options(values)
+    options = _read_options(values)
     loaded = load_thing(values)
     context = open_context(values)
     built = build_images(loaded, options, context)
@@ -38,6 +42,50 @@ def run(values: argparse.Namespace) -> None:
         print_json(_describe(built, thing))
     else:
         sys.stdout.write(f"{digest}\n")
+
+
+def _read_options(values: argparse.Namespace) -> Options:
+    """The options of every command, and those that only matter to an image that is built."""
+    return msgspec.structs.replace(
+        read_options(values),
+        annotations=tuple(_pair(text) for text in values.annotation),
+        build_date=_read_date(values.build_date),
+        vcs_url=_vcs_url(values),
+        format=values.format,
+    )
+
+
+def _pair(text: str) -> tuple[str, str]:
+    """`K=V`, or apko's `K:V`, whichever sign comes first."""
+    for character in text:
+        if character in "=:":
+            key, _, value = text.partition(character)
+            if key and value:
+                return key, value
+            break
+    raise RequestError(f"--annotation takes KEY=VALUE, not `{text}`")
+
+
+def _read_date(text: str) -> int | None:
+    if not text:
+        return None
+    try:
+        moment = datetime.datetime.fromisoformat(text)
+    except ValueError:
+        raise RequestError(
+            f"--build-date takes a time such as 2026-01-31T12:00:00Z, not `{text}`"
+        ) from None
+    if moment.tzinfo is None:
+        moment = moment.replace(tzinfo=datetime.UTC)
+    return int(moment.timestamp())
+
+
+def _vcs_url(values: argparse.Namespace) -> str:
+    if not values.vcs:
+        return ""
+    from imagist.build.vcs import find_vcs_url
+
+    return find_vcs_url(Path(values.thing).absolute().parent)
 
 
 def check_output(path: str) -> None:

@@ -6,7 +6,7 @@ import argparse
 import sys
 
 from imagist.cli.answer import print_json
-from imagist.cli.session import open_store
+from imagist.cli.stores import open_store
 from imagist.errors import CheckFailed, Problem, RequestError
 from imagist.store.prune import prune
 from imagist.store.store import Store

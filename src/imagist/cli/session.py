@@ -11,7 +11,8 @@ from typing import Final
 
 from imagist.build.context import Context, Limits, Options
 from imagist.build.lockfile import parse_lock
-from imagist.cli.environment import read_epoch, store_folder
+from imagist.cli.environment import read_epoch
+from imagist.cli.stores import open_store
 from imagist.declaration.include import LoadedDeclaration, load_declaration
 from imagist.errors import InputError, NotFound, RequestError
 from imagist.net.conditional import CachedGet
@@ -22,7 +23,6 @@ from imagist.packages.apk.archive import PackageLimits
 from imagist.packages.apk.index import MAX_INDEX
 from imagist.packages.apk.reading import Reader
 from imagist.rootfs import tarread
-from imagist.store.store import Store
 from imagist.text.diagnostics import printable
 
 _UNBOUNDED: Final = 1 << 62
@@ -54,11 +54,6 @@ class Messages:
             sys.stderr.write(f"warning: {printable(text)}\n")
 
 
-def open_store(values: argparse.Namespace) -> Store:
-    """The store that the flags or the environment name."""
-    return Store.open(Path(values.cache) if values.cache else store_folder(os.environ))
-
-
 def open_context(values: argparse.Namespace) -> Context:
     """Everything a job needs of the world."""
     store = open_store(values)
@@ -84,14 +79,10 @@ def read_options(values: argparse.Namespace) -> Options:
         build_repositories=tuple(values.build_repository_append),
         repositories=tuple(values.repository_append),
         packages=tuple(values.package_append),
-        annotations=tuple(_pair(text) for text in getattr(values, "annotation", ())),
         lock=lock,
         lock_name=values.lock,
         ignore_signatures=values.ignore_signatures,
-        build_date=_read_date(getattr(values, "build_date", "")),
         source_date_epoch=read_epoch(os.environ),
-        vcs_url=_vcs_url(values),
-        format=getattr(values, "format", "") if hasattr(values, "output") else "",
         limits=_limits(values),
     )
 
@@ -141,39 +132,6 @@ def read_platforms(names: list[str]) -> tuple[Platform, ...]:
         else:
             found.append(parse_platform(name))
     return tuple(dict.fromkeys(found))
-
-
-def _pair(text: str) -> tuple[str, str]:
-    """`K=V`, or apko's `K:V`, whichever sign comes first."""
-    for character in text:
-        if character in "=:":
-            key, _, value = text.partition(character)
-            if key and value:
-                return key, value
-            break
-    raise RequestError(f"--annotation takes KEY=VALUE, not `{text}`")
-
-
-def _read_date(text: str) -> int | None:
-    if not text:
-        return None
-    try:
-        moment = datetime.datetime.fromisoformat(text)
-    except ValueError:
-        raise RequestError(
-            f"--build-date takes a time such as 2026-01-31T12:00:00Z, not `{text}`"
-        ) from None
-    if moment.tzinfo is None:
-        moment = moment.replace(tzinfo=datetime.UTC)
-    return int(moment.timestamp())
-
-
-def _vcs_url(values: argparse.Namespace) -> str:
-    if not getattr(values, "vcs", False):
-        return ""
-    from imagist.build.vcs import find_vcs_url
-
-    return find_vcs_url(Path(values.thing).absolute().parent)
 
 
 def _limits(values: argparse.Namespace) -> Limits:

@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 
 from imagist.cli.answer import print_json
-from imagist.cli.session import open_store
+from imagist.cli.stores import open_store
 from imagist.errors import CheckFailed, NotFound
 from imagist.oci import derive
 from imagist.oci.image import Image, Index

@@ -7,10 +7,10 @@ import sys
 
 import msgspec
 
-from imagist.build.job import Plan, plan_images
+from imagist.build.job import Plan
 from imagist.cli.answer import print_json
-from imagist.cli.session import load_thing, open_context, read_options
-from imagist.errors import NotFound, Problem, RequestError
+from imagist.cli.reasons import solve_thing
+from imagist.errors import NotFound, Problem
 from imagist.oci.platform import Platform
 from imagist.packages.apk.solver.resolution import Resolution
 from imagist.packages.apk.solver.why import Why, why
@@ -18,12 +18,8 @@ from imagist.packages.apk.solver.why import Why, why
 
 def run(values: argparse.Namespace) -> None:
     """Print the chains for each platform; platforms with the same reasons together."""
-    options = read_options(values)
-    if options.lock is not None:
-        raise RequestError("a lock knows no reasons", help="leave --lock out to ask the solver")
-    plan = plan_images(load_thing(values), options, open_context(values))
-    assert plan.resolved.resolution is not None  # noqa: S101 - there is no lock
-    found = _ask(plan, plan.resolved.resolution, values.package)
+    plan, resolution = solve_thing(values)
+    found = _ask(plan, resolution, values.package)
     if values.json:
         print_json({str(platform): msgspec.to_builtins(each) for platform, each in found.items()})
         return

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import posixpath
 from collections.abc import Callable, Sequence
-from typing import Any, Final, NamedTuple, TypeVar
+from typing import Any, Final, NamedTuple
 
 import msgspec
 
@@ -17,7 +17,6 @@ from imagist.errors import NotFound, Problem, RequestError, Span
 from imagist.text.decode import Place, decode
 from imagist.text.yamlnodes import parse_yaml
 
-S = TypeVar("S", bound=msgspec.Struct)
 Read = Callable[[str], bytes]
 """Bytes of a file by path; NotFound or FileNotFoundError where there is none."""
 

@@ -8,7 +8,7 @@ apko does not have.
 
 from __future__ import annotations
 
-from typing import Annotated, Final, Literal
+from typing import Annotated, Literal
 
 import msgspec
 from msgspec import Meta
@@ -24,7 +24,6 @@ Text = Annotated[str, Meta(extra_json_schema={"$comment": "plain"})]
 Retries = Annotated[int, Meta(ge=0, le=0x7FFF_FFFF)]
 
 PathType = Literal["directory", "empty-file", "hardlink", "symlink", "permissions"]
-PATH_TYPES: Final = ("directory", "empty-file", "hardlink", "symlink", "permissions")
 
 
 class RuntimeKey(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

@@ -11,7 +11,8 @@ import errno
 import fcntl
 import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import BinaryIO, Final
 
@@ -27,8 +28,7 @@ _NO_LINK: Final = frozenset(
 )
 
 
-@contextlib.contextmanager
-def temporary_file(place: Path) -> Iterator[Path]:
+def temporary_file(place: Path) -> AbstractContextManager[Path]:
     """A locked empty file beside `place`, gone afterwards unless it was renamed.
 
     Folders above it that are missing are made.
@@ -36,19 +36,14 @@ def temporary_file(place: Path) -> Iterator[Path]:
     Raises:
         InputError: the disk is full, or the folder cannot be made or written.
     """
-    with _explained(place):
-        place.parent.mkdir(parents=True, exist_ok=True)
-        _remove_rests(place)
-        path = _temporary_name(place)
-        with _locked(os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o644)):
-            try:
-                yield path
-            finally:
-                path.unlink(missing_ok=True)
+
+    def make(path: Path) -> int:
+        return os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o644)
+
+    return _temporary(place, make, lambda path: path.unlink(missing_ok=True))
 
 
-@contextlib.contextmanager
-def temporary_folder(place: Path) -> Iterator[Path]:
+def temporary_folder(place: Path) -> AbstractContextManager[Path]:
     """A locked empty folder beside `place`, gone afterwards unless it was renamed.
 
     Folders above it that are missing are made.
@@ -56,16 +51,28 @@ def temporary_folder(place: Path) -> Iterator[Path]:
     Raises:
         InputError: the disk is full, or the folder cannot be made or written.
     """
+
+    def make(path: Path) -> int:
+        path.mkdir()
+        return os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+
+    return _temporary(place, make, lambda path: shutil.rmtree(path, ignore_errors=True))
+
+
+@contextlib.contextmanager
+def _temporary(
+    place: Path, make: Callable[[Path], int], remove: Callable[[Path], object]
+) -> Iterator[Path]:
+    """What `make` gives a descriptor of, under the name it is given; locked while in use."""
     with _explained(place):
         place.parent.mkdir(parents=True, exist_ok=True)
         _remove_rests(place)
         path = _temporary_name(place)
-        path.mkdir()
-        with _locked(os.open(path, os.O_RDONLY | os.O_CLOEXEC)):
+        with _locked(make(path)):
             try:
                 yield path
             finally:
-                shutil.rmtree(path, ignore_errors=True)
+                remove(path)
 
 
 @contextlib.contextmanager

@@ -1,0 +1,15 @@
+"""Opening the store, for commands that need nothing else of the world."""
+
+from __future__ import annotations
+
+import argparse
+import os
+from pathlib import Path
+
+from imagist.cli.environment import store_folder
+from imagist.store.store import Store
+
+
+def open_store(values: argparse.Namespace) -> Store:
+    """The store that the flags or the environment name."""
+    return Store.open(Path(values.cache) if values.cache else store_folder(os.environ))
