@@ -201,11 +201,12 @@ def test_install_if_is_complete(world: list[str], offered: list[Package]) -> Non
             any(carried_version(c, w) is not None for c in chosen) for w in conditions
         )
         if met and package.name not in names:
-            # What is triggered and absent cannot be added, whatever it brings along.
-            fixed = [f"{each.name}={each.version}" for each in chosen]
+            # What is triggered and absent cannot be added, whatever it brings along. It is asked
+            # for by its checksum, since its name and version may be provided by another.
+            fixed = [f"{each.name}><{each.checksum}" for each in chosen]
             assert (
                 try_solve(
-                    {ARM: [*world, *fixed, f"{package.name}={package.version}"]},
+                    {ARM: [*world, *fixed, f"{package.name}><{package.checksum}"]},
                     {ARM: Universe.of(offered)},
                 )
                 is None
