@@ -68,6 +68,10 @@ class PackageFiles(msgspec.Struct, frozen=True, gc=False):
     """Shared libraries by the names ldconfig looks at, in tar order."""
     verbatim: str = ""
     """Why the data segment cannot be a layer as it is; empty where it can."""
+    signature_size: int = 0
+    """Bytes of the signature segment; the control segment follows it, and the data segment that."""
+    signature_sha1: bytes = b""
+    """SHA-1 of that segment; empty where there is none."""
 
 
 class PackageLimits(NamedTuple):
@@ -148,7 +152,7 @@ def verify_package(
     inflater = Inflater(stream, what=what, limit=ceiling)
 
     # 1. Split: the signature segment is there if the first entry of the file says so.
-    signatures, control, control_tar = _read_head(inflater, what, limits)
+    signature, signatures, control, control_tar = _read_head(inflater, what, limits)
     # 2. The control segment is the one that the index was signed for.
     actual = "Q1" + base64.b64encode(hashlib.sha1(control).digest()).decode()
     if checksum and checksum != actual:
@@ -185,6 +189,8 @@ def verify_package(
         triggers=info.triggers,
         libraries=contents.libraries,
         verbatim=contents.verbatim,
+        signature_size=len(signature),
+        signature_sha1=hashlib.sha1(signature).digest() if signature else b"",
     )
 
 
@@ -210,17 +216,18 @@ class _Data:
 
 def _read_head(
     inflater: Inflater, what: str, limits: PackageLimits
-) -> tuple[list[tuple[str, bytes]], bytes, bytes]:
-    """The entries of the signature segment if there is one; the control segment, its tar."""
+) -> tuple[bytes, list[tuple[str, bytes]], bytes, bytes]:
+    """The signature segment and its entries, if there is one; the control segment, its tar."""
     raw, tar = _read_segment(inflater, limits)
     if not tar.startswith(_SIGNATURE.encode()):
-        return [], raw, tar
+        return b"", [], raw, tar
+    signature = raw
     reader = TarReader([tar], what=what, limits=limits.tar)
     signatures = [(entry.path, reader.read(limits.segment)) for entry in reader]
     raw, tar = _read_segment(inflater, limits)
     if not raw:
         raise Untrusted(f"{what} ends after its signature", help=_HELP)
-    return signatures, raw, tar
+    return signature, signatures, raw, tar
 
 
 def _read_segment(inflater: Inflater, limits: PackageLimits) -> tuple[bytes, bytes]:

@@ -19,7 +19,7 @@ from imagist.packages.apk.index import Package
 from imagist.rootfs.elf import SharedObject
 from imagist.rootfs.entry import Entry, Kind
 
-FORMAT: Final = "package-files/1"
+FORMAT: Final = "package-files/2"
 """Raise the number whenever the bytes, or what verification finds out, change."""
 
 _KINDS: Final[tuple[Kind, ...]] = (
@@ -60,6 +60,8 @@ class _Packed(msgspec.Struct, array_like=True, gc=False):
     triggers: list[str]
     libraries: list[tuple[int, bytes, int, int, bool, int]]
     verbatim: bytes
+    signature_size: int
+    signature_sha1: bytes
 
 
 _ENCODER: Final = msgspec.msgpack.Encoder()
@@ -91,6 +93,8 @@ def encode_package_files(files: PackageFiles) -> bytes:
             for lib in files.libraries
         ],
         _encode(files.verbatim),
+        files.signature_size,
+        files.signature_sha1,
     )
     return _ENCODER.encode(packed)
 
@@ -120,6 +124,8 @@ def decode_package_files(data: bytes) -> PackageFiles:
             tuple(packed.triggers),
             libraries,
             _decode(packed.verbatim),
+            packed.signature_size,
+            packed.signature_sha1,
         )
     except (msgspec.DecodeError, struct.error, ValueError, IndexError) as error:
         raise InputError(
