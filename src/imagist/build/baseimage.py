@@ -10,6 +10,7 @@ import msgspec
 
 from imagist.build.compose import Base
 from imagist.build.contents import StoreContents, open_layer
+from imagist.build.context import Context
 from imagist.build.derived.place import read_file
 from imagist.declaration.model import BaseImage
 from imagist.digest import CHUNK
@@ -36,7 +37,7 @@ class LoadedBase(msgspec.Struct, frozen=True):
     base: Base
 
 
-def load_base(declared: BaseImage, platform: Platform, store: Store) -> LoadedBase:
+def load_base(declared: BaseImage, platform: Platform, context: Context) -> LoadedBase:
     """Read a base image: its layers come into the store, so that their files can be read.
 
     What is installed is told by `apkindex`, or where that is not given by the image's own
@@ -46,12 +47,14 @@ def load_base(declared: BaseImage, platform: Platform, store: Store) -> LoadedBa
         NotFound: there is no such image, or none for the platform.
         InputError: something of it cannot be read.
     """
+    store = context.store
+    context.trace.note_file(str(Path(declared.image) / "index.json"))
     thing = read_layout(Path(declared.image))
     image = _choose(thing, platform, declared.image)
     store.add_image(image)
     layers = derive.manifest(image).layers
     tree = flatten(_read_layer(store, layer.digest) for layer in layers)
-    database = _read_database(declared, platform)
+    database = _read_database(declared, platform, context)
     if database is None:
         contents = StoreContents(store)
         found = (read_file(tree, contents, path) for path in _DATABASES)
@@ -87,10 +90,11 @@ def _pieces(tar: IO[bytes]) -> Iterator[bytes]:
         yield piece
 
 
-def _read_database(declared: BaseImage, platform: Platform) -> bytes | None:
+def _read_database(declared: BaseImage, platform: Platform, context: Context) -> bytes | None:
     if not declared.apkindex:
         return None
     path = Path(declared.apkindex) / platform.apk / "APKINDEX"
+    context.trace.note_file(str(path))
     try:
         return path.read_bytes()
     except FileNotFoundError:

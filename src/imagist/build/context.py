@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+from contextlib import AbstractContextManager
 from typing import NamedTuple, Protocol
 
 import msgspec
 
 from imagist.build.lockfile import Lock
+from imagist.build.trace import Trace
 from imagist.oci.platform import Platform
 from imagist.packages.apk.archive import PackageLimits
 from imagist.packages.apk.index import MAX_INDEX
 from imagist.packages.apk.reading import Reader
+from imagist.progress import Meter
 from imagist.store.store import Store
 
 
@@ -35,6 +38,8 @@ class Options(msgspec.Struct, frozen=True, kw_only=True):
     lock: Lock | None = None
     lock_name: str = ""
     """The lock's file, for errors."""
+    preferred: dict[str, str] = {}
+    """Versions by package name that are kept as long as that is possible."""
     ignore_signatures: bool = False
     build_date: int | None = None
     """Seconds since 1970; the time written into the image where nothing else says it."""
@@ -57,6 +62,18 @@ class Report(Protocol):
         """Something is odd, but not wrong."""
         ...
 
+    def meter(
+        self, what: str, *, items: int = 0, size: int | None = None
+    ) -> AbstractContextManager[Meter]:
+        """Where work that moves many bytes counts them, for as long as the block lasts.
+
+        Args:
+            what: a noun for what moves, such as `packages`, or the name of a file.
+            items: how many there are; 0 where that is not known.
+            size: bytes of all of them; None where that is not known.
+        """
+        ...
+
 
 class Context(NamedTuple):
     """The world a job works in."""
@@ -68,3 +85,5 @@ class Context(NamedTuple):
     """ISO date, for keys that expire; nothing of it goes into an image."""
     jobs: int
     """Threads that verify and compress."""
+    trace: Trace
+    """Takes notes of what is read."""

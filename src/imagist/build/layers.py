@@ -85,7 +85,7 @@ class LayerBuilder:
         """What the layer of a group holds: the package as it is, or its part of the tree."""
         if group.verbatim:
             files = group.packages[0]
-            return [Node(entry, files.package.name, files.data) for entry in files.entries]
+            return [_as_packed(entry, files, tree) for entry in files.entries]
         nodes: dict[str, Node] = {}
         for files in group.packages:
             for entry in files.entries:
@@ -147,6 +147,14 @@ class LayerBuilder:
             write_erofs(entries, self._contents.stream(nodes), blob.write)
             digest = blob.commit()
         return _Written(digest, self._store.size(digest), digest)
+
+
+def _as_packed(entry: Entry, files: PackageFiles, tree: Tree) -> Node:
+    """An entry of a package before anything changed it; the tree's own node where that is it."""
+    node = tree.get(entry.path)
+    if node is not None and node.entry is entry and node.blob == files.data:
+        return node
+    return Node(entry, files.package.name, files.data)
 
 
 def _label(files: PackageFiles) -> str:

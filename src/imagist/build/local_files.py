@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Final
 
 from imagist.build.derived.files import DeclaredFile
+from imagist.build.trace import Note, Trace, source_digest
 from imagist.declaration.include import LoadedDeclaration
 from imagist.declaration.model import File
 from imagist.errors import ImagistError, InputError, NotFound, Problem
@@ -17,7 +18,9 @@ MAX_FILE: Final = 1 << 30
 """Bytes of the largest local file; larger things belong into packages."""
 
 
-def read_declared_files(files: Sequence[File], loaded: LoadedDeclaration) -> list[DeclaredFile]:
+def read_declared_files(
+    files: Sequence[File], loaded: LoadedDeclaration, trace: Trace
+) -> list[DeclaredFile]:
     """The `files` of a declaration with their content; a folder gives all that lies in it.
 
     Owner, group and permissions are the declaration's; of a source only the execute bit of its
@@ -30,6 +33,8 @@ def read_declared_files(files: Sequence[File], loaded: LoadedDeclaration) -> lis
     problems: list[Problem] = []
     for number, file in enumerate(files):
         try:
+            if file.source is not None:
+                trace.note(Note("source", file.source, source_digest(file.source)))
             found.extend(_read(file))
         except ImagistError as error:
             where = loaded.span_of(f"files[{number}].source")

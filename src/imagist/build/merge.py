@@ -11,9 +11,9 @@ from imagist.build.overlay import copy_as
 from imagist.errors import InputError, Problem
 from imagist.packages.apk.archive import PackageFiles
 from imagist.packages.apk.index import Package, replaces_files
-from imagist.rootfs.entry import Entry, parent
+from imagist.rootfs.entry import Entry, order, parent
 from imagist.rootfs.tree import Node, Tree
-from imagist.rootfs.whiteout import is_reserved
+from imagist.rootfs.whiteout import PREFIX, is_reserved
 
 
 class Merged(msgspec.Struct, frozen=True):
@@ -62,12 +62,15 @@ def _add_package(tree: Tree, files: PackageFiles, arbiter: _Arbiter) -> dict[str
     name = files.package.name
     moved: dict[str, str] = {}
     for entry in files.entries:
-        if is_reserved(entry.path):
+        if PREFIX in entry.path and is_reserved(entry.path):
             arbiter.problems.append(
                 Problem(f"{name} contains /{entry.path}, a name that deletes files in layers")
             )
             continue
-        place = _add(tree, Node(entry, name, files.data), arbiter)
+        node = Node(entry, name, files.data)
+        if tree.add_new(node):
+            continue
+        place = _add(tree, node, arbiter)
         if place != entry.path:
             moved[entry.path] = place
     return moved
@@ -75,16 +78,20 @@ def _add_package(tree: Tree, files: PackageFiles, arbiter: _Arbiter) -> dict[str
 
 def _find_obstacle(entries: Sequence[Entry]) -> str:
     """Why runtimes may unpack these entries each in its way, or to what the tree has not."""
-    by_path: dict[str, Entry] = {}
+    folders = {""}
+    links: list[Entry] = []
     for entry in entries:
-        folder = parent(entry.path)
-        above = by_path.get(folder)
-        if folder and (above is None or not above.is_directory):
+        if entry.path.rpartition("/")[0] not in folders:
             return f"/{entry.path} comes without its folder"
-        target = by_path.get(entry.link) if entry.kind == "hardlink" else None
-        if target is not None and not _is_one_file(entry, target):
-            return f"the hardlink /{entry.path} differs from its target in owner, mode or time"
-        by_path[entry.path] = entry
+        if entry.kind == "directory":
+            folders.add(entry.path)
+        elif entry.kind == "hardlink":
+            links.append(entry)
+    by_path = {entry.path: entry for entry in entries} if links else {}
+    for link in links:
+        target = by_path.get(link.link)
+        if target is not None and not _is_one_file(link, target):
+            return f"the hardlink /{link.path} differs from its target in owner, mode or time"
     return ""
 
 
@@ -185,7 +192,7 @@ def settle_hardlinks(
     Raises:
         InputError: hardlinks that lead back to themselves.
     """
-    links = [node for node in tree if node.entry.kind == "hardlink"]
+    links = [node for node in tree.nodes() if node.entry.kind == "hardlink"]
     if not links:
         return
     owners = {link.owner for link in links}
@@ -197,7 +204,7 @@ def settle_hardlinks(
             for entry in files.entries:
                 packed[name, moved.get(entry.path, entry.path)] = Node(entry, name, files.data)
     ends: dict[tuple[str, str], str] = {}
-    for link in links:
+    for link in sorted(links, key=lambda link: order(link.entry.path)):
         tree.put(_settle(tree, link, packed, ends))
 
 
@@ -264,9 +271,10 @@ def refuse_markers(tree: Tree) -> None:
     Raises:
         InputError: with every such name.
     """
+    found = [node for node in tree.nodes() if PREFIX in node.entry.path]
     problems = [
         Problem(f"/{node.entry.path} of {node.owner or 'the image'} is a name that deletes files")
-        for node in tree
+        for node in sorted(found, key=lambda node: order(node.entry.path))
         if is_reserved(node.entry.path)
     ]
     if problems:

@@ -30,9 +30,9 @@ class Stack:
         """Lay one layer over the stack; folders it needs but does not list become unknown."""
         layer = {node.entry.path: node for node in nodes}
         implied = _all_folders_above(layer) - layer.keys()
-        for path, node in layer.items():
+        for path in layer.keys() & self._nodes.keys():
             # What is no folder takes the place of one with everything below it.
-            if not node.entry.is_directory and self._may_be_folder(path):
+            if not layer[path].entry.is_directory and self._may_be_folder(path):
                 self._forget_below(path)
         self._nodes.update(dict.fromkeys(implied, _UNKNOWN))
         self._nodes.update(layer)
@@ -48,10 +48,12 @@ class Stack:
     def difference(self, tree: Tree) -> list[Node]:
         """The nodes of a layer that turns this stack into the tree, each with its folders."""
         wanted: dict[str, Node] = {}
-        for node in tree:
-            if not _yields_same(self._nodes.get(node.entry.path), node, tree):
+        for node in tree.nodes():
+            below = self._nodes.get(node.entry.path)
+            if below is not node and not _yields_same(below, node, tree):
                 wanted[node.entry.path] = node
-        for path in sorted(self._nodes.keys() - {node.entry.path for node in tree}, key=order):
+        gone = [path for path in self._nodes if path not in tree]
+        for path in sorted(gone, key=order):
             if all(_is_folder(tree.get(folder)) for folder in _folders_above(path)):
                 hidden = whiteout_path(path)
                 wanted[hidden] = Node(Entry(hidden, mode=0))
@@ -81,10 +83,11 @@ def _folders_above(path: str) -> list[str]:
 
 
 def _all_folders_above(paths: Iterable[str]) -> set[str]:
-    found: set[str] = set()
-    for path in paths:
+    found = {path.rpartition("/")[0] for path in paths}
+    for path in list(found):
         while (path := parent(path)) and path not in found:
             found.add(path)
+    found.discard("")
     return found
 
 
@@ -95,8 +98,6 @@ def _is_folder(node: Node | None) -> bool:
 def _yields_same(below: Node | None, node: Node, tree: Tree) -> bool:
     if below is None or below is _UNKNOWN:
         return False
-    if below is node:
-        return True
     there, here = below.entry, node.entry
     if (there.kind, there.mode, there.uid, there.gid, there.mtime, there.xattrs) != (
         here.kind,

@@ -3,25 +3,29 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
 
 import msgspec
 from msgspec.structs import replace
 
 from imagist.build.context import Context, Options
 from imagist.build.lockfile import Lock, LockedPackage, declaration_checksum
+from imagist.build.solution import Solution, recall_solution, remember_solution, solution_key
+from imagist.build.trace import Note
 from imagist.declaration.include import LoadedDeclaration
 from imagist.declaration.model import Declaration
-from imagist.errors import RequestError, Span
+from imagist.errors import InputError, Problem, RequestError, Span
 from imagist.oci.platform import Platform, parse_platform
 from imagist.packages.apk.fetch import Wanted
 from imagist.packages.apk.index import Candidate, Package
 from imagist.packages.apk.keys import TrustedKeys, discover_keys, load_keyring
 from imagist.packages.apk.location import Location, parse_location
 from imagist.packages.apk.repository import IndexLoader, LoadedIndex
-from imagist.packages.apk.signature import load_key
-from imagist.packages.apk.solver.resolution import Resolution
-from imagist.packages.apk.solver.solve import solve
+from imagist.packages.apk.signature import Key, load_key
 from imagist.packages.apk.universe import Universe
+
+if TYPE_CHECKING:
+    from imagist.packages.apk.solver.resolution import Resolution
 
 INSTALLED: Mapping[Platform, Sequence[Package]] = {}
 
@@ -37,7 +41,7 @@ class Resolved(msgspec.Struct, frozen=True):
     tags: dict[str, str] = {}
     """Tag of the repository by name of the package that was taken from one."""
     resolution: Resolution | None = None
-    """What the solver found; None where a lock decided."""
+    """What the solver found; None where a lock decided, or a solution was remembered."""
     universes: dict[Platform, Universe] = {}
     """What there was to choose from; empty where a lock decided."""
     indexes: tuple[LoadedIndex, ...] = ()
@@ -82,6 +86,8 @@ def resolve(
     options: Options,
     context: Context,
     installed: Mapping[Platform, Sequence[Package]] = INSTALLED,
+    *,
+    reasons: bool = False,
 ) -> Resolved:
     """Decide on the packages of every platform.
 
@@ -92,6 +98,7 @@ def resolve(
         options: see `Options`; with a lock, nothing is solved and no index is read.
         context: where to read.
         installed: the packages of a base image, by platform.
+        reasons: whether the solver's own answer is wanted, and not one that is remembered.
 
     Raises:
         Unsatisfiable: no packages fit.
@@ -101,7 +108,7 @@ def resolve(
     world = {platform: world_of(declaration, platform) for platform in platforms}
     locations = find_locations(declaration, context)
     if options.lock is not None:
-        return _from_lock(loaded, options.lock, options.lock_name, world, context)
+        return _from_lock(loaded, options, world, locations, context)
     architectures = [platform.apk for platform in platforms]
     keys = find_keys(declaration, locations, architectures, options, context)
     loader = IndexLoader(
@@ -115,10 +122,19 @@ def resolve(
     for warning in warnings:
         context.report.warn(warning)
     universes = {platform: by_arch[platform.apk] for platform in platforms}
+    question = solution_key(world, indexes, installed, options.preferred)
+    solution = None if reasons else recall_solution(context.store, question)
+    if solution is not None:
+        return Resolved(world, solution.packages, keys, solution.tags, indexes=tuple(indexes))
+
+    # A remembered solution needs none of the solver.
+    from imagist.packages.apk.solver.solve import solve  # noqa: PLC0415
+
     resolution = solve(
         world,
         universes,
         installed=installed,
+        locked=options.preferred,
         places=_places(loaded),
     )
     packages = {
@@ -126,6 +142,7 @@ def resolve(
     }
     chosen = [candidate for each in platforms for candidate in resolution.packages(each)]
     tags = {candidate.package.name: candidate.tag for candidate in chosen if candidate.tag}
+    remember_solution(context.store, question, Solution(packages, tags))
     return Resolved(world, packages, keys, tags, resolution, universes, tuple(indexes))
 
 
@@ -148,6 +165,8 @@ def find_keys(
     declared = load_keyring(declaration.contents.keyring, context.reader)
     if options.ignore_signatures:
         return TrustedKeys(declared)
+    if any(location.is_remote for location in locations):  # announced keys may expire
+        context.trace.note(Note("day", context.today, ""))
     discovered, warnings = discover_keys(
         locations, architectures, context.reader, today=context.today
     )
@@ -158,27 +177,53 @@ def find_keys(
 
 def _from_lock(
     loaded: LoadedDeclaration,
-    lock: Lock,
-    name: str,
+    options: Options,
     world: dict[Platform, tuple[str, ...]],
+    locations: Sequence[Location],
     context: Context,
 ) -> Resolved:
+    lock, name = options.lock, options.lock_name
+    assert lock is not None  # noqa: S101 - the caller has looked
     checksum = declaration_checksum(file.data for file in loaded.files)
     if lock.config is not None and lock.config.checksum != checksum:
         raise RequestError(
             f"{name} was made from another state of {loaded.files[0].path}",
             where=name,
-            help="lock again, or build without the lock",
+            help="lock again, or build without the lock; `imagist lock --check` says what differs",
         )
+    locked = {platform: lock.packages_for(platform) for platform in world}
     packages = {
-        platform: tuple(_locked(package, context) for package in lock.packages_for(platform))
+        platform: tuple(_locked(package, context) for package in locked[platform])
         for platform in world
     }
-    keys = tuple(
-        load_key(key.name.rpartition("/")[2], key.content.encode())
-        for key in lock.contents.keyring
-    )
-    return Resolved(world, packages, TrustedKeys(keys))
+    tags = {each.name: each.tag for found in locked.values() for each in found if each.tag}
+    unknown = sorted(set(tags.values()) - {location.tag for location in locations})
+    if unknown:
+        raise RequestError(
+            f"{name} has packages of a repository tagged @{unknown[0]}, which is not declared",
+            where=name,
+            help="lock again",
+        )
+    return Resolved(world, packages, TrustedKeys(_locked_keys(lock, name)), tags)
+
+
+def _locked_keys(lock: Lock, name: str) -> tuple[Key, ...]:
+    """The keys that a lock embeds.
+
+    Raises:
+        InputError: entries that are no keys; all of them.
+    """
+    keys: list[Key] = []
+    problems: list[Problem] = []
+    for number, locked in enumerate(lock.contents.keyring):
+        try:
+            keys.append(load_key(locked.file_name, locked.content.encode()))
+        except InputError as error:
+            where = f"{name}: contents.keyring[{number}]"
+            problems += [problem._replace(where=where) for problem in error.problems]
+    if problems:
+        raise InputError(problems)
+    return tuple(keys)
 
 
 def _locked(package: LockedPackage, context: Context) -> Wanted:
@@ -188,7 +233,8 @@ def _locked(package: LockedPackage, context: Context) -> Wanted:
         package.architecture,
         package.checksum,
         context.reader.learn(package.url),
-        datahash=package.datahash,
+        package.size,
+        package.datahash,
     )
 
 

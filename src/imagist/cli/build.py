@@ -1,21 +1,38 @@
-"""`imagist build`: a declaration becomes an image, and its digest the answer."""
+"""`imagist build`: a declaration becomes an image, and its digest the answer.
+
+A build whose command line was seen before, and for which everything it read is as it was, is
+answered from memory (`build.trace`); so nothing that only a real build needs is imported above.
+"""
 
 from __future__ import annotations
 
 import argparse
-import datetime
+import os
+import platform
 import sys
+from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING, Final
 
-import msgspec
-
-from imagist.build.context import Options
-from imagist.build.job import Built, build_images
+from imagist import __version__
+from imagist.build import trace
+from imagist.build.trace import Note, Trace
 from imagist.cli.answer import print_json
-from imagist.cli.session import load_thing, open_context, read_options
+from imagist.cli.environment import read_epoch
+from imagist.cli.stores import open_store
 from imagist.errors import RequestError
-from imagist.oci import derive
+from imagist.oci import contents, derive
 from imagist.oci.image import Image, Index
+from imagist.store.memo import memo_key
+from imagist.store.store import Store
+
+if TYPE_CHECKING:
+    from imagist.build.context import Options
+
+_SHOWING: Final = ("quiet", "verbose", "json", "progress", "color", "output", "tag")
+_MEANS: Final = ("command", "version", "directory", "cache", "offline", "jobs")
+_INDIFFERENT: Final = frozenset([*_SHOWING, *_MEANS])
+"""Arguments that an image does not depend on."""
 
 
 def run(values: argparse.Namespace) -> None:
@@ -27,30 +44,76 @@ def run(values: argparse.Namespace) -> None:
         )
     if values.output:
         check_output(values.output)
-    options = _read_options(values)
-    loaded = load_thing(values)
-    context = open_context(values)
-    built = build_images(loaded, options, context)
+    store = open_store(values)
+    vcs_url = read_vcs_url(values)
+    key = _key(values, vcs_url)
+    thing = _recall(values, store, key) or _build(values, store, key, vcs_url)
+    if values.output:
+        write_image(thing, values.output, values.tag)
+    if values.json:
+        print_json(_describe(thing))
+    else:
+        sys.stdout.write(f"{derive.digest(thing)}\n")
+
+
+def _key(values: argparse.Namespace, vcs_url: str) -> str:
+    """The memo key of a command line, in this folder and on this machine."""
+    arguments = {k: v for k, v in vars(values).items() if k not in _INDIFFERENT}
+    machine = platform.machine()  # what `--platform host` means
+    epoch = read_epoch(os.environ)
+    return memo_key(__version__, trace.FORMAT, str(Path.cwd()), arguments, vcs_url, epoch, machine)
+
+
+def _recall(values: argparse.Namespace, store: Store, key: str) -> Image | Index | None:
+    """What the same command line gave, if everything it read is as it was."""
+
+    def find(notes: Sequence[Note]) -> list[str]:
+        from imagist.build.watch import find_documents
+        from imagist.cli.session import open_cached
+
+        return find_documents(open_cached(values, store), notes)
+
+    answer = trace.recall_answer(store, key, find)
+    if answer is None:
+        return None
+    if answer.warnings and not values.quiet:
+        from imagist.cli.messages import Messages
+
+        messages = Messages(values)
+        for warning in answer.warnings:
+            messages.warn(warning)
+    store.keep_image(answer.digest)
+    return store.image(answer.digest)
+
+
+def _build(values: argparse.Namespace, store: Store, key: str, vcs_url: str) -> Image | Index:
+    from imagist.build.job import build_images
+    from imagist.cli.session import load_thing, open_context
+
+    notes = Trace()
+    options = read_build_options(values, vcs_url, notes)
+    loaded = load_thing(values, notes)
+    built = build_images(loaded, options, open_context(values, notes, store))
     # One platform that was asked for as such is an image; everything else is an index.
     single = len(options.platforms) == 1
     thing: Image | Index = next(iter(built.images.values())) if single else built.index
-    digest = context.store.add_image(thing)
-    if values.output:
-        context.report.stage(f"writing {values.output}")
-        write_image(thing, values.output, values.tag)
-    if values.json:
-        print_json(_describe(built, thing))
-    else:
-        sys.stdout.write(f"{digest}\n")
+    digest = store.add_image(thing)
+    blobs = [blob.digest for blob in contents.blobs(thing)]
+    trace.remember_answer(store, key, digest, blobs, notes)
+    return thing
 
 
-def _read_options(values: argparse.Namespace) -> Options:
+def read_build_options(values: argparse.Namespace, vcs_url: str, notes: Trace) -> Options:
     """The options of every command, and those that only matter to an image that is built."""
+    import msgspec
+
+    from imagist.cli.session import read_options
+
     return msgspec.structs.replace(
-        read_options(values),
+        read_options(values, notes),
         annotations=tuple(_pair(text) for text in values.annotation),
         build_date=_read_date(values.build_date),
-        vcs_url=_vcs_url(values),
+        vcs_url=vcs_url,
         format=values.format,
     )
 
@@ -69,6 +132,8 @@ def _pair(text: str) -> tuple[str, str]:
 def _read_date(text: str) -> int | None:
     if not text:
         return None
+    import datetime
+
     try:
         moment = datetime.datetime.fromisoformat(text)
     except ValueError:
@@ -80,7 +145,8 @@ def _read_date(text: str) -> int | None:
     return int(moment.timestamp())
 
 
-def _vcs_url(values: argparse.Namespace) -> str:
+def read_vcs_url(values: argparse.Namespace) -> str:
+    """Where --vcs asks for it, `url@revision` of the checkout that the declaration lies in."""
     if not values.vcs:
         return ""
     from imagist.build.vcs import find_vcs_url
@@ -121,7 +187,10 @@ def write_image(thing: Image | Index, path: str, tags: list[str]) -> None:
         write_layout(thing, Path(path), names=tags)
 
 
-def _describe(built: Built, thing: Image | Index) -> dict[str, object]:
+def _describe(thing: Image | Index) -> dict[str, object]:
+    images = (
+        derive.images(thing) if isinstance(thing, Index) else [(derive.platform(thing), thing)]
+    )
     platforms = {
         str(platform): {
             "digest": derive.digest(image),
@@ -130,7 +199,7 @@ def _describe(built: Built, thing: Image | Index) -> dict[str, object]:
                 for layer in image.layers
             ],
         }
-        for platform, image in built.images.items()
+        for platform, image in images
     }
     return {
         "digest": derive.digest(thing),

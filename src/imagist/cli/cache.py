@@ -17,8 +17,10 @@ _DAY = 24 * 3600.0
 
 def run(values: argparse.Namespace) -> None:
     """Carry out one of the three, and print what came of it."""
-    store = open_store(values)
-    answer = {"info": _describe, "prune": _prune, "verify": _verify}[values.what](store, values)
+    with open_store(values) as store:
+        answer = {"info": _describe, "prune": _prune, "verify": _verify}[values.what](
+            store, values
+        )
     if values.json:
         print_json(answer)
         return
@@ -44,12 +46,16 @@ def _prune(store: Store, values: argparse.Namespace) -> dict[str, object]:
 def _verify(store: Store, values: argparse.Namespace) -> dict[str, object]:
     del values
     damaged = remove_damaged(store)
-    if damaged:
-        advice = "build again what needs it"
-        raise CheckFailed(
-            Problem(f"the blob {digest} was damaged; it has been removed", help=advice)
-            for digest in damaged
-        )
+    advice = "build again what needs it"
+    problems = [
+        Problem(f"the blob {digest} was damaged; it has been removed", help=advice)
+        for digest in damaged.blobs
+    ]
+    if damaged.results:
+        what = "remembered results were damaged; they have been forgotten"
+        problems.append(Problem(what, help="nothing is lost: the next build finds out again"))
+    if problems:
+        raise CheckFailed(problems)
     return {"blobs": measure(store).blobs, "damaged": 0}
 
 

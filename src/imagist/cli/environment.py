@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Final
 
 from imagist.errors import RequestError
+from imagist.oci.platform import Platform, parse_platform
+
+_HOSTS: Final = {"x86_64": "amd64", "aarch64": "arm64", "armv7l": "arm/v7", "armv6l": "arm/v6"}
 
 
 def store_folder(environment: Mapping[str, str]) -> Path:
@@ -31,3 +36,13 @@ def read_epoch(environment: Mapping[str, str]) -> int | None:
             help="it takes whole seconds since 1970; unset it, or write such a number",
         )
     return int(text)
+
+
+def host_platform() -> Platform:
+    """The platform of this machine.
+
+    Raises:
+        RequestError: it is none that imagist knows.
+    """
+    machine = os.uname().machine
+    return parse_platform(_HOSTS.get(machine, machine))

@@ -9,11 +9,33 @@ from imagist import __version__
 
 
 def main(words: Sequence[str] | None = None) -> int:
-    """Run one command line and return the exit code (`errors` says which means what)."""
+    """Run one command line and return the exit code (`errors` says which means what).
+
+    Without `words` it is this process' own, and the process may end here, on a signal.
+    """
     arguments = sys.argv[1:] if words is None else list(words)
     if arguments == ["--version"]:  # start-up is part of performance: nothing else is imported
         sys.stdout.write(f"imagist {__version__}\n")
         return 0
+    if words is None:
+        return _run_process(arguments)
     from imagist.cli.run import run_command_line
 
     return run_command_line(arguments)
+
+
+def _run_process(arguments: Sequence[str]) -> int:
+    """Run the command line that is all the process is for."""
+    try:
+        from imagist.cli import interrupt
+
+        interrupt.watch()
+        from imagist.cli.run import run_command_line
+
+        code = run_command_line(arguments)
+        interrupt.finish()
+    except KeyboardInterrupt as stop:
+        from imagist.cli.interrupt import leave
+
+        leave(getattr(stop, "number", 2))
+    return code

@@ -63,6 +63,15 @@ def parse_arguments(
     return found, values
 
 
+def asks_for_json(words: Sequence[str], environment: Mapping[str, str]) -> bool:
+    """Whether a command line asks for JSON, even one that makes no sense otherwise."""
+    [flag] = [flag for flag in GLOBAL_FLAGS if flag.name == "json"]
+    try:
+        return "--json" in words or _read_switch(flag, environment.get(flag.environment) or "0")
+    except RequestError:  # which parsing will tell
+        return False
+
+
 def _check_command(words: Sequence[str]) -> None:
     """Refuse a first word that is no command, with the one that may be meant."""
     first = words[0] if words else "-"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 
-from imagist.build.job import Plan, plan_images
+from imagist.build.plan import Plan, plan_images
 from imagist.cli.session import load_thing, open_context, read_options
 from imagist.errors import RequestError
 from imagist.packages.apk.solver.resolution import Resolution
@@ -19,6 +19,6 @@ def solve_thing(values: argparse.Namespace) -> tuple[Plan, Resolution]:
     options = read_options(values)
     if options.lock is not None:
         raise RequestError("a lock knows no reasons", help="leave --lock out to ask the solver")
-    plan = plan_images(load_thing(values), options, open_context(values))
+    plan = plan_images(load_thing(values), options, open_context(values), reasons=True)
     assert plan.resolved.resolution is not None  # noqa: S101 - there is no lock
     return plan, plan.resolved.resolution

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import argparse
+import contextlib
 import importlib
 import os
 import signal
@@ -11,21 +13,18 @@ from pathlib import Path
 from typing import TextIO
 
 from imagist import __version__
-from imagist.cli.parser import parse_arguments
+from imagist.cli import interrupt
+from imagist.cli.parser import asks_for_json, parse_arguments
 from imagist.errors import ImagistError, InputError
-
-INTERRUPTED = 130
-
-
-class _Terminated(BaseException):
-    """SIGTERM: leave as on Ctrl-C, so that what is half-way is cleaned up."""
 
 
 def run_command_line(words: Sequence[str]) -> int:
     """Parse, run and report; the result is the exit code."""
     color = "auto"
+    as_json = asks_for_json(words, os.environ)
+    if as_json:
+        interrupt.answer_in_json()
     _open_streams()
-    signal.signal(signal.SIGTERM, _terminate)
     try:
         command, values = parse_arguments(words, os.environ)
         if values.version:
@@ -36,29 +35,54 @@ def run_command_line(words: Sequence[str]) -> int:
         color = values.color
         if values.directory:
             _enter(values.directory)
+        _warn_of_variables(values)
         result = importlib.import_module(command.module).run(values)
         sys.stdout.flush()
         return int(result or 0)
     except ImagistError as error:
-        from imagist.text.diagnostics import render
-
-        sys.stderr.write(render(error, color=is_colored(sys.stderr, color)))
+        _tell(error, as_json=as_json, color=color)
         return error.exit_code
-    except _Terminated:
-        return 128 + signal.SIGTERM
-    except KeyboardInterrupt:
-        sys.stderr.write("interrupted\n")
-        return INTERRUPTED
     except BrokenPipeError:
         # The reader of our answer went away (`| head`): that is no error of ours.
         _silence()
         return 128 + signal.SIGPIPE
     except OSError as error:
-        sys.stderr.write(f"error: the answer could not be written: {error.strerror}\n")
         _silence()
+        message = f"the answer could not be written: {error.strerror}"
+        _tell(InputError(message), as_json=as_json, color=color)
         return InputError.exit_code
     except SystemExit as leave:  # argparse's --help
         return int(leave.code or 0)
+
+
+def _tell(error: ImagistError, *, as_json: bool, color: str) -> None:
+    """Tell a person, or a program, what is wrong."""
+    if interrupt.is_stopping():  # what fails now fails because of the signal
+        raise KeyboardInterrupt
+    if as_json:
+        from imagist.cli.jsonlines import describe_error
+
+        text = describe_error(error)
+    else:
+        from imagist.text.diagnostics import render
+
+        text = render(error, color=is_colored(sys.stderr, color))
+    with contextlib.suppress(OSError):  # the exit code says it, too
+        sys.stderr.write(text)
+        sys.stderr.flush()
+
+
+def _warn_of_variables(values: argparse.Namespace) -> None:
+    """Say which IMAGIST_ variables nobody reads: a misspelt one would be missed silently."""
+    ours = [name for name in os.environ if name.startswith("IMAGIST_")]
+    if not ours or values.quiet:
+        return
+    from imagist.cli.messages import Messages
+    from imagist.cli.variables import find_unknown
+
+    messages = Messages(values)
+    for warning in find_unknown(ours):
+        messages.warn(warning)
 
 
 def _open_streams() -> None:
@@ -71,11 +95,6 @@ def _open_streams() -> None:
 def _silence() -> None:
     """Let nothing more go to stdout, not even what is still in its buffer at the end."""
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-
-
-def _terminate(number: int, frame: object) -> None:
-    del number, frame
-    raise _Terminated
 
 
 def _enter(directory: str) -> None:

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import argparse
-import datetime
 import os
-import sys
+import posixpath
 from pathlib import Path
 from typing import Final
 
 from imagist.build.context import Context, Limits, Options
-from imagist.build.lockfile import parse_lock
-from imagist.cli.environment import read_epoch
+from imagist.build.lockfile import SUFFIX, parse_lock
+from imagist.build.trace import Trace, today
+from imagist.build.watch import WatchedReader, WatchedReport, watch_file
+from imagist.cli.environment import host_platform, read_epoch
+from imagist.cli.messages import Messages
 from imagist.cli.stores import open_store
 from imagist.declaration.include import LoadedDeclaration, load_declaration
 from imagist.errors import InputError, NotFound, RequestError
@@ -21,58 +23,43 @@ from imagist.net.transport import HttpTransport
 from imagist.oci.platform import ALL_ARCHITECTURES, Platform, parse_platform
 from imagist.packages.apk.archive import PackageLimits
 from imagist.packages.apk.index import MAX_INDEX
-from imagist.packages.apk.reading import Reader
 from imagist.rootfs import tarread
-from imagist.text.diagnostics import printable
+from imagist.store.store import Store
 
 _UNBOUNDED: Final = 1 << 62
 _MAX_FILE: Final = 64 << 20
 """Bytes of the largest declaration or lock."""
-_HOSTS: Final = {"x86_64": "amd64", "aarch64": "arm64", "armv7l": "arm/v7", "armv6l": "arm/v6"}
 
 
-class Messages:
-    """Progress and warnings on stderr, one line each; `context.Report`."""
-
-    def __init__(self, values: argparse.Namespace) -> None:
-        """Say only what the flags allow."""
-        terminal = sys.stderr.isatty()
-        self._stages = not values.quiet and values.progress != "none"
-        self._stages &= terminal or values.verbose or values.progress == "plain"
-        self._warnings = not values.quiet
-        self._said: set[str] = set()
-
-    def stage(self, text: str) -> None:
-        """A step has begun."""
-        if self._stages:
-            sys.stderr.write(f"{printable(text)}\n")
-
-    def warn(self, text: str) -> None:
-        """Something is odd, but not wrong; the same thing is said once."""
-        if self._warnings and text not in self._said:
-            self._said.add(text)
-            sys.stderr.write(f"warning: {printable(text)}\n")
+def open_context(
+    values: argparse.Namespace, trace: Trace | None = None, store: Store | None = None
+) -> Context:
+    """Everything a job needs of the world; what it reads is noted in the trace."""
+    trace = trace or Trace()
+    store = store or open_store(values)
+    cached = open_cached(values, store)
+    reader = WatchedReader(cached, trace)
+    report = WatchedReport(Messages(values), trace)
+    return Context(store, reader, report, today(), values.jobs or os.cpu_count() or 1, trace)
 
 
-def open_context(values: argparse.Namespace) -> Context:
-    """Everything a job needs of the world."""
-    store = open_store(values)
+def open_cached(values: argparse.Namespace, store: Store) -> CachedGet:
+    """The network, with the store as its memory."""
     bound = _bound(values.max_http_response_size, 8 << 30)
     transport = HttpTransport(read_environment(), limit=bound)
-    cached = CachedGet(transport, store, offline=values.offline)
-    today = datetime.datetime.now(tz=datetime.UTC).date().isoformat()
-    jobs = values.jobs or os.cpu_count() or 1
-    return Context(store, Reader(transport, cached), Messages(values), today, jobs)
+    return CachedGet(transport, store, offline=values.offline)
 
 
-def read_options(values: argparse.Namespace) -> Options:
+def read_options(values: argparse.Namespace, trace: Trace | None = None) -> Options:
     """The options that the flags and the environment state.
 
     Raises:
         RequestError: a value makes no sense.
         InputError: the lock cannot be read.
     """
-    lock = parse_lock(read_file(values.lock), values.lock) if values.lock else None
+    read = watch_file(read_file, trace or Trace())
+    follow_lock(values, trace)
+    lock = parse_lock(read(values.lock), values.lock) if values.lock else None
     return Options(
         platforms=read_platforms(values.platform),
         keyring=tuple(values.keyring_append),
@@ -87,14 +74,42 @@ def read_options(values: argparse.Namespace) -> Options:
     )
 
 
-def load_thing(values: argparse.Namespace) -> LoadedDeclaration:
+def load_thing(values: argparse.Namespace, trace: Trace | None = None) -> LoadedDeclaration:
     """The declaration that the command line names.
 
     Raises:
         RequestError: something in it is wrong.
         NotFound: there is no such file.
     """
-    return load_declaration(read_file, values.thing, values.include_paths)
+    read = watch_file(read_file, trace or Trace())
+    follow_lock(values, trace)
+    return load_declaration(read, values.thing, values.include_paths)
+
+
+def follow_lock(values: argparse.Namespace, trace: Trace | None = None) -> None:
+    """Where a lock is named as the thing, take the declaration it was made from, and the lock.
+
+    Raises:
+        RequestError: there is a --lock besides; or the lock is too old.
+        InputError: it is no lock.
+        NotFound: there is no such file.
+    """
+    if not values.thing.endswith(SUFFIX):
+        return
+    if values.lock:
+        raise RequestError(
+            f"{values.thing} is a lock, and --lock names another one",
+            help="name the declaration and --lock, or the lock alone",
+        )
+    trace = trace or Trace()
+    lock = parse_lock(watch_file(read_file, trace)(values.thing), values.thing)
+    assert lock.config is not None  # noqa: S101 - `parse_lock` refuses such locks
+    declared = lock.config.name
+    beside = posixpath.join(posixpath.dirname(values.thing), declared)
+    if beside != declared and not Path(beside).is_file():
+        trace.note_absent(beside)
+        beside = declared  # locks of apko name it from the folder that apko ran in
+    values.lock, values.thing = values.thing, beside
 
 
 def read_file(path: str) -> bytes:
@@ -127,8 +142,7 @@ def read_platforms(names: list[str]) -> tuple[Platform, ...]:
         if name == "all":
             found += [parse_platform(each) for each in ALL_ARCHITECTURES]
         elif name == "host":
-            machine = os.uname().machine
-            found.append(parse_platform(_HOSTS.get(machine, machine)))
+            found.append(host_platform())
         else:
             found.append(parse_platform(name))
     return tuple(dict.fromkeys(found))

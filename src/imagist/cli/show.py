@@ -8,7 +8,7 @@ import sys
 from collections.abc import Mapping
 from typing import Final
 
-from imagist.build.job import Plan, plan_images
+from imagist.build.plan import Plan, plan_images
 from imagist.build.resolve import add_options, choose_platforms, find_keys, find_locations
 from imagist.cli.answer import print_json
 from imagist.cli.session import load_thing, open_context, read_options
@@ -42,7 +42,7 @@ def _show_config(values: argparse.Namespace) -> None:
 
 def _show_packages(values: argparse.Namespace) -> None:
     options = read_options(values)
-    plan = plan_images(load_thing(values), options, open_context(values))
+    plan = plan_images(load_thing(values), options, open_context(values), reasons=True)
     rows = {platform: _describe_packages(plan, platform) for platform in plan.platforms}
     if values.json:
         print_json([row for platform in plan.platforms for row in rows[platform]])

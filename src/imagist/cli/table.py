@@ -33,7 +33,7 @@ GLOBAL_FLAGS = (
     ),
 )
 
-_THING = Argument("thing", "the declaration: an image's YAML file")
+_THING = Argument("thing", "the declaration: an image's YAML file, or a lock of one")
 
 _DECLARATION = (
     Flag(
@@ -94,6 +94,49 @@ _DECLARATION = (
     ),
 )
 
+_IMAGE = (
+    Flag(
+        "annotation",
+        "an annotation to add, KEY=VALUE (or apko's KEY:VALUE)",
+        metavar="K=V",
+        kind="list",
+        commas=False,
+        aliases=("annotations",),
+    ),
+    Flag(
+        "build-date",
+        "the time written into the image, RFC 3339 (SOURCE_DATE_EPOCH goes before it)",
+        metavar="TIME",
+    ),
+    Flag(
+        "vcs",
+        "without a vcs-url, take source and revision from the git checkout",
+        kind="switch",
+    ),
+    Flag(
+        "format",
+        "tar, or erofs for one file system image",
+        metavar="FORMAT",
+        choices=("tar", "erofs"),
+        twin=False,
+    ),
+)
+"""What decides an image beside its declaration."""
+
+_IMAGE = Argument("image", "a layout folder, an archive, or sha256:... in the store")
+_PLATFORM = Flag(
+    "platform",
+    "only these platforms: linux/arm64, amd64, host ...; by comma or repeated (default: all)",
+    metavar="PLATFORM",
+    kind="list",
+    aliases=("arch",),
+)
+_NAMES = (
+    "An image is an OCI layout folder, an archive, or a digest in the store (the beginning of one "
+    "will do). In case of doubt write `oci:`, `oci-archive:`, `docker-archive:` or `store:` in "
+    "front; behind the first three, `:NAME` chooses one of several images."
+)
+
 COMMANDS = (
     Command(
         "build",
@@ -115,37 +158,51 @@ COMMANDS = (
                 kind="list",
             ),
             *_DECLARATION,
-            Flag(
-                "annotation",
-                "an annotation to add, KEY=VALUE (or apko's KEY:VALUE)",
-                metavar="K=V",
-                kind="list",
-                commas=False,
-                aliases=("annotations",),
-            ),
-            Flag(
-                "build-date",
-                "the time written into the image, RFC 3339 (SOURCE_DATE_EPOCH goes before it)",
-                metavar="TIME",
-            ),
-            Flag(
-                "vcs",
-                "without a vcs-url, take source and revision from the git checkout",
-                kind="switch",
-            ),
-            Flag(
-                "format",
-                "tar, or erofs for one file system image",
-                metavar="FORMAT",
-                choices=("tar", "erofs"),
-                twin=False,
-            ),
+            *_IMAGE,
         ),
         "Without -o the image stays in the store. The digest is that of the index, or that of the "
         "manifest where exactly one platform was asked for with --platform.",
         (
             ("imagist build image.yaml -o image.tar", "an archive for docker load or podman load"),
             ("imagist build image.yaml --platform arm64 -o layout/", "one platform, OCI layout"),
+        ),
+    ),
+    Command(
+        "lock",
+        "write down what a declaration is built from, and the digests it becomes",
+        "imagist.cli.lock",
+        (_THING,),
+        (
+            Flag(
+                "output",
+                "where to write the lock (default: beside the declaration, NAME.lock.json)",
+                short="o",
+                metavar="FILE",
+                twin=False,
+            ),
+            Flag(
+                "check",
+                "write nothing; fail if the lock is not what would be written now",
+                kind="switch",
+                twin=False,
+            ),
+            Flag(
+                "update",
+                "move this package, and what must move with it; all others stay; repeatable",
+                metavar="PACKAGE",
+                kind="list",
+                twin=False,
+            ),
+            *(flag for flag in _DECLARATION if flag.name != "lock"),
+            *_IMAGE,
+        ),
+        "The lock is apko's, which apko builds from too, with the layers of the packages and the "
+        "digests of the images added. Give the flags that the build will have: they count.",
+        (
+            ("imagist lock image.yaml", "resolve anew, and write image.lock.json"),
+            ("imagist lock image.yaml --update zlib", "move zlib alone, and say what moved"),
+            ("imagist lock image.yaml --check", "in CI: exit code 1 where the lock is stale"),
+            ("imagist build image.yaml --lock image.lock.json", "build exactly that"),
         ),
     ),
     Command(
@@ -205,7 +262,75 @@ COMMANDS = (
         "validate",
         "check an image: every digest, size and layer is derived again",
         "imagist.cli.validate",
-        (Argument("image", "a layout folder, an archive, or sha256:... in the store"),),
+        (_IMAGE,),
+        (),
+        _NAMES,
+    ),
+    Command(
+        "inspect",
+        "show what an image is made of: config, layers, packages, files",
+        "imagist.cli.inspect",
+        (_IMAGE,),
+        (
+            _PLATFORM,
+            Flag("files", "list every path: mode, owner, size, layer, package", kind="switch"),
+            Flag("layers", "list the entries of each layer, whiteouts included", kind="switch"),
+        ),
+        "A layer is `verbatim` where it is a package's signed bytes, and `written` where imagist "
+        "wrote it. Packages are those that own files in the layer. -v shows digests, media types "
+        "and lists of packages in full.\n\n" + _NAMES,
+        (
+            ("imagist inspect image.tar", "everything but the files"),
+            ("imagist inspect image.tar --files --platform arm64", "like ls -l, with owners"),
+        ),
+    ),
+    Command(
+        "history",
+        "show how the layers of an image came to be",
+        "imagist.cli.history",
+        (_IMAGE,),
+        (_PLATFORM,),
+        "The base comes first.\n\n" + _NAMES,
+    ),
+    Command(
+        "export",
+        "write the root file system of an image as a tar",
+        "imagist.cli.export",
+        (_IMAGE,),
+        (
+            Flag(
+                "output",
+                "write to this file instead of stdout",
+                short="o",
+                metavar="FILE",
+                twin=False,
+            ),
+            _PLATFORM._replace(
+                help="the platform: linux/arm64, amd64 ... (default: the only one, else this "
+                "machine's)"
+            ),
+        ),
+        "The tar holds what a container would see, with whiteouts applied; the same image gives "
+        "the same bytes.\n\n" + _NAMES,
+        (("imagist export image.tar | tar -x -C rootfs", "unpack it"),),
+    ),
+    Command(
+        "diff",
+        "show what differs between two images: packages, config, files, layers",
+        "imagist.cli.diff",
+        (_IMAGE, Argument("other", "the image to compare it with")),
+        (
+            _PLATFORM._replace(
+                help="only these platforms: linux/arm64, amd64, host ...; by comma or repeated "
+                "(default: those that both have)"
+            ),
+            Flag("files", "list the files, not only how many of each package", kind="switch"),
+            Flag("layers", "list the layers, not only how many", kind="switch"),
+            Flag("times", "also tell files of which only the time differs", kind="switch"),
+        ),
+        "The exit code is 0 where the two have the same digest, and 1 where they differ.\n\n"
+        + _NAMES,
+        (("imagist diff old.tar new.tar --files", "from the first to the second"),),
     ),
     Command(
         "cache",

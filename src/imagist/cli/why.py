@@ -7,7 +7,7 @@ import sys
 
 import msgspec
 
-from imagist.build.job import Plan
+from imagist.build.plan import Plan
 from imagist.cli.answer import print_json
 from imagist.cli.reasons import solve_thing
 from imagist.errors import NotFound, Problem

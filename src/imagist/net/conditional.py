@@ -52,7 +52,7 @@ class CachedGet:
         """`offline`: ask no server, take what is remembered however old it is."""
         self.offline = offline
         self.store = store
-        self._transport = transport
+        self.transport = transport
         self._clock = clock
 
     def get(
@@ -152,7 +152,7 @@ class CachedGet:
         for attempt in range(1, _ATTEMPTS + 1):
             try:
                 with open_url(
-                    self._transport,
+                    self.transport,
                     url,
                     headers=headers,
                     limit=limit,

@@ -9,6 +9,7 @@ import msgspec
 
 from imagist.oci import derive
 from imagist.oci.image import Image, Index
+from imagist.oci.manifest import decode_object
 
 
 class Difference(NamedTuple):
@@ -44,7 +45,7 @@ def compare(old: Image | Index, new: Image | Index) -> list[Difference]:
             digests = [derive.digest(image) if image else None for image in (before, after)]
             found.append(Difference(name, "image", *digests))
         elif derive.digest(before) != derive.digest(after):
-            found.extend(_images(name, before, after))
+            found.extend(compare_images(name, before, after))
     return found or [Difference("", "digest", derive.digest(old), derive.digest(new))]
 
 
@@ -58,9 +59,16 @@ def _annotations(thing: Image | Index) -> dict[str, str]:
     return derive.index_manifest(thing).annotations if isinstance(thing, Index) else {}
 
 
-def _images(platform: str, old: Image, new: Image) -> Iterator[Difference]:
-    configs = [_document(image.raw_config) for image in (old, new)]
-    rest = [_document(image.raw_manifest) for image in (old, new)]
+def compare_images(platform: str, old: Image, new: Image) -> Iterator[Difference]:
+    """The differences of two images for one platform, which need not have been asked to differ.
+
+    Raises:
+        InputError: a document is not what the image specification allows.
+    """
+    for image in (old, new):
+        derive.config(image)  # refuses what has not the shape that is looked at below
+    configs = [decode_object(image.raw_config, "a configuration") for image in (old, new)]
+    rest = [decode_object(image.raw_manifest, "a manifest") for image in (old, new)]
     for member in ("rootfs", "history"):  # they follow from the layers
         for config in configs:
             config.pop(member, None)
@@ -88,11 +96,6 @@ def _layers(old: Image, new: Image) -> Iterator[Difference]:
         pair = [side[number] if number < len(side) else None for side in (before, after)]
         if pair[0] != pair[1]:
             yield Difference("", f"layers[{number}]", *pair)
-
-
-def _document(raw: bytes) -> dict[str, Any]:
-    document = msgspec.json.decode(raw)
-    return dict(document) if isinstance(document, dict) else {}
 
 
 def _show(value: Any) -> str:

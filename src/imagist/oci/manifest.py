@@ -7,7 +7,7 @@ without members that have their default; those with a factory are always written
 
 from __future__ import annotations
 
-from typing import Any, TypeVar
+from typing import Annotated, Any, Final, TypeVar
 
 import msgspec
 
@@ -17,13 +17,20 @@ from imagist.oci import mediatype
 from imagist.oci.platform import Platform
 
 T = TypeVar("T")
+_DIGEST: Final = (
+    "^(sha256:[0-9a-f]{64}|sha512:[0-9a-f]{128}"
+    "|(?!sha256:|sha512:)[a-z0-9]+([+._-][a-z0-9]+)*:[a-zA-Z0-9=_-]+)\\Z"
+)
+DigestText = Annotated[str, msgspec.Meta(pattern=_DIGEST)]
+"""A digest in a document that is read (descriptor.md, "Digests"); it becomes part of paths."""
+_NOT_JSON: Final = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 
 
 class Descriptor(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, rename="camel"):
     """A typed, sized, hashed reference to content (descriptor.md)."""
 
     media_type: str
-    digest: str
+    digest: DigestText
     size: int
     urls: tuple[str, ...] = ()
     annotations: dict[str, str] = {}
@@ -85,7 +92,7 @@ class RootFS(msgspec.Struct, frozen=True, kw_only=True):
     """The uncompressed layers' digests, base first."""
 
     type: str = "layers"
-    diff_ids: tuple[str, ...] = ()
+    diff_ids: tuple[DigestText, ...] = ()
 
 
 class History(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -139,12 +146,32 @@ def decode(kind: type[T], raw: bytes, what: str) -> T:
         return msgspec.json.decode(raw, type=kind)
     except msgspec.ValidationError:
         pass  # null for "none" is what Go programs write, and what config.md allows
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+    except _NOT_JSON as error:
         raise InputError(f"{what} is not JSON: {error}") from error
+    document = _decode_any(raw, what)
     try:
-        return msgspec.convert(_without_nulls(msgspec.json.decode(raw)), kind)
+        return msgspec.convert(_without_nulls(document), kind)
     except (msgspec.ValidationError, RecursionError) as error:
         raise InputError(f"{what} is not what the image specification allows: {error}") from error
+
+
+def decode_object(raw: bytes, what: str) -> dict[str, Any]:
+    """Read a document as plain values, with the members that imagist does not know.
+
+    Raises:
+        InputError: the bytes are not a JSON object.
+    """
+    document = _decode_any(raw, what)
+    if not isinstance(document, dict):
+        raise InputError(f"{what} is not a JSON object")
+    return document
+
+
+def _decode_any(raw: bytes, what: str) -> Any:
+    try:
+        return msgspec.json.decode(raw)
+    except _NOT_JSON as error:
+        raise InputError(f"{what} is not JSON: {error}") from error
 
 
 def _plain(value: object) -> str:

@@ -18,6 +18,7 @@ from imagist.oci.manifest import (
     Descriptor,
     History,
     IndexManifest,
+    decode_object,
     describe,
     encode,
 )
@@ -82,7 +83,7 @@ def annotate_image(image: Image, annotations: Mapping[str, str]) -> MemoryImage:
 def annotate_index(index: Index, annotations: Mapping[str, str]) -> MemoryIndex:
     """The index with annotations added; an empty value removes one."""
     document = _merged(_document(index.raw_manifest), {"annotations": dict(annotations)})
-    raw = msgspec.json.encode(document)
+    raw = _encode(document)
     return MemoryIndex(raw, _children_by_digest(index), index.media_type)
 
 
@@ -112,7 +113,7 @@ def map_images(index: Index, change: Callable[[Platform, Image], Image]) -> Memo
         kept.update(mediaType=new.media_type, digest=str(new.digest), size=new.size)
         edited.append(kept)
     document["manifests"] = edited
-    return MemoryIndex(msgspec.json.encode(document), children, index.media_type)
+    return MemoryIndex(_encode(document), children, index.media_type)
 
 
 def rebase(image: Image, old_base: Image, new_base: Image) -> MemoryImage:
@@ -181,19 +182,19 @@ def _children_by_digest(index: Index) -> dict[str, Image | Index]:
 
 
 def _with_manifest(image: Image, changes: Document) -> MemoryImage:
-    manifest = msgspec.json.encode(_merged(_document(image.raw_manifest), changes))
+    manifest = _encode(_merged(_document(image.raw_manifest), changes))
     return MemoryImage(manifest, image.raw_config, tuple(image.layers), image.media_type)
 
 
 def _with_config(
     image: Image, manifest: Document, config: Document, layers: Iterable[Layer]
 ) -> MemoryImage:
-    raw_config = msgspec.json.encode(config)
+    raw_config = _encode(config)
     old = manifest.get("config") or {}
     kept = {key: value for key, value in old.items() if key != "data"}
     new = describe(raw_config, old.get("mediaType") or mediatype.CONFIG)
     manifest["config"] = kept | _builtins(new)
-    return MemoryImage(msgspec.json.encode(manifest), raw_config, tuple(layers), image.media_type)
+    return MemoryImage(_encode(manifest), raw_config, tuple(layers), image.media_type)
 
 
 def _merged(document: Document, changes: Mapping[str, Any]) -> Document:
@@ -210,13 +211,14 @@ def _merged(document: Document, changes: Mapping[str, Any]) -> Document:
 
 
 def _document(raw: bytes) -> Document:
+    return decode_object(raw, "a document of an image")
+
+
+def _encode(document: Document) -> bytes:
     try:
-        document = msgspec.json.decode(raw)
-    except msgspec.DecodeError as error:
-        raise InputError(f"a document of an image is not JSON: {error}") from error
-    if not isinstance(document, dict):
-        raise InputError("a document of an image is not a JSON object")
-    return document
+        return msgspec.json.encode(document)
+    except RecursionError as error:  # what could just be read, from a place deeper in the stack
+        raise InputError(f"a document of an image is nested too deep: {error}") from error
 
 
 def _builtins(value: msgspec.Struct) -> Any:

@@ -53,6 +53,6 @@ def parent(path: str) -> str:
     return path.rpartition("/")[0]
 
 
-def order(path: str) -> list[str]:
+def order(path: str) -> str:
     """Sort key that puts every folder directly before what lies in it."""
-    return path.split("/")
+    return path.replace("/", "\0")  # no name holds a NUL, and nothing sorts before it

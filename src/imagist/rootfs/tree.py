@@ -50,6 +50,8 @@ class Tree:
     def __init__(self) -> None:
         self._nodes: dict[str, Node] = {}
         self._symlinks: set[str] = set()
+        self._plain: set[str] = {""}
+        """Folders that are there, and that no symlink leads to; some may be missing here."""
 
     def __len__(self) -> int:
         return len(self._nodes)
@@ -59,6 +61,10 @@ class Tree:
 
     def __iter__(self) -> Iterator[Node]:
         return iter([self._nodes[path] for path in sorted(self._nodes, key=order)])
+
+    def nodes(self) -> Iterable[Node]:
+        """Every node in no order, which is cheaper than iterating."""
+        return self._nodes.values()
 
     def get(self, path: str) -> Node | None:
         """The node at exactly this path; symlinks are not followed."""
@@ -77,6 +83,8 @@ class Tree:
             InputError: more than 40 symlinks had to be followed.
         """
         path = path.strip("/")
+        if not follow_last and path.rpartition("/")[0] in self._plain and _is_plain(path):
+            return path
         # Most paths lead nowhere else, and every entry of every package comes through here.
         if not self._meets_symlink(path, follow_last=follow_last):
             return path
@@ -122,10 +130,30 @@ class Tree:
         """Set a node, replacing whatever is at its path; missing parents are not made."""
         path = node.entry.path
         self._nodes[path] = node
+        if path in self._plain and not node.entry.is_directory:
+            self._plain = {""}  # and what lies below it is not plain any more
         if node.entry.kind == "symlink":
             self._symlinks.add(path)
         else:
             self._symlinks.discard(path)
+
+    def add_new(self, node: Node) -> bool:
+        """Put a node into a plain folder, where nothing is; False where `add` must look closer.
+
+        Of packages almost every entry is such a one, and there are tens of thousands.
+        """
+        entry = node.entry
+        path = entry.path
+        if path in self._nodes or path.rpartition("/")[0] not in self._plain:
+            return False
+        if not _is_plain(path):
+            return False
+        self._nodes[path] = node
+        if entry.kind == "directory":
+            self._plain.add(path)
+        elif entry.kind == "symlink":
+            self._symlinks.add(path)
+        return True
 
     def add(self, node: Node, arbiter: Arbiter = first_come) -> str:
         """Merge a node in and return the path it landed at (symlinked folders are followed).
@@ -149,6 +177,8 @@ class Tree:
             self._check_parent(node)
             self.put(node)
         elif entry.is_directory and old.entry.is_directory:
+            if parent(path) in self._plain:
+                self._plain.add(path)
             if old.entry.mtime != entry.mtime:
                 dated = msgspec.structs.replace(old.entry, mtime=entry.mtime)
                 self.put(msgspec.structs.replace(old, entry=dated))
@@ -165,6 +195,7 @@ class Tree:
             del self._nodes[path]
             self._symlinks.discard(path)
             return
+        self._plain = {""}
         below = path + "/"
         for name in [p for p in self._nodes if p == path or p.startswith(below)]:
             del self._nodes[name]
@@ -195,6 +226,7 @@ class Tree:
         other = Tree()
         other._nodes = dict(self._nodes)
         other._symlinks = set(self._symlinks)
+        other._plain = set(self._plain)
         return other
 
     def _check_parent(self, node: Node) -> None:
@@ -205,6 +237,11 @@ class Tree:
                 f"/{node.entry.path} of {node.owner or 'the image'} lies in /{folder}, "
                 f"which is a {above.entry.kind} of {above.owner or 'the image'}, not a folder"
             )
+
+
+def _is_plain(path: str) -> bool:
+    """Whether a path has no `.`, `..` or empty part, which `resolve` would have to follow."""
+    return "/." not in path and "//" not in path and path[:1] != "."
 
 
 def _same(old: Entry, new: Entry) -> bool:

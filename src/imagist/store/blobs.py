@@ -22,6 +22,7 @@ from typing import Final, Self
 
 from imagist.digest import Digest, check
 from imagist.errors import ImagistError, InputError, NotFound
+from imagist.store import unfinished
 
 _SHA256: Final = re.compile("sha256:[0-9a-f]{64}")
 _READ_ONLY: Final = 0o444
@@ -158,6 +159,7 @@ class BlobWriter:
             with _explain(self._blobs.root):
                 _wait_for_disk(self._file)
                 os.replace(self._name, self._blobs.place(digest))  # noqa: PTH105 - str paths
+                unfinished.end(self._name)
                 self._name = ""
         self.abort()
         return digest
@@ -169,6 +171,7 @@ class BlobWriter:
         if self._name:
             with contextlib.suppress(FileNotFoundError):
                 os.unlink(self._name)  # noqa: PTH108 - str paths
+            unfinished.end(self._name)
         os.close(self._file)
         self._file = -1
 
@@ -190,14 +193,19 @@ def _create(folder: Path) -> tuple[str, int]:
     while True:
         name = f"{folder}{os.sep}{os.getpid()}-{os.urandom(8).hex()}"
         with _explain(folder.parent):
-            file = os.open(name, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, _READ_ONLY)
+            file = unfinished.begin(name, _make)
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
             if os.fstat(file).st_nlink:
                 return name, file
         except BlockingIOError:
             pass  # another process, which looks for rests, was faster; it removes the file
+        unfinished.end(name)
         os.close(file)
+
+
+def _make(name: str) -> int:
+    return os.open(name, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, _READ_ONLY)
 
 
 def _remove_if_dead(name: str) -> bool:

@@ -11,7 +11,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import BinaryIO, Final
 
-from imagist.digest import Digest, sha256
+from imagist.digest import Digest, sha256_stream
 from imagist.errors import InputError, NotFound, RequestError
 from imagist.oci import contents, derive, lazy, mediatype
 from imagist.oci.image import Image, Index
@@ -19,6 +19,7 @@ from imagist.oci.manifest import Descriptor, IndexManifest, encode
 from imagist.oci.platform import Platform
 from imagist.oci.reader import verified
 from imagist.store import output
+from imagist.store.blobs import BlobFile
 
 MARKER: Final = b'{"imageLayoutVersion":"1.0.0"}'
 REF_NAME: Final = "org.opencontainers.image.ref.name"
@@ -52,17 +53,33 @@ def write_layout(
             f"{folder} is not empty, and not an OCI layout",
             help="name a new folder, or a layout to add to",
         )
-    if kind == "layout":
+    if kind == "layout" or not _make(thing, folder, link, names):
         with output.alone(folder):
+            _remove_rests(folder)
             _add_blobs(thing, folder, link=link)
             others = [item for item in read_index(folder) if _stays(item, names)]
             output.replace_file(folder / "index.json", format_index(thing, names, others))
-        return
+
+
+def _make(thing: Image | Index, folder: Path, link: bool, names: Sequence[str]) -> bool:
+    """Make a new layout, unless another process was faster."""
     with output.temporary_folder(folder) as new:
         _add_blobs(thing, new, link=link)
         (new / "oci-layout").write_bytes(MARKER)
         (new / "index.json").write_bytes(format_index(thing, names))
-        new.rename(folder)
+        try:
+            new.rename(folder)
+        except OSError:
+            if _kind(folder) != "layout":
+                raise
+            return False
+    return True
+
+
+def _remove_rests(folder: Path) -> None:
+    """Remove blobs that killed writers were copying; the layout must be ours alone."""
+    for rest in (folder / "blobs" / "sha256").glob(".*"):
+        rest.unlink()
 
 
 def format_index(
@@ -181,13 +198,22 @@ def _add_blobs(thing: Image | Index, folder: Path, *, link: bool) -> None:
 
 
 def _is_there(place: Path, blob: contents.Blob) -> bool:
-    """Whether a layout holds a blob; documents are compared, layers judged by their size."""
+    """Whether a layout holds a blob; one that is damaged is removed.
+
+    What is linked to the store's file is trusted as that is; everything else is read.
+    """
     try:
-        if place.stat().st_size == blob.size and (
-            blob.layer or sha256(place.read_bytes()) == blob.digest
-        ):
-            return True
+        status = place.stat()
     except FileNotFoundError:
         return False
+    if status.st_size == blob.size:
+        with blob.open() as stream:
+            if isinstance(stream, BlobFile) and os.path.samestat(
+                os.fstat(stream.fileno()), status
+            ):
+                return True
+        with place.open("rb", buffering=0) as file:
+            if sha256_stream(file)[0] == blob.digest:
+                return True
     place.unlink()
     return False

@@ -24,7 +24,7 @@ class Lock:
         self._file = file
         self._descriptor = os.open(file, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
         self.close = weakref.finalize(self, os.close, self._descriptor)
-        fcntl.flock(self._descriptor, fcntl.LOCK_SH)
+        self.share()
 
     @contextlib.contextmanager
     def alone(self) -> Iterator[None]:
@@ -37,20 +37,27 @@ class Lock:
             self._wait()
             yield
         finally:
-            # An attempt that failed may have dropped the shared lock (flock(2)).
-            fcntl.flock(self._descriptor, fcntl.LOCK_SH)
+            self.share()
+
+    def try_alone(self) -> bool:
+        """Have the lock alone until `share`, if nobody else has it now."""
+        try:
+            fcntl.flock(self._descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return False
+        return True
+
+    def share(self) -> None:
+        """Share the lock again after `try_alone`."""
+        # An attempt that failed may have dropped the shared lock (flock(2)).
+        fcntl.flock(self._descriptor, fcntl.LOCK_SH)
 
     def _wait(self) -> None:
         give_up = time.monotonic() + _PATIENCE
-        while True:
-            try:
-                fcntl.flock(self._descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
-                if time.monotonic() > give_up:
-                    raise RequestError(
-                        f"another imagist is using {self._file.parent}",
-                        help="try again when it has finished",
-                    ) from None
-                time.sleep(0.05)
-            else:
-                return
+        while not self.try_alone():
+            if time.monotonic() > give_up:
+                raise RequestError(
+                    f"another imagist is using {self._file.parent}",
+                    help="try again when it has finished",
+                )
+            time.sleep(0.05)

@@ -1,7 +1,8 @@
 """Remembered results of steps: a SQLite table from (step, key) to bytes and the blobs they need.
 
 The memo is never the only place of anything: what it has lost is computed again. So no failure of
-it ends a build, and a damaged file is set aside and begun anew.
+it ends a build, and a damaged file is set aside and begun anew. Each row has a checksum, since
+SQLite does not notice a value that changed on the disk, and a changed value could be an image.
 """
 
 from __future__ import annotations
@@ -12,22 +13,25 @@ import os
 import sqlite3
 import threading
 import time
+import zlib
 from collections.abc import Callable, Iterable
+from functools import partial
 from pathlib import Path
-from typing import Final, NamedTuple, TypeVar
+from typing import Final, NamedTuple, TypeVar, cast
 
 import msgspec
 
 from imagist.store.blobs import TOUCH_AFTER
+from imagist.store.lock import Lock
 
-_VERSION: Final = 1
+_VERSION: Final = 2
 _BUSY: Final = 10.0
 """Seconds to wait for another process that is writing."""
 _SCHEMA: Final = """
 DROP TABLE IF EXISTS memo;
 CREATE TABLE memo (
     step TEXT NOT NULL, key TEXT NOT NULL, used INTEGER NOT NULL, blobs TEXT NOT NULL,
-    value BLOB NOT NULL, PRIMARY KEY (step, key)
+    value BLOB NOT NULL, checksum INTEGER NOT NULL, PRIMARY KEY (step, key)
 );
 """
 T = TypeVar("T")
@@ -41,6 +45,8 @@ class Remembered(NamedTuple):
     used: int
     """Seconds since 1970 of the last use, to the day."""
     blobs: tuple[str, ...]
+    size: int
+    """Bytes of the value."""
 
 
 class Memo:
@@ -52,32 +58,39 @@ class Memo:
         self._has_blob = has_blob
         self._lock = threading.Lock()
         self._connection: sqlite3.Connection | None = None
+        self._users: Lock | None = None
+        self._hopeless = False
+        self._set_asides = 0
 
     def get(self, step: str, key: str) -> bytes | None:
-        """What `put` was given, or None; also None where a blob it needs is gone."""
+        """What `put` was given, or None; also where it was damaged, or a blob it needs is gone."""
         row = self._run(
             lambda memo: memo.execute(
-                "SELECT value, blobs, used FROM memo WHERE step = ? AND key = ?", (step, key)
+                "SELECT value, blobs, checksum, used FROM memo WHERE step = ? AND key = ?",
+                (step, key),
             ).fetchone()
         )
         if row is None:
             return None
-        value, blobs, used = row
+        value, blobs, checksum, used = row
+        if not _is_whole(step, key, blobs, value, checksum):
+            return None
         if not all(map(self._has_blob, blobs.split())):
             return None
         now = int(time.time())
-        if now - used > TOUCH_AFTER:
+        if not isinstance(used, int) or now - used > TOUCH_AFTER:
             self._run(
                 lambda memo: memo.execute(
                     "UPDATE memo SET used = ? WHERE step = ? AND key = ?", (now, step, key)
                 )
             )
-        return bytes(value)
+        return cast("bytes", value)
 
     def put(self, step: str, key: str, value: bytes, blobs: Iterable[str] = ()) -> None:
         """Remember a value, and the digests of the blobs without which it is of no use."""
-        row = (step, key, int(time.time()), " ".join(blobs), value)
-        self._run(lambda memo: memo.execute("REPLACE INTO memo VALUES (?, ?, ?, ?, ?)", row))
+        names = " ".join(blobs)
+        row = (step, key, int(time.time()), names, value, _checksum(step, key, names, value))
+        self._run(lambda memo: memo.execute("REPLACE INTO memo VALUES (?, ?, ?, ?, ?, ?)", row))
 
     def delete(self, step: str, key: str) -> None:
         """Forget a value; an absent one is no error."""
@@ -89,12 +102,13 @@ class Memo:
         """Everything that is remembered, least recently used first."""
         rows = self._run(
             lambda memo: memo.execute(
-                "SELECT step, key, used, blobs FROM memo ORDER BY used, step, key"
+                "SELECT step, key, CAST(used AS INTEGER), CAST(blobs AS TEXT), length(value)"
+                " FROM memo ORDER BY used, step, key"
             ).fetchall()
         )
         return [
-            Remembered(step, key, used, tuple(blobs.split()))
-            for step, key, used, blobs in rows or ()
+            Remembered(step, key, used, tuple(blobs.split()), size)
+            for step, key, used, blobs, size in rows or ()
         ]
 
     def delete_all(self, rows: Iterable[Remembered]) -> None:
@@ -111,12 +125,20 @@ class Memo:
             )
         )
 
+    def remove_damaged(self) -> int:
+        """Read everything and forget what changed on the disk; return how many results that was.
+
+        A file that is no whole database counts as one.
+        """
+        before = self._set_asides
+        damaged = self._run(_find_damaged) or []
+        self._run(lambda memo: memo.executemany("DELETE FROM memo WHERE rowid = ?", damaged))
+        return len(damaged) + self._set_asides - before
+
     def close(self) -> None:
         """Close the file; the next use opens it again."""
         with self._lock:
-            if self._connection is not None:
-                self._connection.close()
-                self._connection = None
+            self._close()
 
     def _run(self, action: Callable[[sqlite3.Connection], T]) -> T | None:
         """Do something with the table; None where it cannot be done now.
@@ -125,18 +147,58 @@ class Memo:
         """
         with self._lock:
             for _ in range(2):
+                if self._hopeless:
+                    break
                 try:
-                    if self._connection is None:
-                        self._connection = _connect(self._file)
-                    return action(self._connection)
-                except sqlite3.OperationalError:
-                    return None  # full disk, read-only folder, or a writer that takes too long
+                    return action(self._open())
+                except (sqlite3.OperationalError, OSError):
+                    # A full disk, a read-only folder, or a writer that takes too long.
+                    self._roll_back()
+                    return None
                 except sqlite3.DatabaseError:
-                    if self._connection is not None:
-                        self._connection.close()
-                        self._connection = None
-                    _set_aside(self._file)
+                    self._set_aside()
         return None
+
+    def _open(self) -> sqlite3.Connection:
+        if self._users is None:
+            self._users = Lock(self._file.with_name("memo.lock"))
+        if self._connection is None:
+            self._connection = _connect(self._file)
+        return self._connection
+
+    def _roll_back(self) -> None:
+        """Leave no transaction half-way: later actions would be part of it and never be kept."""
+        if self._connection is not None and self._connection.in_transaction:
+            with contextlib.suppress(sqlite3.Error):
+                self._connection.execute("ROLLBACK")
+
+    def _close(self) -> None:
+        if self._connection is not None:
+            self._connection.close()
+            self._connection = None
+        if self._users is not None:
+            self._users.close()
+            self._users = None
+
+    def _set_aside(self) -> None:
+        """Keep one damaged file under another name, for whoever wants to know why.
+
+        Not while other processes have it open: SQLite finds the files that belong to a database
+        by name, and theirs would be mistaken for those of the new one. Until they have finished,
+        nothing is remembered.
+        """
+        self._set_asides += 1
+        if self._connection is not None:
+            self._connection.close()
+            self._connection = None
+        if self._users is None or not self._users.try_alone():
+            self._hopeless = True
+            return
+        with contextlib.suppress(OSError):
+            os.replace(self._file, self._file.with_name(self._file.name + ".damaged"))  # noqa: PTH105
+        for rest in ("-wal", "-shm", "-journal"):
+            self._file.with_name(self._file.name + rest).unlink(missing_ok=True)
+        self._users.share()
 
 
 def memo_key(*parts: object) -> str:
@@ -146,7 +208,12 @@ def memo_key(*parts: object) -> str:
     these. Different parts never give the same bytes (MessagePack tells types and lengths); a
     struct counts by its class name, its field names and its values other than the defaults.
     """
-    return hashlib.sha256(_ENCODER.encode([_named(part) for part in parts])).hexdigest()
+    named = [_named(part) for part in parts]
+    try:
+        encoded = _ENCODER.encode(named)
+    except UnicodeEncodeError:  # file names that are not UTF-8, which MessagePack cannot carry
+        encoded = ascii(named).encode()
+    return hashlib.sha256(encoded).hexdigest()
 
 
 def _named(part: object) -> object:
@@ -167,6 +234,7 @@ def _connect(file: Path) -> sqlite3.Connection:
     try:
         # Where write-ahead logging is not possible (network file systems), SQLite keeps to a
         # rollback journal by itself. NORMAL never damages the file, at most forgets the last rows.
+        memo.text_factory = partial(str, encoding="utf-8", errors="replace")  # damaged rows, too
         memo.execute("PRAGMA journal_mode = WAL")
         memo.execute("PRAGMA synchronous = NORMAL")
         if memo.execute("PRAGMA user_version").fetchone()[0] != _VERSION:
@@ -187,9 +255,25 @@ def _make_tables(memo: sqlite3.Connection) -> None:
     memo.execute("COMMIT")
 
 
-def _set_aside(file: Path) -> None:
-    """Keep one damaged file under another name, for whoever wants to know why."""
-    with contextlib.suppress(OSError):
-        os.replace(file, file.with_name(file.name + ".damaged"))  # noqa: PTH105
-    for rest in ("-wal", "-shm", "-journal"):
-        file.with_name(file.name + rest).unlink(missing_ok=True)
+def _find_damaged(memo: sqlite3.Connection) -> list[tuple[int]]:
+    """The `rowid` of each row that changed.
+
+    Raises:
+        DatabaseError: the file itself is damaged.
+    """
+    if memo.execute("PRAGMA integrity_check(1)").fetchone() != ("ok",):
+        raise sqlite3.DatabaseError("damaged")
+    rows = memo.execute("SELECT rowid, step, key, blobs, value, checksum FROM memo")
+    return [(number,) for number, *row in rows if not _is_whole(*row)]
+
+
+def _is_whole(step: str, key: str, blobs: object, value: object, checksum: object) -> bool:
+    """Whether a row is what was written; a damaged one may have values of any type."""
+    if not (isinstance(blobs, str) and isinstance(value, bytes)):
+        return False
+    return checksum == _checksum(step, key, blobs, value)
+
+
+def _checksum(step: str, key: str, blobs: str, value: bytes) -> int:
+    """CRC-32 of a row: against accidents, not against malice."""
+    return zlib.crc32(value, zlib.crc32(f"{step}\n{key}\n{blobs}\n".encode()))

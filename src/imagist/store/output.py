@@ -20,6 +20,7 @@ from imagist.digest import CHUNK
 from imagist.errors import Untrusted
 from imagist.oci.contents import Blob
 from imagist.oci.reader import verified
+from imagist.store import unfinished
 from imagist.store.blobs import BlobFile, storage_error
 
 _KERNEL_STEP: Final = 1 << 30
@@ -68,11 +69,13 @@ def _temporary(
         place.parent.mkdir(parents=True, exist_ok=True)
         _remove_rests(place)
         path = _temporary_name(place)
-        with _locked(make(path)):
+        made = unfinished.begin(str(path), lambda _: make(path), lambda _: remove(path))
+        with _locked(made):
             try:
                 yield path
             finally:
                 remove(path)
+                unfinished.end(str(path))
 
 
 @contextlib.contextmanager
@@ -110,13 +113,17 @@ def write_blob(blob: Blob, place: Path, *, link: bool) -> None:
             if link and _link(stream, place):
                 return
         partial = place.with_name(f".{place.name}-{os.urandom(6).hex()}")
+        descriptor = unfinished.begin(
+            str(partial), lambda path: os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o666)
+        )
         try:
-            with partial.open("xb", buffering=0) as target:
+            with os.fdopen(descriptor, "wb", buffering=0) as target:
                 if not (isinstance(stream, BlobFile) and _clone(stream, target)):
                     copy_blob(blob, stream, target)
             partial.replace(place)
         finally:
             partial.unlink(missing_ok=True)
+            unfinished.end(str(partial))
 
 
 def _check_size(stream: BlobFile, blob: Blob) -> None:

@@ -2,7 +2,7 @@
 
 1. Images and remembered results that were not used for `older_than` seconds are forgotten.
 2. While what the rest needs is larger than `max_size`, the least recently used results are
-   forgotten, and only then images.
+   forgotten, and only then images. Results themselves count with their size.
 3. Blobs that nothing needs any more are removed; without `older_than` and `max_size` this is all.
 
 A blob is needed when an image consists of it or a remembered result names it. Uses are noted to
@@ -17,8 +17,9 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import NamedTuple
 
-from imagist.errors import InputError
+from imagist.errors import ImagistError
 from imagist.oci import contents, lazy
+from imagist.store.blobs import storage_error
 from imagist.store.memo import Remembered
 from imagist.store.store import Store
 
@@ -39,6 +40,8 @@ class _Holder(NamedTuple):
     used: float
     what: Path | Remembered
     blobs: frozenset[str]
+    size: int = 0
+    """Bytes of its own."""
 
 
 def prune(store: Store, *, older_than: float | None = None, max_size: int | None = None) -> Pruned:
@@ -46,14 +49,18 @@ def prune(store: Store, *, older_than: float | None = None, max_size: int | None
 
     Raises:
         RequestError: another process is using the store.
+        InputError: the store cannot be written.
     """
     with store.alone():
-        return _prune(store, older_than, max_size)
+        try:
+            return _prune(store, older_than, max_size)
+        except OSError as error:
+            raise storage_error(error, store.root) from error
 
 
 def _prune(store: Store, older_than: float | None, max_size: int | None) -> Pruned:
     store.blobs.remove_rests()
-    sizes = {f"sha256:{item.name}": item.stat().st_size for item in _files(store.blobs.folder)}
+    sizes = store.blob_sizes()
     holders = sorted([*_results(store), *_images(store)], key=_order)
     oldest = time.time() - older_than if older_than is not None else 0.0
     kept = [holder for holder in holders if holder.used >= oldest and holder.blobs <= sizes.keys()]
@@ -79,16 +86,16 @@ def _order(holder: _Holder) -> tuple[bool, float, str]:
 
 def _results(store: Store) -> Iterator[_Holder]:
     for row in store.memo.rows():
-        yield _Holder(row.used, row, frozenset(row.blobs))
+        yield _Holder(row.used, row, frozenset(row.blobs), row.size)
 
 
 def _images(store: Store) -> Iterator[_Holder]:
     for item in _files(store.images):
-        digest = f"sha256:{item.name}"
+        digest = f"sha256:{item.name}"  # or a name that is none
         try:
             thing = lazy.load_digest(store, digest)
             needed = frozenset(str(blob.digest) for blob in contents.blobs(thing))
-        except InputError:
+        except ImagistError:
             needed = frozenset({digest, "damaged"})  # cannot be whole, so it is forgotten
         yield _Holder(item.stat().st_mtime, Path(item.path), needed)
 
@@ -108,10 +115,11 @@ def _shrink(holders: list[_Holder], sizes: dict[str, int], limit: int) -> list[_
     for holder in holders:
         for digest in holder.blobs:
             users[digest] = users.get(digest, 0) + 1
-    total = sum(sizes[digest] for digest in users)
+    total = sum(sizes[digest] for digest in users) + sum(holder.size for holder in holders)
     for position, holder in enumerate(holders):
         if total <= limit:
             return holders[position:]
+        total -= holder.size
         for digest in holder.blobs:
             users[digest] -= 1
             total -= sizes[digest] if not users[digest] else 0

@@ -5,12 +5,14 @@ root/tmp/                 blobs that are being written
 root/images/<hex>         an empty file for each image or index that `prune` keeps
 root/memo.sqlite          remembered results of steps (see `memo`)
 root/lock                 shared by all users, exclusive while `prune` removes
+root/memo.lock            the same for the memo, exclusive while a damaged one is set aside
 """
 
 from __future__ import annotations
 
 import contextlib
 import os
+import re
 from contextlib import AbstractContextManager
 from functools import cached_property
 from pathlib import Path
@@ -18,7 +20,7 @@ from types import TracebackType
 from typing import BinaryIO, Final, Self, cast
 
 from imagist.digest import CHUNK, Digest
-from imagist.errors import NotFound, RequestError
+from imagist.errors import InputError, NotFound, RequestError
 from imagist.oci import contents, derive, lazy
 from imagist.oci.image import Image, Index
 from imagist.store.blobs import BlobFile, Blobs, BlobWriter, storage_error
@@ -26,6 +28,7 @@ from imagist.store.lock import Lock
 from imagist.store.memo import Memo
 
 _SHORTEST_PREFIX: Final = 4
+_HEX: Final = re.compile("[0-9a-f]{64}")
 
 
 class Store:
@@ -73,7 +76,9 @@ class Store:
     @cached_property
     def memo(self) -> Memo:
         """Remembered results of steps."""
-        return Memo(self.root / "memo.sqlite", self.has)
+        # Not `self.has`: a cycle would keep the lock until the garbage collector runs.
+        blobs = self.blobs
+        return Memo(self.root / "memo.sqlite", lambda digest: blobs.find(digest) is not None)
 
     def has(self, digest: str) -> bool:
         """Whether a blob is here."""
@@ -104,7 +109,21 @@ class Store:
         Raises:
             NotFound: it is not here.
         """
-        return cast("BinaryIO", BlobFile(str(self.blobs.path(digest))))
+        try:
+            return cast("BinaryIO", BlobFile(str(self.blobs.path(digest))))
+        except FileNotFoundError:
+            raise NotFound(f"the store has no blob {digest}") from None
+        except OSError as error:
+            raise InputError(f"the blob {digest} cannot be read: {error.strerror}") from error
+
+    def blob_sizes(self) -> dict[str, int]:
+        """Bytes of every blob; what else may lie beside them is left out."""
+        with os.scandir(self.blobs.folder) as items:
+            return {
+                f"sha256:{item.name}": item.stat().st_size
+                for item in items
+                if _HEX.fullmatch(item.name)
+            }
 
     def read(self, digest: str) -> bytes:
         """A whole small blob.
@@ -131,15 +150,27 @@ class Store:
         Raises:
             Untrusted: a layer does not have the digest its manifest states.
         """
+        self.add_blobs(image)
+        digest = derive.digest(image)
+        self.keep_image(digest)
+        return digest
+
+    def keep_image(self, digest: str) -> None:
+        """Let `prune` keep an image or index whose blobs are all here."""
+        try:
+            (self.images / Digest(digest).hex).touch()
+        except OSError as error:
+            raise storage_error(error, self.root) from error
+
+    def add_blobs(self, image: Image | Index) -> None:
+        """Keep everything an image or index names; `prune` removes what nothing else needs.
+
+        Raises:
+            Untrusted: a layer does not have the digest its manifest states.
+        """
         for blob in contents.blobs(image):
             if not self.has(blob.digest):
                 self.add_blob(blob)
-        digest = derive.digest(image)
-        try:
-            (self.images / digest.hex).touch()
-        except OSError as error:
-            raise storage_error(error, self.root) from error
-        return digest
 
     def add_blob(self, blob: contents.Blob) -> None:
         """Copy a blob from anywhere and check it on the way.

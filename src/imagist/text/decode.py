@@ -57,16 +57,17 @@ class Place:
         """The place of `contents.packages[3]`, or of the innermost part that was written."""
         if not path:
             return self
-        for key, child in sorted(self.children.items(), key=_longest_first):
-            step = f"[{key}]" if isinstance(key, int) else key
-            rest = path.removeprefix(step)
-            if len(rest) < len(path) and (not rest or rest[0] in ".["):
-                return child.find(rest.removeprefix("."))
+        if path[0] == "[":
+            number, _, rest = path[1:].partition("]")
+            child = self.children.get(int(number))
+            return child.find(rest.removeprefix(".")) if child else self
+        # A key may hold a dot, so the longest that fits is meant.
+        names = [key for key in self.children if isinstance(key, str) and path.startswith(key)]
+        for key in sorted(names, key=len, reverse=True):
+            rest = path[len(key) :]
+            if not rest or rest[0] in ".[":
+                return self.children[key].find(rest.removeprefix("."))
         return self
-
-
-def _longest_first(item: tuple[str | int, Place]) -> int:
-    return -len(str(item[0]))
 
 
 class Decoded(msgspec.Struct, Generic[T], frozen=True):

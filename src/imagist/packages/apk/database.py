@@ -148,12 +148,11 @@ def _format_package(record: InstalledPackage) -> str:
         if own is not None and folder:
             lines.append(_format_owner("M", own, _FOLDER_MODE, record.attributes))
         for name, entry in sorted(files.get(folder, ()), key=_name):
-            lines.append(f"R:{name}\n")
-            lines.append(_format_owner("a", entry, _FILE_MODE, record.attributes))
+            owner = _format_owner("a", entry, _FILE_MODE, record.attributes)
             # A hard link is recorded with the checksum of the file it is.
-            sha1 = hashes.get(entry.link, b"") if entry.kind == "hardlink" else entry.sha1
-            if sha1 or entry.sha1:
-                lines.append(f"Z:{_format_checksum(sha1 or entry.sha1)}\n")
+            sha1 = (entry.kind == "hardlink" and hashes.get(entry.link)) or entry.sha1
+            checksum = f"Z:{_format_checksum(sha1)}\n" if sha1 else ""
+            lines.append(f"R:{name}\n{owner}{checksum}")
     lines.append("\n")
     return "".join(lines)
 

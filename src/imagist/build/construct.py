@@ -1,0 +1,186 @@
+"""Constructing images: packages fetched, trees composed, layers written, documents assembled."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from typing import Final
+
+import msgspec
+
+from imagist.build.assemble import (
+    CREATED,
+    BuiltLayer,
+    assemble_image,
+    assemble_index,
+    format_time,
+)
+from imagist.build.compose import compose
+from imagist.build.contents import StoreContents
+from imagist.build.context import Context, Options
+from imagist.build.derived.files import DeclaredFile
+from imagist.build.layers import HARD_LIMIT, LayerBuilder
+from imagist.build.plan import Plan
+from imagist.build.run import image_labels, run_config
+from imagist.build.vcs import split_vcs_url
+from imagist.declaration.include import LoadedDeclaration
+from imagist.declaration.model import Declaration, Layering
+from imagist.errors import ImagistError, Problem, RequestError
+from imagist.oci import derive
+from imagist.oci.image import Image, Index
+from imagist.oci.manifest import RunConfig
+from imagist.oci.platform import Platform
+from imagist.packages.apk.archive import PackageFiles
+from imagist.packages.apk.fetch import PackageFetcher
+
+SOURCE: Final = "org.opencontainers.image.source"
+REVISION: Final = "org.opencontainers.image.revision"
+_NAMED: Final = re.compile(r"(?:paths|files)\[\d+\]|run-as")
+"""How messages name the part of a declaration they are about."""
+
+
+class Constructed(msgspec.Struct, frozen=True):
+    """The image of one platform, and what was odd about it."""
+
+    image: Image
+    warnings: tuple[str, ...] = ()
+
+
+def fetch_packages(
+    plan: Plan, platforms: Sequence[Platform], options: Options, context: Context
+) -> dict[Platform, tuple[PackageFiles, ...]]:
+    """The packages of some platforms, verified and in the store.
+
+    All of all platforms are asked for at once, so that no thread waits for a platform's last.
+
+    Raises:
+        ImagistError: packages that cannot be had or trusted; all of them at once.
+    """
+    wanted = [package for each in platforms for package in plan.resolved.packages[each]]
+    context.report.stage(f"fetching and verifying {len(wanted)} packages")
+    fetcher = PackageFetcher(
+        context.store, context.reader, jobs=context.jobs, limits=options.limits.packages
+    )
+    found = iter(fetcher.fetch(wanted))
+    return {
+        platform: tuple(next(found) for _ in plan.resolved.packages[platform])
+        for platform in platforms
+    }
+
+
+def construct_image(
+    plan: Plan,
+    platform: Platform,
+    packages: Sequence[PackageFiles],
+    files: Sequence[DeclaredFile],
+    options: Options,
+    context: Context,
+) -> Constructed:
+    """The image of one platform, its layers in the store.
+
+    Raises:
+        InputError: packages conflict, or hold something that cannot be used.
+        RequestError: the declaration asks for something that does not fit these packages, or
+            for too many layers.
+    """
+    declaration = plan.declaration
+    loaded_base = plan.bases.get(platform)
+    epoch = options.source_date_epoch
+    created = _creation_time(packages, options)
+    try:
+        composed = compose(
+            declaration,
+            packages,
+            StoreContents(context.store),
+            plan.apk_state(platform),
+            epoch=epoch if epoch is not None else options.build_date or 0,
+            files=files,
+            base=loaded_base.base if loaded_base else None,
+        )
+    except ImagistError as error:
+        raise type(error)(
+            _with_place(problem, plan.loaded) for problem in error.problems
+        ) from None
+    below: list[BuiltLayer] = []
+    base_run: RunConfig | None = None
+    if loaded_base is not None:
+        below = [BuiltLayer(layer, "") for layer in loaded_base.image.layers]
+        base_run = loaded_base.config.config
+    layering = declaration.layering or Layering()
+    builder = LayerBuilder(context.store, jobs=context.jobs)
+    layers = builder.build(
+        composed.tree,
+        packages,
+        composed.merged,
+        strategy="erofs" if declaration.format == "erofs" else layering.strategy,
+        budget=layering.budget or 0,
+        base=loaded_base.base.nodes if loaded_base else (),
+    )
+    _check_count(len(below) + len(layers), platform)
+    annotations = _annotations(declaration, format_time(created), options)
+    image = assemble_image(
+        [*below, *layers],
+        run_config(
+            declaration,
+            user=composed.user,
+            labels=image_labels(declaration, annotations),
+            base=base_run,
+        ),
+        _with_features(platform, declaration),
+        created=created,
+        annotations=annotations,
+        base=loaded_base.config if loaded_base else None,
+    )
+    return Constructed(image, composed.warnings)
+
+
+def construct_index(images: Sequence[Image], declaration: Declaration, options: Options) -> Index:
+    """The index over the images of all platforms; as new as the newest of them."""
+    # What a manifest says of its platform goes into the index: EROFS layers need a feature.
+    described = {derive.platform(image): image for image in images}
+    created = max(derive.config(image).created or "" for image in images)
+    return assemble_index(described, annotations=_annotations(declaration, created, options))
+
+
+def _check_count(layers: int, platform: Platform) -> None:
+    if layers > HARD_LIMIT:
+        raise RequestError(
+            f"the image for {platform} would have {layers} layers, but runtimes take {HARD_LIMIT}",
+            help="set a smaller `layering.budget`",
+        )
+
+
+def _with_place(problem: Problem, loaded: LoadedDeclaration) -> Problem:
+    """A problem with the place in the declaration that it speaks of, where it names one."""
+    named = _NAMED.match(problem.message)
+    if problem.where or named is None:
+        return problem
+    path = named[0].replace("run-as", "accounts.run-as")
+    return problem._replace(where=loaded.span_of(path))
+
+
+def _with_features(platform: Platform, declaration: Declaration) -> Platform:
+    """The platform with what a runtime must be able to do for such layers (`os.features`)."""
+    features = ("erofs",) if declaration.format == "erofs" else ()
+    return msgspec.structs.replace(platform, os_features=features)
+
+
+def _creation_time(packages: Sequence[PackageFiles], options: Options) -> int:
+    """SOURCE_DATE_EPOCH, else the latest of the build date asked for and the packages' own."""
+    if options.source_date_epoch is not None:
+        return options.source_date_epoch
+    times = [files.package.build_time for files in packages]
+    return max([options.build_date or 0, *times])
+
+
+def _annotations(declaration: Declaration, created: str, options: Options) -> dict[str, str]:
+    """The annotations of index and manifests (image-spec annotations.md)."""
+    annotations = dict(declaration.annotations)
+    vcs_url = declaration.vcs_url or options.vcs_url
+    if vcs_url:
+        url, revision = split_vcs_url(vcs_url)
+        annotations.setdefault(SOURCE, url)
+        if revision:
+            annotations.setdefault(REVISION, revision)
+    annotations.setdefault(CREATED, created)
+    return annotations

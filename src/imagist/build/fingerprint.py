@@ -1,0 +1,69 @@
+"""The fingerprint of an image: everything that decides its bytes, and nothing else.
+
+Where packages lie, which key signed an index and what a file is called on this machine are not
+in it, so a lock may state it, and another machine gets the same.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Final
+
+from msgspec.structs import replace
+
+from imagist.build import layers
+from imagist.build.context import Options
+from imagist.build.derived.files import DeclaredFile
+from imagist.build.plan import Plan
+from imagist.declaration.model import Contents, Declaration
+from imagist.digest import Digest
+from imagist.oci import derive
+from imagist.oci.platform import Platform
+from imagist.packages.apk import packed
+from imagist.rootfs import compress
+from imagist.store.memo import memo_key
+
+FORMAT: Final = 1
+"""Raise it whenever the same inputs would become another image (tests/build/test_format.py)."""
+FORMATS: Final = (FORMAT, layers.FORMAT, compress.FORMAT, packed.FORMAT)
+
+
+def image_inputs(
+    plan: Plan, platform: Platform, files: Sequence[DeclaredFile], options: Options
+) -> Digest:
+    """The fingerprint of one platform's image.
+
+    Args:
+        plan: what was resolved.
+        platform: one of the plan's.
+        files: the declaration's `files`, read.
+        options: what the command line adds.
+    """
+    packages = [
+        (each.name, each.version, each.checksum) for each in plan.resolved.packages[platform]
+    ]
+    base = plan.bases.get(platform)
+    key = memo_key(
+        FORMATS,
+        str(platform),
+        _deciding(plan.declaration),
+        plan.apk_state(platform),
+        packages,
+        files,
+        None if base is None else (derive.digest(base.image), base.base.packages),
+        options.source_date_epoch,
+        options.build_date,
+        "" if plan.declaration.vcs_url else options.vcs_url,
+    )
+    return Digest(f"sha256:{key}")
+
+
+def _deciding(declaration: Declaration) -> Declaration:
+    """A declaration without what other parts of the fingerprint say, or no image depends on."""
+    return replace(
+        declaration,
+        archs=(),
+        include="",
+        files=(),
+        contents=Contents(runtime_keyring=declaration.contents.runtime_keyring),
+    )

@@ -1,0 +1,99 @@
+"""Images that need not be constructed: stated by a lock, or remembered by the store.
+
+Both know an image by the fingerprint of its inputs, and both count only where every blob of it
+is in the store.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+import msgspec
+
+from imagist.build.construct import Constructed
+from imagist.build.context import Context, Options
+from imagist.digest import Digest
+from imagist.errors import InputError, NotFound, Untrusted
+from imagist.oci import contents, derive
+from imagist.oci.image import Image, Index
+from imagist.oci.platform import Platform
+from imagist.store.store import Store
+
+STEP: Final = "image"
+
+
+class _Remembered(msgspec.Struct, frozen=True, array_like=True):
+    digest: str
+    warnings: tuple[str, ...]
+
+
+def recall_image(
+    inputs: Digest, platform: Platform, options: Options, context: Context
+) -> Constructed | None:
+    """The image with these inputs, out of the store; None where it must be constructed.
+
+    Raises:
+        Untrusted: a lock states another digest for the same inputs.
+    """
+    locked = _locked_digest(inputs, platform, options, context)
+    value = context.store.memo.get(STEP, inputs)
+    if value is not None:
+        known = msgspec.msgpack.decode(value, type=_Remembered)
+        _check_lock(known.digest, locked, platform, options)
+        image = context.store.image(known.digest)
+        assert not isinstance(image, Index)  # noqa: S101 - `remember_image` takes no index
+        return Constructed(image, known.warnings)
+    found = _find_whole(context.store, locked) if locked else None
+    return None if found is None else Constructed(found)
+
+
+def remember_image(
+    inputs: Digest, platform: Platform, made: Constructed, options: Options, context: Context
+) -> None:
+    """Keep an image and its fingerprint.
+
+    Raises:
+        Untrusted: a lock states another digest for the same inputs.
+    """
+    digest = derive.digest(made.image)
+    _check_lock(digest, _locked_digest(inputs, platform, options, context), platform, options)
+    context.store.add_blobs(made.image)
+    blobs = [blob.digest for blob in contents.blobs(made.image)]
+    value = msgspec.msgpack.encode(_Remembered(str(digest), made.warnings))
+    context.store.memo.put(STEP, inputs, value, blobs)
+
+
+def _locked_digest(inputs: Digest, platform: Platform, options: Options, context: Context) -> str:
+    """What a lock states for these inputs; empty where it has nothing to say."""
+    locked = options.lock.image_for(platform) if options.lock else None
+    if locked is None:
+        return ""
+    if locked.inputs != inputs:
+        context.report.warn(
+            f"{options.lock_name} states another image for {platform}: options, local files or "
+            "imagist have changed since"
+        )
+        return ""
+    return locked.digest
+
+
+def _check_lock(digest: str, locked: str, platform: Platform, options: Options) -> None:
+    if locked and locked != digest:
+        raise Untrusted(
+            f"the image for {platform} is {digest}, where the lock states {locked} for the "
+            "same inputs",
+            where=options.lock_name,
+            help="if nobody changed the lock, please report this; else lock again",
+        )
+
+
+def _find_whole(store: Store, digest: str) -> Image | None:
+    """An image of which nothing is missing in the store."""
+    if not store.has(digest):
+        return None
+    try:
+        image = store.image(digest)
+        whole = all(store.has(blob.digest) for blob in contents.blobs(image))
+    except (NotFound, InputError):
+        return None
+    return image if whole and not isinstance(image, Index) else None

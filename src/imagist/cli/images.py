@@ -1,0 +1,173 @@
+"""Images that a command line names, and how what is in them is shown."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import re
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+from imagist.cli.environment import host_platform
+from imagist.cli.stores import open_store
+from imagist.errors import InputError, NotFound, RequestError
+from imagist.oci import mediatype
+from imagist.oci.image import Image, Index
+from imagist.text.diagnostics import columns, printable
+
+if TYPE_CHECKING:
+    from imagist.inspection.describe import FileReport
+
+_PATHS: Final = ("oci", "oci-archive", "docker-archive")
+_DIGEST: Final = re.compile("[0-9a-f]{6,64}")
+_SHORT: Final = 12
+"""Hex digits of a digest that are shown."""
+_TYPES: Final = {
+    "file": 0o100000,
+    "hardlink": 0o100000,
+    "directory": 0o040000,
+    "symlink": 0o120000,
+    "char": 0o020000,
+    "block": 0o060000,
+    "fifo": 0o010000,
+}
+_PREFIXES: Final = {
+    "application/vnd.oci.image.layer.v1.": "",
+    "application/vnd.oci.image.layer.": "",
+    "application/vnd.docker.image.rootfs.": "docker ",
+    "application/vnd.": "",
+}
+
+
+def open_image(name: str, values: argparse.Namespace) -> Image | Index:
+    """The image at a path (a layout folder or an archive), or in the store.
+
+    `oci:`, `oci-archive:` and `docker-archive:` name a path, after which `:NAME` may choose one of
+    several images; `store:` and `sha256:` name a digest in the store or the beginning of one.
+
+    Raises:
+        NotFound: it is nowhere.
+        RequestError: the name fits several images, or something of another kind.
+        InputError: what is there is no image.
+    """
+    kind, _, rest = name.partition(":")
+    if kind in _PATHS:
+        return _open_named(kind, rest, name)
+    if kind not in {"store", "sha256"} and _exists(name):
+        return _open_path(Path(name))
+    if kind in {"store", "sha256"} or _DIGEST.fullmatch(name):
+        return open_store(values).image(rest if kind == "store" else name)
+    raise NotFound(
+        f"there is no image {name}",
+        help="name a layout folder, an archive, or sha256:... in the store",
+    )
+
+
+def read_platform_names(values: argparse.Namespace) -> list[str]:
+    """What --platform names, with the host's in place of `host`; none where all are meant."""
+    names = [str(host_platform()) if name == "host" else name for name in values.platform]
+    return [] if "all" in names else names
+
+
+def count_jobs(values: argparse.Namespace) -> int:
+    """Threads that read layers."""
+    return int(values.jobs or os.cpu_count() or 1)
+
+
+def _open_named(kind: str, rest: str, name: str) -> Image | Index:
+    """A path of a kind that is told, with an image's name behind it where it holds several."""
+    ends = [match.start() for match in re.finditer(":", rest)]
+    path, chosen = next(
+        ((rest[:end], rest[end + 1 :]) for end in [len(rest), *ends] if _exists(rest[:end])),
+        ("", ""),
+    )
+    if not path:
+        raise NotFound(f"there is no image {name}")
+    if Path(path).is_dir() != (kind == "oci"):
+        what = "a folder" if Path(path).is_dir() else "no folder"
+        raise RequestError(f"{path} is {what}", help=f"name it without `{kind}:`")
+    if kind != "docker-archive":
+        return _open_path(Path(path), chosen)
+    from imagist.store.docker import read_docker
+    from imagist.store.tarsource import TarSource
+
+    return read_docker(TarSource(Path(path)), chosen)
+
+
+def _open_path(path: Path, chosen: str = "") -> Image | Index:
+    from imagist.store.archive import read_archive
+    from imagist.store.layout import read_layout
+
+    try:
+        return read_layout(path, chosen) if path.is_dir() else read_archive(path, chosen)
+    except OSError as error:
+        raise InputError(f"{path} cannot be read: {error.strerror}") from error
+
+
+def _exists(path: str) -> bool:
+    try:
+        return bool(path) and Path(path).exists()
+    except (OSError, ValueError):  # too long for a path, or with a NUL
+        return False
+
+
+# Showing
+
+
+def one_line(text: str) -> str:
+    """Text from an image that can neither steer a terminal nor begin a line of its own."""
+    return printable(text.replace("\n", "\0"))
+
+
+def flow(text: str) -> str:
+    """The same for text whose spaces mean nothing, such as what a layer was created by."""
+    return one_line(" ".join(text.split()))
+
+
+def short_digest(digest: str, *, full: bool = False) -> str:
+    """A digest as a person tells it from others."""
+    algorithm, _, encoded = digest.partition(":")
+    return digest if full else f"{algorithm}:{encoded[:_SHORT]}"
+
+
+def short_media_type(media_type: str, *, full: bool = False) -> str:
+    """A layer's media type without what all of them begin with."""
+    if media_type == mediatype.DOCKER_LAYER and not full:
+        return "docker tar+gzip"
+    for prefix, short in _PREFIXES.items():
+        if media_type.startswith(prefix) and not full:
+            return one_line(short + media_type.removeprefix(prefix))
+    return one_line(media_type)
+
+
+def show_file(file: FileReport) -> list[str]:
+    """The columns of a path: mode, owner, size, layer, package, path."""
+    from stat import filemode
+
+    size = ",".join(map(str, file.device)) if file.device else str(file.size)
+    mode = filemode(_TYPES[file.kind] | int(file.mode, 8))
+    package = one_line(file.package) or "-"
+    layer = str(file.layer or "-")
+    return [mode, f"{file.uid}:{file.gid}", size, layer, package, show_path(file)]
+
+
+def show_path(file: FileReport) -> str:
+    """A path from the root, with what it leads to."""
+    arrow = {"symlink": " -> ", "hardlink": " link to /"}.get(file.kind, "")
+    return one_line(f"/{file.path}{arrow}{file.link}")
+
+
+def align(rows: Sequence[Sequence[str]], *, right: Sequence[int] = ()) -> str:
+    """Rows as lines with their columns below each other; those in `right` end alike."""
+    widths = [max(map(columns, column)) for column in zip(*rows, strict=True)]
+    lines = []
+    for row in rows:
+        cells = [
+            " " * (width - columns(cell)) + cell
+            if number in right
+            else cell + " " * (width - columns(cell))
+            for number, (cell, width) in enumerate(zip(row, widths, strict=True))
+        ]
+        lines.append("  ".join(cells).rstrip() + "\n")
+    return "".join(lines)
