@@ -128,6 +128,21 @@ def test_a_package_owns_its_folders_and_the_files_it_kept() -> None:
 
 @settings(max_examples=100, deadline=None, suppress_health_check=list(HealthCheck))
 @given(layering.package_lists())
+def test_what_is_not_called_lost_is_whole(apks: list[Apk]) -> None:
+    files = [verify(make(each, "x86_64")) for each in apks]
+    tree = Tree()
+    try:
+        merged = merge_packages(tree, files)
+    except InputError:
+        return
+    for each in files:
+        name = each.package.name
+        owned = tuple(owned_entries(tree, each, merged.landed.get(name, {})))
+        assert name in merged.lost or owned == each.entries
+
+
+@settings(max_examples=100, deadline=None, suppress_health_check=list(HealthCheck))
+@given(layering.package_lists())
 def test_a_merged_tree_is_one_that_can_be(apks: list[Apk]) -> None:
     """Every path lies in a folder, and every hardlink is one more name of a file like it."""
     try:

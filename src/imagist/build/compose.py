@@ -6,7 +6,7 @@ function of `derived`.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Final
 
 import msgspec
@@ -41,6 +41,7 @@ from imagist.packages.apk.database import (
 )
 from imagist.packages.apk.index import provides_of
 from imagist.rootfs.content import Contents
+from imagist.rootfs.entry import Entry
 from imagist.rootfs.tarwrite import BLOCK
 from imagist.rootfs.tree import Node, Tree
 
@@ -174,11 +175,19 @@ def _records(
     return [
         describe_installed(
             files,
-            entries=owned_entries(tree, files, merged.landed.get(files.package.name, {})),
+            entries=_left_entries(tree, files, merged),
             tag=tags.get(files.package.name, ""),
         )
         for files in packages
     ]
+
+
+def _left_entries(tree: Tree, files: PackageFiles, merged: Merged) -> Iterable[Entry] | None:
+    """The entries of a package that are still its own; None where all are."""
+    name = files.package.name
+    if name not in merged.lost:
+        return None
+    return owned_entries(tree, files, merged.landed.get(name, {}))
 
 
 def _put_database(

@@ -19,7 +19,6 @@ from imagist.packages.apk.archive import PackageFiles
 from imagist.rootfs import compress
 from imagist.rootfs.batch import Content
 from imagist.rootfs.entry import Entry
-from imagist.rootfs.erofs import write_erofs
 from imagist.rootfs.tarwrite import write_tar
 from imagist.rootfs.tree import Node, Tree
 from imagist.store.memo import memo_key
@@ -142,6 +141,8 @@ class LayerBuilder:
         return _Written(done.digest, done.size, done.diff_id)
 
     def _lay_out(self, nodes: Sequence[Node]) -> _Written:
+        from imagist.rootfs.erofs import write_erofs  # noqa: PLC0415 - rarely asked for
+
         with self._store.writer() as blob:
             entries = [node.entry for node in nodes]
             write_erofs(entries, self._contents.stream(nodes), blob.write)

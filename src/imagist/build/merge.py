@@ -23,6 +23,8 @@ class Merged(msgspec.Struct, frozen=True):
     """Packages whose data segment cannot be a layer as it is in this tree, with the reason."""
     landed: dict[str, dict[str, str]]
     """For each package the entries that a symlinked folder led elsewhere: path to place."""
+    lost: set[str] = set()
+    """Packages that another one may have taken a file from; no other has lost any."""
 
 
 def merge_packages(tree: Tree, packages: Sequence[PackageFiles]) -> Merged:
@@ -52,7 +54,7 @@ def merge_packages(tree: Tree, packages: Sequence[PackageFiles]) -> Merged:
             break
     if arbiter.problems:
         raise InputError(arbiter.problems[:_MOST_PROBLEMS])
-    merged = Merged(altered, landed)
+    merged = Merged(altered, landed, arbiter.losers)
     settle_hardlinks(tree, packages, merged)
     return merged
 
@@ -71,6 +73,9 @@ def _add_package(tree: Tree, files: PackageFiles, arbiter: _Arbiter) -> dict[str
         if tree.add_new(node):
             continue
         place = _add(tree, node, arbiter)
+        stays = tree.get(place)
+        if stays is None or not (entry.is_directory or stays.owner == name):
+            arbiter.losers.add(name)
         if place != entry.path:
             moved[entry.path] = place
     return moved
@@ -112,8 +117,10 @@ class _Arbiter:
     def __init__(self, packages: Mapping[str, Package]) -> None:
         self._packages = packages
         self.problems: list[Problem] = []
+        self.losers: set[str] = set()
 
     def __call__(self, old: Node, new: Node) -> Node:
+        self.losers.add(old.owner)
         if old.entry.is_directory:  # a file cannot replace a folder and what may lie in it
             return self._refuse(old, new)
         if not old.owner:  # the image's own skeleton gives way to packages, except for keys
@@ -153,7 +160,7 @@ def _add(tree: Tree, node: Node, arbiter: _Arbiter) -> str:
         arbiter.problems += [p._replace(where=p.where or where) for p in error.problems]
         return node.entry.path
     if node.entry.kind == "hardlink":
-        _follow_target(tree, place, node)
+        _follow_target(tree, place, node, arbiter)
     return place
 
 
@@ -169,13 +176,14 @@ def _make_folder(tree: Tree, node: Node) -> None:
         raise InputError(f"{node.owner} owns /{node.entry.path}, but {error}") from None
 
 
-def _follow_target(tree: Tree, place: str, node: Node) -> None:
+def _follow_target(tree: Tree, place: str, node: Node, arbiter: _Arbiter) -> None:
     """Give a hardlink that two packages have to the one that has what it links to."""
     old = tree.get(place)
     target = tree.get(tree.resolve(node.entry.link))
     if old is None or target is None or old.entry.kind != "hardlink":
         return
     if old.owner != node.owner and target.owner == node.owner:
+        arbiter.losers.add(old.owner)
         entry = msgspec.structs.replace(node.entry, path=place)
         tree.put(msgspec.structs.replace(node, entry=entry))
 

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import argparse
 import os
-import platform
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -59,7 +58,7 @@ def run(values: argparse.Namespace) -> None:
 def _key(values: argparse.Namespace, vcs_url: str) -> str:
     """The memo key of a command line, in this folder and on this machine."""
     arguments = {k: v for k, v in vars(values).items() if k not in _INDIFFERENT}
-    machine = platform.machine()  # what `--platform host` means
+    machine = os.uname().machine  # what `--platform host` means
     epoch = read_epoch(os.environ)
     return memo_key(__version__, trace.FORMAT, str(Path.cwd()), arguments, vcs_url, epoch, machine)
 

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from imagist.errors import RequestError, Span, Unsatisfiable
+from imagist.errors import Problem, RequestError, Span, Unsatisfiable
 from imagist.oci.platform import Platform
 from imagist.packages.apk.dependency import parse_world
 from imagist.packages.apk.index import Package
 from imagist.packages.apk.solver.arrange import arrange
 from imagist.packages.apk.solver.encoding import Encoding
-from imagist.packages.apk.solver.explain import explain_exhaustion, explain_failure
 from imagist.packages.apk.solver.resolution import Resolution
 from imagist.packages.apk.solver.sat import Exhausted
 from imagist.packages.apk.solver.search import chosen_candidates, search
@@ -58,10 +57,15 @@ def solve(
     try:
         solved = search(encoding)
     except Exhausted:
-        raise Unsatisfiable(explain_exhaustion(places or {})) from None
+        solved = None
     if not solved:
-        problems = explain_failure(offered, entries, held, places or {})
-        raise Unsatisfiable(problems or explain_exhaustion(places or {}))
+        # Most worlds have a solution, and then none of this need be loaded.
+        from imagist.packages.apk.solver import explain  # noqa: PLC0415
+
+        problems: Sequence[Problem] = ()
+        if solved is not None:
+            problems = explain.explain_failure(offered, entries, held, places or {})
+        raise Unsatisfiable(problems or explain.explain_exhaustion(places or {}))
     found = chosen_candidates(encoding)
     chosen = {platform: arrange(entries[platform], found[platform]) for platform in platforms}
     asked = {p: tuple(dict.fromkeys(text.strip() for text in world[p])) for p in platforms}
