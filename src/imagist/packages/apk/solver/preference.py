@@ -63,19 +63,23 @@ def carried_version(package: Package, dependency: Dependency) -> str | None:
     """
     answers: list[str] = []
     name = dependency.name
+    # Most packages provide many names; only those that can be the one are taken apart.
+    provided = [text for text in package.provides if text.startswith(name)]
+    if not provided and package.name != name:
+        return None
     own = Provide(name, package.version)
     own_fits = satisfies(own, dependency, checksum=package.checksum)
     if own_fits and package.name == name:
         answers.append(package.version)
-    for text in package.provides:
-        # Most packages provide many names; only those that can be the one are taken apart.
-        if text.startswith(name):
-            provide = parse_provide(text)
-            fits = satisfies(provide, dependency, checksum=package.checksum)
-            by_package = own_fits and not provide.version and not dependency.conflict
-            if fits or (by_package and provide.name == name):
-                answers.append(provide.version)
-    return max(answers, key=sort_key) if answers else None
+    for text in provided:
+        provide = parse_provide(text)
+        fits = satisfies(provide, dependency, checksum=package.checksum)
+        by_package = own_fits and not provide.version and not dependency.conflict
+        if fits or (by_package and provide.name == name):
+            answers.append(provide.version)
+    if len(answers) > 1:
+        return max(answers, key=sort_key)
+    return answers[0] if answers else None
 
 
 def has_version(package: Package, name: str) -> bool:
@@ -90,7 +94,10 @@ def order_options(options: Iterable[Option]) -> list[Option]:
     """Options best first, by every rule but the fourth, which depends on what else is chosen."""
     ordered: list[Option] = []
     by_standing = attrgetter("standing")
-    for _, equals in groupby(sorted(options, key=by_standing), key=by_standing):
+    found = sorted(options, key=by_standing)
+    if len(found) == 1:
+        return found
+    for _, equals in groupby(found, key=by_standing):
         ordered += _order_equals(list(equals))
     return ordered
 
