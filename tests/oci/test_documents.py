@@ -155,3 +155,27 @@ def test_deeply_nested_documents_are_refused() -> None:
     for parse in (derive.parse_manifest, derive.parse_index, derive.detect_media_type):
         with pytest.raises(InputError, match="recursion"):
             parse(raw)
+
+
+def test_a_document_wrong_in_shape_and_then_no_json_is_refused() -> None:
+    with pytest.raises(InputError, match="not JSON"):
+        derive.parse_manifest(b'{"schemaVersion":"two",')
+
+
+@pytest.mark.parametrize(
+    "digest", ["sha256:../../x", "sha256:" + "A" * 64, "sha256:" + "0" * 64 + "\\n", "x", "", "sha512:00"]
+)  # fmt: skip
+def test_what_is_no_digest_is_refused_where_it_is_read(digest: str) -> None:
+    raw = f'{{"mediaType":"x","digest":"{digest}","size":1}}'.encode()
+    with pytest.raises(InputError):
+        decode(Descriptor, raw, "a descriptor")
+    with pytest.raises(InputError):
+        decode(ImageConfig, f'{{"rootfs":{{"diff_ids":["{digest}"]}}}}'.encode(), "x")
+
+
+@pytest.mark.parametrize(
+    "digest", ["sha256:" + "0" * 64, "sha512:" + "f" * 128, "multihash+b58:Qm"]
+)
+def test_digests_of_every_algorithm_are_read(digest: str) -> None:
+    raw = f'{{"mediaType":"x","digest":"{digest}","size":1}}'.encode()
+    assert decode(Descriptor, raw, "a descriptor").digest == digest

@@ -14,13 +14,14 @@ from imagist.oci.mutate import (
     annotate_image,
     annotate_index,
     append_layers,
+    make_index,
     map_images,
     rebase,
     set_config,
     set_created,
     set_subject,
 )
-from imagist.oci.random import ARM64, random_image, random_index, random_layer
+from imagist.oci.random import AMD64, ARM64, random_image, random_index, random_layer
 from imagist.oci.validate import validate
 
 
@@ -132,3 +133,29 @@ def test_comparison_names_what_differs_and_nothing_else() -> None:
 def test_comparison_finds_a_missing_platform() -> None:
     [found] = compare(random_index(1), random_image(1))
     assert (found.platform, found.what, found.new) == ("linux/arm64", "image", None)
+
+
+@pytest.mark.parametrize("depth", [100, 900, *range(940, 1000, 4), 5_000, 100_000])
+def test_deeply_nested_documents_are_refused_and_never_a_traceback(depth: Any) -> None:
+    image = random_image(1)
+    deep = b"[" * depth + b"]" * depth
+    nested = derive.MemoryImage(
+        image.raw_manifest[:-1] + b',"x":' + deep + b"}", image.raw_config, image.layers
+    )
+    for change in (lambda: annotate_image(nested, {"a": "b"}), lambda: compare(image, nested)):
+        try:
+            change()
+        except InputError:
+            assert depth > 100
+        else:
+            assert depth < 5_000
+
+
+@pytest.mark.parametrize("members", [{"config": [1]}, {"config": {"Env": 1}}, {"rootfs": []}])
+def test_comparison_refuses_documents_of_another_shape(members: Any) -> None:
+    image = random_image(1)
+    raw = json.dumps({**json.loads(image.raw_config), **members}).encode()
+    other = derive.MemoryImage(image.raw_manifest, raw, image.layers)
+    index = make_index([(AMD64, other)])
+    with pytest.raises(InputError):
+        compare(make_index([(AMD64, annotate_image(image, {"a": "b"}))]), index)

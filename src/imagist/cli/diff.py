@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import argparse
-import sys
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, Final
 
 import msgspec
 
-from imagist.cli.answer import print_json
+from imagist.cli.answer import print_json, print_text
 from imagist.cli.images import (
     align,
     count_jobs,
@@ -44,7 +43,7 @@ def run(values: argparse.Namespace) -> int:
     if values.json:
         print_json(found)
     else:
-        sys.stdout.write("".join(_show(found, values)))
+        print_text("".join(_show(found, values)))
     return 0 if found.equal else 1
 
 

@@ -6,11 +6,13 @@ import argparse
 import sys
 from pathlib import Path
 
+from imagist.cli.answer import print_json
 from imagist.cli.environment import host_platform
 from imagist.cli.images import count_jobs, open_image, read_platform_names
 from imagist.errors import InputError, RequestError
 from imagist.inspection.choose import choose_image
 from imagist.inspection.export import export_tar
+from imagist.oci import derive
 from imagist.oci.image import Image
 from imagist.oci.platform import Platform
 
@@ -27,6 +29,8 @@ def run(values: argparse.Namespace) -> None:
         raise RequestError(
             f"{values.output} is a folder", help=f"name a file: `-o {values.output}/rootfs.tar`"
         )
+    if to_stdout and values.json:
+        raise RequestError("stdout takes the tar or JSON, not both", help="name a file: `-o FILE`")
     thing = open_image(values.image, values)
     image = choose_image(thing, read_platform_names(values), _host())
     jobs = count_jobs(values)
@@ -34,6 +38,8 @@ def run(values: argparse.Namespace) -> None:
         export_tar(image, sys.stdout.buffer.write, jobs=jobs)
     else:
         _write_file(image, Path(values.output), jobs)
+    if values.json:
+        print_json({"digest": derive.digest(image), "output": values.output})
 
 
 def _host() -> Platform | None:

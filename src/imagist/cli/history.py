@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import argparse
-import sys
 from collections.abc import Sequence
 
-from imagist.cli.answer import print_json
+from imagist.cli.answer import print_json, print_text
 from imagist.cli.images import (
     align,
     flow,
@@ -30,8 +29,8 @@ def run(values: argparse.Namespace) -> None:
         return
     for name, steps in told:
         if len(told) > 1:
-            sys.stdout.write(f"# {one_line(name)}\n")
-        sys.stdout.write(_show(steps, full=values.verbose))
+            print_text(f"# {one_line(name)}\n")
+        print_text(_show(steps, full=values.verbose))
 
 
 def _show(steps: Sequence[Step], *, full: bool) -> str:

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import argparse
 import shlex
-import sys
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, Final
 
-from imagist.cli.answer import print_json
+from imagist.cli.answer import print_json, print_text
 from imagist.cli.images import (
     align,
     count_jobs,
@@ -45,7 +44,7 @@ def run(values: argparse.Namespace) -> None:
     if values.json:
         print_json(_document(thing, images, others))
     else:
-        sys.stdout.write("\n".join(_show(thing, images, others, values)))
+        print_text("\n".join(_show(thing, images, others, values)))
 
 
 def _describe(item: Found, values: argparse.Namespace) -> ImageReport:

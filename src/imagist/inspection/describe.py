@@ -8,7 +8,7 @@ from typing import Any
 
 import msgspec
 
-from imagist.inspection.history import lines_of_layers, origin
+from imagist.inspection.history import lines_of_layers, tell_origin
 from imagist.inspection.view import View, owners_in_layer
 from imagist.oci import derive
 from imagist.oci.image import Image, Layer
@@ -120,7 +120,7 @@ def describe(
     lines = lines_of_layers(image)
     return ImageReport(
         platform,
-        derive.digest(image),
+        str(derive.digest(image)),
         image.media_type,
         config.created or "",
         config.author or "",
@@ -196,11 +196,11 @@ def _describe_layer(
     packages = owners_in_layer(view, layer) if view else None
     return LayerReport(
         number,
-        layer.digest,
-        layer.diff_id,
+        str(layer.digest),
+        str(layer.diff_id),
         layer.size,
         layer.media_type,
-        origin(line),
+        tell_origin(line, layer),
         line.created_by,
         None if packages is None else tuple(as_text(str(package)) for package in packages),
         **report,

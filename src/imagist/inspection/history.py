@@ -7,7 +7,7 @@ from typing import Final
 
 import msgspec
 
-from imagist.oci import derive
+from imagist.oci import derive, mediatype
 from imagist.oci.image import Image, Layer
 from imagist.oci.manifest import History
 
@@ -59,14 +59,17 @@ def lines_of_layers(image: Image) -> list[History]:
     return [line for line in lines if not line.empty_layer]
 
 
-def origin(line: History) -> str:
+def tell_origin(line: History, layer: Layer) -> str:
     """`verbatim` for a package's own bytes, `written` for a layer that imagist wrote, else "".
 
     The line claims it; whoever has the package can compare its datahash with the layer's digest.
+    A layer that others compressed anew, or not at all, has another digest than either.
     """
     if line.author != _AUTHOR or not line.created_by.startswith(_OWN):
         return ""
-    return "verbatim" if line.created_by.endswith(_AS_SIGNED) else "written"
+    if not line.created_by.endswith(_AS_SIGNED):
+        return "written"
+    return "verbatim" if layer.media_type in mediatype.GZIP_LAYERS else ""
 
 
 def _matches(lines: Sequence[History], layers: Sequence[Layer]) -> bool:
@@ -78,7 +81,7 @@ def _step(line: History | None, layer: tuple[int, Layer] | None) -> Step:
     number, blob = layer or (0, None)
     return Step(
         number,
-        blob.digest if blob else "",
+        str(blob.digest) if blob else "",
         blob.size if blob else 0,
         line.created,
         line.created_by,

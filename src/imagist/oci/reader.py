@@ -10,6 +10,10 @@ from imagist.digest import CHUNK, Digest
 from imagist.errors import InputError, Untrusted
 
 _ALGORITHMS: Final = frozenset({"sha256", "sha512"})
+_HELP: Final = (
+    "it was damaged or replaced; fetch or build it again, after `imagist cache verify` where it "
+    "lies in the store"
+)
 
 
 class VerifyingReader(io.RawIOBase):
@@ -73,16 +77,18 @@ class VerifyingReader(io.RawIOBase):
         if self._left >= 0:
             self._left -= len(data)
             if self._left < 0:
-                raise Untrusted(f"{self._what} ({self._digest}) is longer than was promised")
+                what = f"{self._what} ({self._digest})"
+                raise Untrusted(f"{what} is longer than was promised", help=_HELP)
         if data:
             return
         if self._left > 0:
-            raise Untrusted(f"{self._what} ({self._digest}) ends {self._left} bytes too early")
+            what = f"{self._what} ({self._digest})"
+            raise Untrusted(f"{what} ends {self._left} bytes too early", help=_HELP)
         actual = f"{self._state.name}:{self._state.hexdigest()}"
         if actual != self._digest:
             raise Untrusted(
                 f"{self._what} is not what was promised: expected {self._digest}, got {actual}",
-                help="it was damaged or replaced; fetch or build it again",
+                help=_HELP,
             )
 
 
