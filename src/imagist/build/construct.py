@@ -57,11 +57,20 @@ def fetch_packages(
         ImagistError: packages that cannot be had or trusted; all of them at once.
     """
     wanted = [package for each in platforms for package in plan.resolved.packages[each]]
-    context.report.stage(f"fetching and verifying {len(wanted)} packages")
-    fetcher = PackageFetcher(
-        context.store, context.reader, jobs=context.jobs, limits=options.limits.packages
-    )
-    found = iter(fetcher.fetch(wanted))
+    once = {package.identity: package for package in wanted}.values()
+    sizes = [package.size or 0 for package in once]
+    context.report.stage(f"fetching and verifying {len(once)} packages")
+    with context.report.meter(
+        "packages", items=len(once), size=sum(sizes) if all(sizes) else None
+    ) as meter:
+        fetcher = PackageFetcher(
+            context.store,
+            context.reader,
+            jobs=context.jobs,
+            limits=options.limits.packages,
+            meter=meter,
+        )
+        found = iter(fetcher.fetch(wanted))
     return {
         platform: tuple(next(found) for _ in plan.resolved.packages[platform])
         for platform in platforms

@@ -17,10 +17,8 @@ _DAY = 24 * 3600.0
 
 def run(values: argparse.Namespace) -> None:
     """Carry out one of the three, and print what came of it."""
-    with open_store(values) as store:
-        answer = {"info": _describe, "prune": _prune, "verify": _verify}[values.what](
-            store, values
-        )
+    store = open_store(values)
+    answer = {"info": _describe, "prune": _prune, "verify": _verify}[values.what](store, values)
     if values.json:
         print_json(answer)
         return

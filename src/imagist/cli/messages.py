@@ -6,12 +6,14 @@ and `--json` lines of JSON (`cli.jsonlines`). Work shorter than `QUIET` says not
 
 from __future__ import annotations
 
+import _thread
 import argparse
 import contextlib
 import os
 import sys
 import threading
 import time
+from collections.abc import Callable
 from contextlib import AbstractContextManager
 from types import TracebackType
 from typing import TYPE_CHECKING, Final, TextIO
@@ -49,6 +51,7 @@ class Count:
         self.name = ""
         """The item that was done last, and was not remembered."""
         self.begun = time.monotonic()
+        self.is_over = False
         self._lock = threading.Lock()
 
     def add(self, size: int) -> None:
@@ -94,7 +97,7 @@ class Messages:
                 self._say("stage", text)
                 return
             if not self._pending:
-                threading.Thread(target=self._tell_later, args=(left,), daemon=True).start()
+                _start(self._tell_later, left)
             self._pending = text
 
     def warn(self, text: str) -> None:
@@ -121,39 +124,33 @@ class Messages:
 
     def tell(self, count: Count) -> float:
         """Say how far work is; the seconds until it should be said again."""
-        if self.json:
-            from imagist.cli.jsonlines import describe_progress
-
-            self._write(describe_progress(count))
-            return _JSON
-        if not self._is_live:
+        with self._lock:
+            if count.is_over:
+                return 0.0
+            if self.json:
+                self._tell_in_json(count)
+                return _JSON
+            if self._is_live:
+                self._draw(count)
+                return _FRAME
             from imagist.cli.progress import describe
 
-            with self._lock:
-                self._say("stage", describe(count))
+            self._say("stage", describe(count))
             return _LINE
-        with self._lock:
-            if self._view is None:
-                self._view = self._open_view(count)
-            self._view.draw()
-        return _FRAME
 
     def end(self, count: Count, *, failed: bool) -> None:
         """The work is over: erase the view, and say what it was in one line."""
-        self.erase()
-        if self.json:
-            self.tell(count)
-        elif count.passed and not failed:
-            from imagist.cli.progress import describe_end
-
-            self.stage(describe_end(count))
-
-    def erase(self) -> None:
-        """Clear the live view, where there is one."""
         with self._lock:
+            count.is_over = True
             if self._view is not None:
                 self._view.erase()
                 self._view = None
+            if self.json:
+                self._tell_in_json(count)
+            elif count.passed and not failed and self._quiet_left() <= 0:
+                from imagist.cli.progress import describe_end
+
+                self._say("stage", describe_end(count))
 
     def leave(self) -> None:
         """Clear the live view for the last time: the lock stays taken, so nobody draws again."""
@@ -183,11 +180,23 @@ class Messages:
             self._write(format_line({kind: text}))
             return
         line = "warning: " if kind == "warning" else ""
-        line += f"{printable(text)}\n"
+        line += printable(text.replace("\n", " ") if kind == "stage" else text) + "\n"
         if self._view is None:
             self._write(line)
         else:
             self._view.print_above(line)
+
+    def _tell_in_json(self, count: Count) -> None:
+        from imagist.cli.jsonlines import describe_progress
+
+        self._write(describe_progress(count))
+
+    def _draw(self, count: Count) -> None:
+        if self._pending:
+            self._say("stage", self._pending)
+        if self._view is None:
+            self._view = self._open_view(count)
+        self._view.draw()
 
     def _open_view(self, count: Count) -> View:
         from imagist.cli import interrupt
@@ -222,10 +231,9 @@ class _Metered(AbstractContextManager[Meter]):
         self._messages = messages
         self._count = count
         self._over = threading.Event()
-        self._thread = threading.Thread(target=self._look, daemon=True)
 
     def __enter__(self) -> Meter:
-        self._thread.start()
+        _start(self._look)
         return self._count
 
     def __exit__(
@@ -235,7 +243,6 @@ class _Metered(AbstractContextManager[Meter]):
         traceback: TracebackType | None,
     ) -> None:
         self._over.set()
-        self._thread.join(_PATIENCE)
         self._messages.end(self._count, failed=kind is not None)
 
     def _look(self) -> None:
@@ -244,6 +251,11 @@ class _Metered(AbstractContextManager[Meter]):
             wait = self._messages.tell(self._count)
 
 
+def _start(action: Callable[..., object], *arguments: object) -> None:
+    """Do something in a thread that nobody waits for, neither at its beginning nor at its end."""
+    _thread.start_new_thread(action, arguments)
+
+
 def _can_move(stream: TextIO) -> bool:
     """Whether a stream is a terminal whose cursor can be moved."""
-    return stream.isatty() and os.environ.get("TERM", "dumb") != "dumb"
+    return stream.isatty() and os.environ.get("TERM", "") not in {"", "dumb"}

@@ -59,6 +59,8 @@ def parse_arguments(
     found = next((each for each in COMMANDS if each.name == values.command), None)
     _fill(values, (*GLOBAL_FLAGS, *(found.flags if found else ())), environment)
     if found is None and not values.version:
+        if values.json:  # a program reads no help
+            raise RequestError("no command is given", help="`imagist --help` lists them")
         parser.print_help(sys.stderr)
     return found, values
 

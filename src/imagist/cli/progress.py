@@ -157,6 +157,7 @@ class View:
         """As much of a text as there is room for, in what the terminal can show."""
         if not self._is_unicode:
             text = text.encode("ascii", "replace").decode()
+        text = text[: 4 * room]  # what takes no column of its own (accents) is not endless
         while columns(text) > room:
             text = text[:-1]
         return text

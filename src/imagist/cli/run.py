@@ -14,6 +14,7 @@ from typing import TextIO
 
 from imagist import __version__
 from imagist.cli import interrupt
+from imagist.cli.closing import UNTIL_THE_END
 from imagist.cli.parser import asks_for_json, parse_arguments
 from imagist.errors import ImagistError, InputError
 
@@ -53,6 +54,8 @@ def run_command_line(words: Sequence[str]) -> int:
         return InputError.exit_code
     except SystemExit as leave:  # argparse's --help
         return int(leave.code or 0)
+    finally:
+        UNTIL_THE_END.close()
 
 
 def _tell(error: ImagistError, *, as_json: bool, color: str) -> None:

@@ -94,7 +94,7 @@ _DECLARATION = (
     ),
 )
 
-_IMAGE = (
+_BUILDING = (
     Flag(
         "annotation",
         "an annotation to add, KEY=VALUE (or apko's KEY:VALUE)",
@@ -123,8 +123,8 @@ _IMAGE = (
 )
 """What decides an image beside its declaration."""
 
-_IMAGE = Argument("image", "a layout folder, an archive, or sha256:... in the store")
-_PLATFORM = Flag(
+_PLACE = Argument("image", "a layout folder, an archive, or sha256:... in the store")
+_OF_IMAGES = Flag(
     "platform",
     "only these platforms: linux/arm64, amd64, host ...; by comma or repeated (default: all)",
     metavar="PLATFORM",
@@ -158,7 +158,7 @@ COMMANDS = (
                 kind="list",
             ),
             *_DECLARATION,
-            *_IMAGE,
+            *_BUILDING,
         ),
         "Without -o the image stays in the store. The digest is that of the index, or that of the "
         "manifest where exactly one platform was asked for with --platform.",
@@ -194,7 +194,7 @@ COMMANDS = (
                 twin=False,
             ),
             *(flag for flag in _DECLARATION if flag.name != "lock"),
-            *_IMAGE,
+            *_BUILDING,
         ),
         "The lock is apko's, which apko builds from too, with the layers of the packages and the "
         "digests of the images added. Give the flags that the build will have: they count.",
@@ -262,7 +262,7 @@ COMMANDS = (
         "validate",
         "check an image: every digest, size and layer is derived again",
         "imagist.cli.validate",
-        (_IMAGE,),
+        (_PLACE,),
         (),
         _NAMES,
     ),
@@ -270,9 +270,9 @@ COMMANDS = (
         "inspect",
         "show what an image is made of: config, layers, packages, files",
         "imagist.cli.inspect",
-        (_IMAGE,),
+        (_PLACE,),
         (
-            _PLATFORM,
+            _OF_IMAGES,
             Flag("files", "list every path: mode, owner, size, layer, package", kind="switch"),
             Flag("layers", "list the entries of each layer, whiteouts included", kind="switch"),
         ),
@@ -288,15 +288,15 @@ COMMANDS = (
         "history",
         "show how the layers of an image came to be",
         "imagist.cli.history",
-        (_IMAGE,),
-        (_PLATFORM,),
+        (_PLACE,),
+        (_OF_IMAGES,),
         "The base comes first.\n\n" + _NAMES,
     ),
     Command(
         "export",
         "write the root file system of an image as a tar",
         "imagist.cli.export",
-        (_IMAGE,),
+        (_PLACE,),
         (
             Flag(
                 "output",
@@ -305,7 +305,7 @@ COMMANDS = (
                 metavar="FILE",
                 twin=False,
             ),
-            _PLATFORM._replace(
+            _OF_IMAGES._replace(
                 help="the platform: linux/arm64, amd64 ... (default: the only one, else this "
                 "machine's)"
             ),
@@ -318,9 +318,9 @@ COMMANDS = (
         "diff",
         "show what differs between two images: packages, config, files, layers",
         "imagist.cli.diff",
-        (_IMAGE, Argument("other", "the image to compare it with")),
+        (_PLACE, Argument("other", "the image to compare it with")),
         (
-            _PLATFORM._replace(
+            _OF_IMAGES._replace(
                 help="only these platforms: linux/arm64, amd64, host ...; by comma or repeated "
                 "(default: those that both have)"
             ),

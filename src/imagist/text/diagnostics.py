@@ -64,7 +64,7 @@ def _excerpt(span: Span, gutter: str, paint: Callable[[str, str], str]) -> list[
     before = "..." if first else ""
     after = "..." if first + WIDTH < len(span.text) else ""
     marked = span.text[start : min(end, first + WIDTH)]
-    caret = " " * (len(before) + _columns(lead)) + paint(_RED, "^" * max(1, _columns(marked)))
+    caret = " " * (len(before) + columns(lead)) + paint(_RED, "^" * max(1, columns(marked)))
     bar = paint(_BLUE, "|")
     number = paint(_BLUE, str(span.line))
     return [
@@ -87,7 +87,7 @@ def _show(character: str) -> str:
     return character if character.isprintable() or character == "\n" else "\ufffd"
 
 
-def _columns(text: str) -> int:
+def columns(text: str) -> int:
     """How many columns of a terminal a text takes."""
     if text.isascii() and text.isprintable():
         return len(text)
