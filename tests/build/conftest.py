@@ -1,12 +1,15 @@
 from __future__ import annotations
 
+import os
 import shutil
-from collections.abc import Callable
+import sys
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
 from build.commandline import Answer, run
+from build.smalldisk import Disk
 from fixtures.demo import demo_packages
 from fixtures.maker import Apk, file, write_repository
 
@@ -77,3 +80,16 @@ def _link(source: str, target: str) -> Callable[..., object] | None:
     """Tests replace files rather than write into them, so links are enough."""
     Path(target).hardlink_to(source)
     return None
+
+
+@pytest.fixture
+def disk(tmp_path: Path) -> Iterator[Disk]:
+    """A small disk, of 64 KiB to begin with."""
+    if os.geteuid() != 0 or not sys.platform.startswith("linux"):
+        pytest.skip("only root can mount a small disk")
+    small = Disk(tmp_path / "disk")
+    small.folder.mkdir()
+    if not small.mount(1 << 16):
+        pytest.skip("this root may not mount a small disk")
+    yield small
+    small.unmount()

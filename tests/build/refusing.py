@@ -78,6 +78,6 @@ def check_store(workshop: Workshop, refused_packages: tuple[Built, ...] = ()) ->
         return
     store = Store.open(workshop.store)
     assert not list((workshop.store / "tmp").iterdir())
-    assert remove_damaged(store) == []
+    assert remove_damaged(store) == ([], 0)
     for built in refused_packages:
         assert not store.has(f"sha256:{built.datahash}")

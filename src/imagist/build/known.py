@@ -1,7 +1,7 @@
-"""Images that need not be constructed: stated by a lock, or remembered by the store.
+"""Images that need not be constructed: remembered by the fingerprint of their inputs.
 
-Both know an image by the fingerprint of its inputs, and both count only where every blob of it
-is in the store.
+What a lock states is compared, and never believed: whoever could write another digest into it
+would else choose among all images that happen to be in the store, such as last year's.
 """
 
 from __future__ import annotations
@@ -13,11 +13,10 @@ import msgspec
 from imagist.build.construct import Constructed
 from imagist.build.context import Context, Options
 from imagist.digest import Digest
-from imagist.errors import InputError, NotFound, Untrusted
+from imagist.errors import Untrusted
 from imagist.oci import contents, derive
-from imagist.oci.image import Image, Index
+from imagist.oci.image import Index
 from imagist.oci.platform import Platform
-from imagist.store.store import Store
 
 STEP: Final = "image"
 
@@ -37,14 +36,13 @@ def recall_image(
     """
     locked = _locked_digest(inputs, platform, options, context)
     value = context.store.memo.get(STEP, inputs)
-    if value is not None:
-        known = msgspec.msgpack.decode(value, type=_Remembered)
-        _check_lock(known.digest, locked, platform, options)
-        image = context.store.image(known.digest)
-        assert not isinstance(image, Index)  # noqa: S101 - `remember_image` takes no index
-        return Constructed(image, known.warnings)
-    found = _find_whole(context.store, locked) if locked else None
-    return None if found is None else Constructed(found)
+    if value is None:
+        return None
+    known = msgspec.msgpack.decode(value, type=_Remembered)
+    _check_lock(known.digest, locked, platform, options)
+    image = context.store.image(known.digest)
+    assert not isinstance(image, Index)  # noqa: S101 - `remember_image` takes no index
+    return Constructed(image, known.warnings)
 
 
 def remember_image(
@@ -85,15 +83,3 @@ def _check_lock(digest: str, locked: str, platform: Platform, options: Options) 
             where=options.lock_name,
             help="if nobody changed the lock, please report this; else lock again",
         )
-
-
-def _find_whole(store: Store, digest: str) -> Image | None:
-    """An image of which nothing is missing in the store."""
-    if not store.has(digest):
-        return None
-    try:
-        image = store.image(digest)
-        whole = all(store.has(blob.digest) for blob in contents.blobs(image))
-    except (NotFound, InputError):
-        return None
-    return image if whole and not isinstance(image, Index) else None

@@ -10,6 +10,7 @@ from msgspec.structs import replace
 
 from imagist.build.context import Context, Options
 from imagist.build.lockfile import Lock, LockedPackage, declaration_checksum
+from imagist.build.lockproblems import folder_of
 from imagist.build.solution import Solution, recall_solution, remember_solution, solution_key
 from imagist.build.trace import Note
 from imagist.declaration.include import LoadedDeclaration
@@ -18,10 +19,15 @@ from imagist.errors import InputError, Problem, RequestError, Span
 from imagist.oci.platform import Platform, parse_platform
 from imagist.packages.apk.fetch import Wanted
 from imagist.packages.apk.index import Candidate, Package
-from imagist.packages.apk.keys import TrustedKeys, discover_keys, load_keyring
+from imagist.packages.apk.keys import (
+    TrustedKeys,
+    discover_keys,
+    load_keyring,
+    load_known_key,
+)
 from imagist.packages.apk.location import Location, parse_location
 from imagist.packages.apk.repository import IndexLoader, LoadedIndex
-from imagist.packages.apk.signature import Key, load_key
+from imagist.packages.apk.signature import Key
 from imagist.packages.apk.universe import Universe
 
 if TYPE_CHECKING:
@@ -196,7 +202,8 @@ def _from_lock(
         platform: tuple(_locked(package, context) for package in locked[platform])
         for platform in world
     }
-    tags = {each.name: each.tag for found in locked.values() for each in found if each.tag}
+    chosen = [package for platform in world for package in locked[platform]]
+    tags = {each.name: tag for each in chosen if (tag := _tag_of(each, locations, context))}
     unknown = sorted(set(tags.values()) - {location.tag for location in locations})
     if unknown:
         raise RequestError(
@@ -204,10 +211,17 @@ def _from_lock(
             where=name,
             help="lock again",
         )
-    return Resolved(world, packages, TrustedKeys(_locked_keys(lock, name)), tags)
+    return Resolved(world, packages, TrustedKeys(_locked_keys(lock, name, context)), tags)
 
 
-def _locked_keys(lock: Lock, name: str) -> tuple[Key, ...]:
+def _tag_of(package: LockedPackage, locations: Sequence[Location], context: Context) -> str:
+    """The tag of the repository of a package; a lock of apko tells it by the URL alone."""
+    repository = folder_of(folder_of(context.reader.learn(package.url)))
+    tags = {location.tag for location in locations if location.url == repository}
+    return package.tag or ("" if "" in tags else min(tags, default=""))
+
+
+def _locked_keys(lock: Lock, name: str, context: Context) -> tuple[Key, ...]:
     """The keys that a lock embeds.
 
     Raises:
@@ -217,7 +231,8 @@ def _locked_keys(lock: Lock, name: str) -> tuple[Key, ...]:
     problems: list[Problem] = []
     for number, locked in enumerate(lock.contents.keyring):
         try:
-            keys.append(load_key(locked.file_name, locked.content.encode()))
+            pem = locked.content.encode()
+            keys.append(load_known_key(locked.file_name, pem, context.reader))
         except InputError as error:
             where = f"{name}: contents.keyring[{number}]"
             problems += [problem._replace(where=where) for problem in error.problems]

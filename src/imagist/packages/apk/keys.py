@@ -95,7 +95,7 @@ def load_keyring(sources: Sequence[str], reader: Reader) -> tuple[Key, ...]:
     def load(source: str) -> Key | Problem:
         try:
             data = reader.read(source, limit=MAX_KEY)
-            return _load_key(_file_name(source), data or b"", reader)
+            return load_known_key(_file_name(source), data or b"", reader)
         except ImagistError as error:
             reason = error.problems[0]
             where = f"the key `{source}`"
@@ -159,7 +159,7 @@ def _ask_alpine(
         if not (key.deprecated_since and _has_come(key.deprecated_since, today))
     ]
     texts = [(url, reader.read(url, limit=MAX_KEY, max_age=FRESH)) for url in dict.fromkeys(urls)]
-    return [_load_key(_file_name(url), text or b"", reader) for url, text in texts]
+    return [load_known_key(_file_name(url), text or b"", reader) for url, text in texts]
 
 
 def _ask_server(
@@ -200,8 +200,8 @@ def _read_key_set(document: Document, what: str, reader: Reader) -> list[Key]:
     return keys
 
 
-def _load_key(name: str, pem: bytes, reader: Reader) -> Key:
-    """`load_key`, remembered: what reads keys takes longer to load than all else of a rebuild."""
+def load_known_key(name: str, pem: bytes, reader: Reader) -> Key:
+    """`signature.load_key`, remembered: to load what reads keys takes longer than a rebuild."""
     question = memo_key("apk-key/1", name, sha256(pem))
     if reader.memo.get("apk-key", question) is not None:
         return Key(name, pem)
