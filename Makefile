@@ -27,8 +27,8 @@ check: $(READY) ## format, lint, strict types, import floors
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
-bench: $(READY) ## duel with apko on realistic packages (needs apko, ../shared and apt)
-	$(BIN)/python benchmarks/duel_build.py
+bench: $(READY) ## run in turn with apko on realistic packages, and print the table (needs apko, ../shared and apt)
+	$(BIN)/python -m benchmarks $(BENCH)
 
 format: $(READY) ## format and mend what can be mended
 	$(BIN)/ruff format .

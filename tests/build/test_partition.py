@@ -27,7 +27,7 @@ def package(name: str, size: int = 0, **fields: object) -> PackageFiles:
     values = {key: value for key, value in _BLANK.items() if key in known}
     made = Package(**(values | {"name": name, "version": "1.0-r0"} | fields))  # type: ignore[arg-type]
     digest = Digest("sha256:" + "0" * 64)
-    return PackageFiles(made, digest, digest, size, digest, size, (Entry(name),))
+    return PackageFiles(made, digest, size, digest, size, (Entry(name),))
 
 
 def names(

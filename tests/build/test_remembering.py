@@ -167,6 +167,20 @@ def test_a_layer_that_is_gone_is_made_again(full: Workshop, builds: Counter) -> 
     assert full.run("validate", digest)[0] == 0
 
 
+def test_a_damaged_manifest_is_made_again(full: Workshop, builds: Counter) -> None:
+    digest = full.build("image.yaml")
+    blobs = full.store / "blobs" / "sha256"
+    for blob in blobs.iterdir():
+        data = blob.read_bytes()
+        if data.startswith(b'{"schemaVersion"'):
+            blob.unlink()
+            blob.write_bytes(data.replace(b"sha256:", b"sha256;", 1))
+    assert full.build("image.yaml", "-o", "layout") == digest
+    assert builds.calls == 2
+    assert full.run("validate", "layout")[0] == 0
+    assert full.run("cache", "verify")[0] == 0
+
+
 def test_warnings_are_given_again(workshop: Workshop, builds: Counter) -> None:
     workshop.declare(packages="[]")
     first = workshop.run("build", "image.yaml")[2]

@@ -6,7 +6,9 @@ import hashlib
 import os
 import shutil
 import subprocess
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import NamedTuple
 
 import pytest
 
@@ -14,6 +16,7 @@ from build.commandline import command, environment
 from build.conftest import Workshop
 from fixtures.demo import demo_packages
 from fixtures.maker import write_repository
+from support import is_present, needs
 
 DECLARATION = """\
 contents:
@@ -31,17 +34,45 @@ paths: [{path: /srv/x, type: directory, permissions: 0o700}]
 annotations: {z: '1', a: '2'}
 archs: [x86_64, aarch64]
 """
-Results = dict[str, tuple[str, ...]]
-WAYS: dict[str, tuple[list[str], dict[str, str], int]] = {
-    "plain": ([], {}, 0o022),
-    "umask and one job": (["--jobs", "1"], {}, 0o077),
-    "zone, locale, hash seed, many jobs": (
+KINDS = {
+    "package": "",
+    "origin": "layering: {strategy: origin}\n",
+    "single": "layering: {strategy: single}\n",
+    "erofs": "format: erofs\n",
+}
+Results = dict[str, dict[str, str]]
+
+
+class Way(NamedTuple):
+    """What is around a build, and must not matter."""
+
+    flags: Sequence[str] = ()
+    variables: Mapping[str, str] = {}
+    umask: int = 0o022
+    before: Sequence[str] = ()
+    """Words before the command."""
+
+
+WAYS = {
+    "plain": Way(),
+    "umask and one job": Way(["--jobs", "1"], {}, 0o077),
+    "zone, locale, hash seed, many jobs, home": Way(
         ["--jobs", "7", "-v"],
-        {"TZ": "Pacific/Kiritimati", "LC_ALL": "tr_TR.UTF-8", "LANG": "de_DE", "PYTHONHASHSEED": "1"},
+        {"TZ": "Pacific/Kiritimati", "LC_ALL": "tr_TR.UTF-8", "LANG": "de_DE", "HOME": "/nowhere",
+         "PYTHONHASHSEED": "1"},
         0o002,
     ),
-    "C locale, other seed": ([], {"LC_ALL": "C", "TZ": "America/Caracas", "PYTHONHASHSEED": "77"}, 0o027),
+    "C locale, other seed": Way(
+        [], {"LC_ALL": "C", "TZ": "America/Caracas", "PYTHONHASHSEED": "77"}, 0o027
+    ),
+    "another time": Way(before=["faketime", "-f", "+1234d5h6m7s"]),
+    "a time before all packages": Way(before=["faketime", "-f", "@1999-12-31 23:59:58"]),
 }  # fmt: skip
+OTHERS = [
+    pytest.param(way, marks=needs("faketime")) if WAYS[way].before else way
+    for way in WAYS
+    if way != "plain"
+]
 
 
 def prepare(repositories: Path, folder: Path, umask: int) -> None:
@@ -52,46 +83,48 @@ def prepare(repositories: Path, folder: Path, umask: int) -> None:
         for name in ("repo", "more", "extra"):
             shutil.copytree(repositories / name, folder / name)
         shutil.copy(repositories / "demo-test-only.rsa.pub", folder)
-        (folder / "image.yaml").write_text(DECLARATION)
         (folder / "folder").mkdir()
         for name in ("b", "a", "ä") if umask & 0o020 else ("ä", "a", "b"):
             (folder / "folder" / name).write_text(name, encoding="utf-8")
         (folder / "tool").write_text("#!/bin/sh\n")
         (folder / "tool").chmod(0o777 & ~umask)
+        os.utime(folder / "tool", (umask * 1e6, umask * 1e6))
+        for kind, more in KINDS.items():
+            (folder / f"{kind}.yaml").write_text(DECLARATION + more)
     finally:
         os.umask(old)
 
 
 @pytest.fixture(scope="module")
 def built(repositories: Path, tmp_path_factory: pytest.TempPathFactory) -> Results:
-    """For each way: the digest, the archive's hash with an empty store, and with a full one."""
+    """For each way: digests by kind; also an archive's hash with an empty store, and a full one."""
     results: Results = {}
-    for number, (way, (flags, variables, umask)) in enumerate(WAYS.items()):
+    for number, (name, way) in enumerate(WAYS.items()):
+        if way.before and not is_present(way.before[0]):
+            continue
         folder = tmp_path_factory.mktemp("way") / ("sub/" * number + f"f{number}")
-        prepare(repositories, folder, umask)
-        env = environment(XDG_CACHE_HOME=str(folder / "cache"), **variables)
-        hashes, digests = [], set()
-        for run in ("empty", "full"):
+        prepare(repositories, folder, way.umask)
+        env = environment(XDG_CACHE_HOME=str(folder / "cache"), **way.variables)
+        found = results[name] = {}
+        runs = [(f"{kind}.yaml", f"{kind}.tar") for kind in KINDS] + [("package.yaml", "full.tar")]
+        for declaration, output in runs:
+            words = command("build", declaration, "-o", output, "-t", "demo:1", *way.flags)
             done = subprocess.run(
-                command("build", "image.yaml", "-o", f"{run}.tar", "-t", "demo:1", *flags),
-                cwd=folder, env=env, umask=umask, capture_output=True, text=True,
+                [*way.before, *words],
+                cwd=folder, env=env, umask=way.umask, capture_output=True, text=True,
             )  # fmt: skip
-            assert done.returncode == 0, (way, done.stderr)
-            digests.add(done.stdout)
-            hashes.append(hashlib.sha256((folder / f"{run}.tar").read_bytes()).hexdigest())
-        [digest] = digests
-        results[way] = (digest, *hashes)
+            assert done.returncode == 0, (name, done.stderr)
+            found[f"digest of {output}"] = done.stdout
+            found[output] = hashlib.sha256((folder / output).read_bytes()).hexdigest()
     return results
 
 
-@pytest.mark.parametrize("way", list(WAYS)[1:])
-def test_digest_and_archive_do_not_depend_on_the_surroundings(built: Results, way: str) -> None:
+@pytest.mark.parametrize("way", OTHERS)
+def test_digests_and_archives_do_not_depend_on_the_surroundings(built: Results, way: str) -> None:
     assert built[way] == built["plain"]
-
-
-def test_a_full_store_gives_the_archive_of_an_empty_one(built: Results) -> None:
-    _, empty, full = built["plain"]
-    assert empty == full
+    assert built[way]["full.tar"] == built[way]["package.tar"]
+    # Small packages share a layer by package as well as by origin; all else differs.
+    assert len(set(built[way].values())) == 2 * (len(KINDS) - 1)
 
 
 def test_another_declaration_gives_another_digest(workshop: Workshop) -> None:

@@ -6,7 +6,7 @@ import os
 import subprocess
 import sys
 import tempfile
-import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -43,19 +43,24 @@ class Spent(NamedTuple):
     """Seconds of all processors together."""
     peak: int
     """The most memory that was resident, in bytes."""
+    said: str
+    """Standard output and error."""
 
 
-def measure(command: list[str], cwd: Path) -> Spent:
+def measure(command: Sequence[str], cwd: Path, **variables: str) -> Spent:
     """Run a command, which must succeed, and measure it and it alone."""
+    launch = [sys.executable, "-I", "-S", str(ROOT / "tests" / "realworld" / "launch.py")]
+    environment = _environment() | variables
     with tempfile.TemporaryFile() as log:
-        start = time.perf_counter()
-        process = subprocess.Popen(command, cwd=cwd, env=_environment(), stdout=log, stderr=log)
-        _, status, used = os.wait4(process.pid, 0)
-        seconds = time.perf_counter() - start
-        process.returncode = os.waitstatus_to_exitcode(status)
+        done = subprocess.run(
+            [*launch, *command], cwd=cwd, env=environment, stdout=subprocess.PIPE, stderr=log
+        )
         log.seek(0)
-        assert process.returncode == 0, f"{command}\n{log.read().decode(errors='replace')}"
-    return Spent(seconds, used.ru_utime + used.ru_stime, used.ru_maxrss * 1024)
+        said = log.read().decode(errors="replace")
+    code, *spent = done.stdout.split()
+    assert code == b"0", f"{command}\n{said}"
+    seconds, cpu, peak = map(float, spent)
+    return Spent(seconds, cpu, int(peak), said)
 
 
 def _environment() -> dict[str, str]:

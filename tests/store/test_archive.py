@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import errno
 import io
 import json
 import os
@@ -44,6 +45,30 @@ def test_the_same_image_gives_the_same_bytes_from_memory_and_from_a_store(
     index = random_index(1)
     write_archive(index, tmp_path / "one.tar", tags=[TAG])
     write_archive(store.image(store.add_image(index)), tmp_path / "two.tar", tags=[TAG])
+    assert (tmp_path / "one.tar").read_bytes() == (tmp_path / "two.tar").read_bytes()
+
+
+@pytest.mark.parametrize("kernel_copies", [None, 0, 1000])
+def test_it_is_the_same_whatever_part_the_kernel_copies(
+    tmp_path: Path, store: Store, monkeypatch: pytest.MonkeyPatch, kernel_copies: int | None
+) -> None:
+    index = random_index(1)
+    write_archive(index, tmp_path / "one.tar")
+    copied: dict[int, int] = {}
+    copy = os.copy_file_range
+
+    def copy_some(source: int, target: int, size: int) -> int:
+        """As much of every file as the kernel is said to copy."""
+        if kernel_copies is None:
+            raise OSError(errno.EXDEV, "Invalid cross-device link")
+        left = kernel_copies - copied.get(os.fstat(source).st_ino, 0)
+        done = copy(source, target, min(left, size)) if left else 0
+        copied[os.fstat(source).st_ino] = kernel_copies - left + done
+        return done
+
+    image = store.image(store.add_image(index))
+    monkeypatch.setattr(os, "copy_file_range", copy_some)
+    write_archive(image, tmp_path / "two.tar")
     assert (tmp_path / "one.tar").read_bytes() == (tmp_path / "two.tar").read_bytes()
 
 

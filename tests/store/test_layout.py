@@ -6,14 +6,16 @@ import os
 import subprocess
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from imagist.errors import NotFound, RequestError, Untrusted
-from imagist.oci import derive
+from imagist.oci import contents, derive
 from imagist.oci.image import Image, Index
 from imagist.oci.random import ARM64, random_image, random_index
 from imagist.oci.validate import validate
+from imagist.store import output, unfinished
 from imagist.store.layout import LayoutSource, read_index, read_layout, write_layout
 from imagist.store.store import Store
 from support import find_tool, needs
@@ -232,3 +234,59 @@ def test_crane_pushes_it_under_the_same_digest(
     finally:
         registry.terminate()
         registry.communicate()
+
+
+@pytest.mark.parametrize("begun", [output.temporary_file, output.temporary_folder])
+def test_who_looks_for_rests_may_take_what_is_just_being_made(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, begun: Callable[..., Any]
+) -> None:
+    """Between making a temporary and locking it there is a moment; then it is made once more."""
+    make = unfinished.begin
+    taken: list[str] = []
+
+    def begin(path: str, *rest: Any) -> int:
+        descriptor = make(path, *rest)
+        if len(taken) < 2:
+            taken.append(path)
+            output._remove_rests(tmp_path / "out")
+            assert not Path(path).exists()
+        return descriptor
+
+    monkeypatch.setattr(unfinished, "begin", begin)
+    with begun(tmp_path / "out") as path:
+        assert path.exists()
+        assert str(path) not in taken
+    assert len(taken) == 2
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_damaged_blobs_of_a_layout_that_is_there_are_written_anew(
+    store: Store, tmp_path: Path
+) -> None:
+    """Also layers whose size is right; what is linked to the store's own file is not read."""
+    image, out = random_image(1), tmp_path / "out"
+    store.add_image(image)
+    kept = store.image(derive.digest(image))
+    write_layout(kept, out)
+    for place in (out / "blobs" / "sha256").iterdir():
+        data = bytearray(place.read_bytes())
+        data[-1] ^= 1
+        place.unlink()
+        place.write_bytes(data)
+    (out / "blobs" / "sha256" / ".rest-of-a-killed-writer").write_bytes(b"")
+    write_layout(kept, out)
+    assert validate(read_layout(out)) == []
+    assert len(list((out / "blobs" / "sha256").iterdir())) == len(list(contents.blobs(image)))
+
+
+def test_a_layout_can_be_a_mount_point(tmp_path: Path) -> None:
+    place = tmp_path / "mounted"
+    place.mkdir()
+    if subprocess.run(["mount", "-t", "tmpfs", "none", place], check=False).returncode:
+        pytest.skip("only root can mount, and not every root")
+    try:
+        image = random_image(1)
+        write_layout(image, place)
+        assert derive.digest(read_layout(place)) == derive.digest(image)
+    finally:
+        subprocess.run(["umount", place], check=True)

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import multiprocessing
 import os
+import random
 import sqlite3
 import time
 from pathlib import Path
@@ -65,6 +66,67 @@ def test_a_page_damaged_in_the_middle_ends_no_build(store: Store) -> None:
         store.memo.get("step", str(number))
     store.memo.put("step", "new", b"value")
     assert store.memo.get("step", "new") == b"value"
+
+
+def test_a_changed_byte_is_never_a_value(store: Store) -> None:
+    """SQLite does not notice it; the row's checksum does."""
+    values = {str(number): os.urandom(100) for number in range(100)}
+    for key, value in values.items():
+        store.memo.put("step", key, value)
+    store.memo.close()
+    file = store.root / "memo.sqlite"
+    whole = file.read_bytes()
+    lost = 0
+    for seed in range(150):
+        place = random.Random(seed).randrange(len(whole))
+        file.write_bytes(whole[:place] + bytes([whole[place] ^ 1]) + whole[place + 1 :])
+        found = {key: store.memo.get("step", key) for key in values}
+        assert {key: value for key, value in found.items() if value is not None}.items() <= (
+            values.items()
+        )
+        store.memo.rows()
+        damaged = store.memo.remove_damaged()
+        lost += None in found.values()
+        assert (
+            damaged or (store.root / "memo.sqlite.damaged").exists() or None not in found.values()
+        )
+        assert store.memo.remove_damaged() == 0
+        store.memo.close()
+        (store.root / "memo.sqlite.damaged").unlink(missing_ok=True)
+    assert lost > 50
+
+
+def test_a_damaged_file_that_another_process_has_open_is_left_alone(store: Store) -> None:
+    """SQLite finds the files beside a database by name: nobody may put another in its place."""
+    store.memo.put("step", "key", b"value")
+    file = store.root / "memo.sqlite"
+    with Store.open(store.root) as other:
+        other.memo.get("step", "key")
+        store.memo._run(lambda memo: memo.execute("PRAGMA wal_checkpoint(TRUNCATE)"))
+        store.memo.close()
+        file.write_bytes(b"damaged" * 1000)
+        store.memo.put("step", "key", b"new")
+        assert store.memo.get("step", "key") is None
+        assert file.read_bytes() == b"damaged" * 1000
+    with Store.open(store.root) as later:
+        later.memo.put("step", "key", b"new")
+        assert later.memo.get("step", "key") == b"new"
+    assert (store.root / "memo.sqlite.damaged").exists()
+
+
+def test_an_action_that_fails_half_way_leaves_no_transaction_open(store: Store) -> None:
+    store.memo.put("step", "key", b"value")
+
+    def fail(memo: sqlite3.Connection) -> None:
+        memo.execute("BEGIN")
+        memo.execute("DELETE FROM memo")
+        raise sqlite3.OperationalError("database or disk is full")
+
+    assert store.memo._run(fail) is None
+    assert store.memo.get("step", "key") == b"value"
+    store.memo.put("step", "other", b"kept")
+    with Store.open(store.root) as other:
+        assert other.memo.get("step", "other") == b"kept"
 
 
 def test_another_schema_version_is_replaced(store: Store) -> None:

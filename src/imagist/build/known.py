@@ -40,9 +40,10 @@ def recall_image(
         return None
     known = msgspec.msgpack.decode(value, type=_Remembered)
     _check_lock(known.digest, locked, platform, options)
-    image = context.store.image(known.digest)
-    assert not isinstance(image, Index)  # noqa: S101 - `remember_image` takes no index
-    return Constructed(image, known.warnings)
+    image = context.store.find_image(known.digest)
+    return (
+        None if image is None or isinstance(image, Index) else Constructed(image, known.warnings)
+    )
 
 
 def remember_image(

@@ -73,7 +73,8 @@ def _recall(values: argparse.Namespace, store: Store, key: str) -> Image | Index
         return find_documents(open_cached(values, store), notes)
 
     answer = trace.recall_answer(store, key, find)
-    if answer is None:
+    thing = store.find_image(answer.digest) if answer else None
+    if answer is None or thing is None:
         return None
     if answer.warnings and not values.quiet:
         from imagist.cli.messages import Messages
@@ -82,7 +83,7 @@ def _recall(values: argparse.Namespace, store: Store, key: str) -> Image | Index
         for warning in answer.warnings:
             messages.warn(warning)
     store.keep_image(answer.digest)
-    return store.image(answer.digest)
+    return thing
 
 
 def _build(values: argparse.Namespace, store: Store, key: str, vcs_url: str) -> Image | Index:

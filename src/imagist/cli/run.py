@@ -48,8 +48,11 @@ def run_command_line(words: Sequence[str]) -> int:
         _silence()
         return 128 + signal.SIGPIPE
     except OSError as error:
-        _silence()
         message = f"the answer could not be written: {error.strerror}"
+        if error.filename is not None:
+            message = f"{error.filename}: {error.strerror}"
+        else:
+            _silence()
         _tell(InputError(message), as_json=as_json, color=color)
         return InputError.exit_code
     except SystemExit as leave:  # argparse's --help

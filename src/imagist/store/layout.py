@@ -53,6 +53,10 @@ def write_layout(
             f"{folder} is not empty, and not an OCI layout",
             help="name a new folder, or a layout to add to",
         )
+    if kind == "empty" and folder.is_mount():  # which no other folder can be renamed to
+        output.replace_file(folder / "oci-layout", MARKER)
+        output.replace_file(folder / "index.json", encode(IndexManifest(schema_version=2)))
+        kind = "layout"
     if kind == "layout" or not _make(thing, folder, link, names):
         with output.alone(folder):
             _remove_rests(folder)
@@ -145,7 +149,7 @@ class LayoutSource:
 
 def choose(source: lazy.BlobSource, raw: bytes, what: str, names: Sequence[str]) -> Image | Index:
     """The image that an `index.json` means, by any of some names; see `read_layout`."""
-    items = derive.parse_index(raw).manifests
+    items = _parse_index(raw, what)
     named = [item for item in items if not names or _is_called(item, names)]
     digests = {item.digest for item in named}
     if len(digests) == 1:
@@ -159,6 +163,15 @@ def choose(source: lazy.BlobSource, raw: bytes, what: str, names: Sequence[str])
     return lazy.wrap(source, raw, mediatype.INDEX)
 
 
+def _parse_index(raw: bytes, what: str) -> tuple[Descriptor, ...]:
+    try:
+        return derive.parse_index(raw).manifests
+    except InputError as error:
+        raise InputError(
+            f"index.json of {what} is damaged: {error}", help="remove it, and write it anew"
+        ) from error
+
+
 def _is_called(item: Descriptor, names: Sequence[str]) -> bool:
     return any(item.annotations.get(key, "") in names for key in (REF_NAME, CONTAINERD_NAME))
 
@@ -169,7 +182,7 @@ def read_index(folder: Path) -> tuple[Descriptor, ...]:
     Raises:
         InputError: it is not an image index.
     """
-    return derive.parse_index((folder / "index.json").read_bytes()).manifests
+    return _parse_index((folder / "index.json").read_bytes(), str(folder))
 
 
 def _kind(folder: Path) -> str:

@@ -19,8 +19,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import BinaryIO, Final, Self, cast
 
-from imagist.digest import CHUNK, Digest
-from imagist.errors import InputError, NotFound, RequestError
+from imagist.digest import CHUNK, Digest, sha256
+from imagist.errors import ImagistError, InputError, NotFound, RequestError
 from imagist.oci import contents, derive, lazy
 from imagist.oci.image import Image, Index
 from imagist.store.blobs import BlobFile, Blobs, BlobWriter, storage_error
@@ -169,8 +169,18 @@ class Store:
             Untrusted: a layer does not have the digest its manifest states.
         """
         for blob in contents.blobs(image):
-            if not self.has(blob.digest):
+            if not self._holds(blob):
                 self.add_blob(blob)
+
+    def _holds(self, blob: contents.Blob) -> bool:
+        """Whether a blob is here; a document that is damaged is removed."""
+        if not self.has(blob.digest):
+            return False
+        if blob.layer or sha256(self.read(blob.digest)) == blob.digest:
+            return True
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(self.blobs.place(blob.digest))  # noqa: PTH108 - str paths
+        return False
 
     def add_blob(self, blob: contents.Blob) -> None:
         """Copy a blob from anywhere and check it on the way.
@@ -196,6 +206,15 @@ class Store:
         with contextlib.suppress(OSError):
             os.utime(self.images / digest.removeprefix("sha256:"))
         return thing
+
+    def find_image(self, digest: str) -> Image | Index | None:
+        """An image or index of which every document is whole and every layer here, or None."""
+        try:
+            thing = self.image(digest)
+            whole = all(self.has(blob.digest) for blob in contents.blobs(thing))
+        except ImagistError:  # damaged: whoever asked makes it anew
+            return None
+        return thing if whole else None
 
     def alone(self) -> AbstractContextManager[None]:
         """Have the store alone for a while, as removing things from it needs.
