@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Sequence
 
@@ -34,8 +35,22 @@ def _run_process(arguments: Sequence[str]) -> int:
 
         code = run_command_line(arguments)
         interrupt.finish()
+        _end(code)
     except KeyboardInterrupt as stop:
         from imagist.cli.interrupt import leave
 
         leave(getattr(stop, "number", 2))
     return code
+
+
+def _end(code: int) -> None:
+    """End the process without taking the interpreter apart, which takes longer than many a build.
+
+    What is still in a buffer and cannot be written is left to the usual end, which tells of it.
+    """
+    try:
+        sys.stdout.flush()
+        sys.stderr.flush()
+    except (OSError, ValueError):
+        return
+    os._exit(code)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import argparse
+import functools
+import os
 import sys
 from collections.abc import Mapping, Sequence
 from typing import NoReturn
@@ -24,6 +26,22 @@ class _Parser(argparse.ArgumentParser):
         super().exit(status, message)
 
 
+class _Formatter(argparse.RawDescriptionHelpFormatter):
+    """argparse's, but for how it finds the width: it loads much for that, and often."""
+
+    def __init__(self, prog: str) -> None:
+        super().__init__(prog, width=_help_width())
+
+
+@functools.cache
+def _help_width() -> int:
+    try:
+        columns = int(os.environ.get("COLUMNS", "0")) or os.get_terminal_size().columns
+    except (ValueError, OSError):
+        columns = 80
+    return columns - 2
+
+
 def parse_arguments(
     words: Sequence[str], environment: Mapping[str, str]
 ) -> tuple[Command | None, argparse.Namespace]:
@@ -38,22 +56,24 @@ def parse_arguments(
         prog="imagist",
         description="Images as Code: reproducible OCI images from declarations.",
         epilog="`imagist COMMAND --help` says more of a command.",
-        formatter_class=argparse.RawDescriptionHelpFormatter,
+        formatter_class=_Formatter,
         allow_abbrev=False,
     )
     parser.add_argument("--version", action="store_true", help="print the version")
     _add_flags(parser, GLOBAL_FLAGS)
     verbs = parser.add_subparsers(metavar="COMMAND", dest="command", parser_class=_Parser)
     _check_command(words)
-    for command in COMMANDS:
+    # Start-up: where the command stands first, nobody asks for another.
+    alone = [command for command in COMMANDS if command.name == words[0]] if words else []
+    for command in alone or COMMANDS:
         verb = verbs.add_parser(
             command.name,
             help=command.summary,
             description=_describe(command),
-            formatter_class=argparse.RawDescriptionHelpFormatter,
+            formatter_class=_Formatter,
             allow_abbrev=False,
         )
-        if command.name in words:  # start-up: the other commands' flags are not needed
+        if command.name in words:
             _add_command(verb, command)
     values = parser.parse_args(list(words))
     found = next((each for each in COMMANDS if each.name == values.command), None)
