@@ -13,7 +13,7 @@ from build.conftest import Workshop
 from fixtures.demo import demo_packages
 from fixtures.maker import Apk, load_key, write_repository
 from fixtures.webserver import serve
-from imagist.build import job
+from imagist.build import construct, job
 
 Change = Callable[[Path], None]
 
@@ -51,7 +51,7 @@ def builds(monkeypatch: pytest.MonkeyPatch) -> Counter:
 @pytest.fixture
 def constructions(monkeypatch: pytest.MonkeyPatch) -> Counter:
     """Counts the images that were constructed."""
-    return Counter(monkeypatch, job, "construct_image")
+    return Counter(monkeypatch, construct, "construct_image")
 
 
 @pytest.fixture

@@ -7,7 +7,10 @@ from collections.abc import Mapping, Sequence
 
 import msgspec
 
-from imagist.oci import mediatype
+from imagist.build.context import Options
+from imagist.build.vcs import split_vcs_url
+from imagist.declaration.model import Declaration
+from imagist.oci import derive, mediatype
 from imagist.oci.derive import MemoryImage
 from imagist.oci.image import Image, Index, Layer
 from imagist.oci.manifest import (
@@ -24,6 +27,8 @@ from imagist.oci.platform import Platform
 
 AUTHOR = "imagist"
 CREATED = "org.opencontainers.image.created"
+SOURCE = "org.opencontainers.image.source"
+REVISION = "org.opencontainers.image.revision"
 
 
 class BuiltLayer(msgspec.Struct, frozen=True):
@@ -89,7 +94,26 @@ def assemble_image(
     return MemoryImage(encode(manifest), raw_config, tuple(built.layer for built in layers))
 
 
-def assemble_index(images: Mapping[Platform, Image], *, annotations: Mapping[str, str]) -> Index:
-    """The index over the images of several platforms, in the order of their names."""
-    ordered = sorted(images.items(), key=lambda item: item[0].arch)
-    return make_index(ordered, annotations=annotations)
+def assemble_index(images: Sequence[Image], declaration: Declaration, options: Options) -> Index:
+    """The index over the images of several platforms, as new as the newest of them."""
+    # What a manifest says of its platform goes into the index: EROFS layers need a feature.
+    described = [(derive.platform(image), image) for image in images]
+    ordered = sorted(described, key=lambda item: item[0].arch)
+    created = max(derive.config(image).created or "" for image in images)
+    return make_index(ordered, annotations=annotations_of(declaration, created, options))
+
+
+def annotations_of(declaration: Declaration, created: str, options: Options) -> dict[str, str]:
+    """The annotations of index and manifests (image-spec annotations.md).
+
+    `created` is a time as `format_time` writes it.
+    """
+    annotations = dict(declaration.annotations)
+    vcs_url = declaration.vcs_url or options.vcs_url
+    if vcs_url:
+        url, revision = split_vcs_url(vcs_url)
+        annotations.setdefault(SOURCE, url)
+        if revision:
+            annotations.setdefault(REVISION, revision)
+    annotations.setdefault(CREATED, created)
+    return annotations

@@ -3,47 +3,48 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Final
 
 import msgspec
 
-from imagist.build.assemble import (
-    CREATED,
-    BuiltLayer,
-    assemble_image,
-    assemble_index,
-    format_time,
-)
+from imagist.build.assemble import BuiltLayer, annotations_of, assemble_image, format_time
 from imagist.build.compose import compose
 from imagist.build.contents import StoreContents
 from imagist.build.context import Context, Options
 from imagist.build.derived.files import DeclaredFile
+from imagist.build.known import KnownImage
 from imagist.build.layers import HARD_LIMIT, LayerBuilder
 from imagist.build.plan import Plan
 from imagist.build.run import image_labels, run_config
-from imagist.build.vcs import split_vcs_url
 from imagist.declaration.include import LoadedDeclaration
 from imagist.declaration.model import Declaration, Layering
 from imagist.errors import ImagistError, Problem, RequestError
-from imagist.oci import derive
-from imagist.oci.image import Image, Index
 from imagist.oci.manifest import RunConfig
 from imagist.oci.platform import Platform
 from imagist.packages.apk.archive import PackageFiles
 from imagist.packages.apk.fetch import PackageFetcher
 
-SOURCE: Final = "org.opencontainers.image.source"
-REVISION: Final = "org.opencontainers.image.revision"
 _NAMED: Final = re.compile(r"(?:paths|files)\[\d+\]|run-as")
 """How messages name the part of a declaration they are about."""
 
 
-class Constructed(msgspec.Struct, frozen=True):
-    """The image of one platform, and what was odd about it."""
+def construct_images(
+    plan: Plan,
+    platforms: Sequence[Platform],
+    files: Sequence[DeclaredFile],
+    options: Options,
+    context: Context,
+) -> Iterator[KnownImage]:
+    """The images of some platforms, one after another, their layers in the store.
 
-    image: Image
-    warnings: tuple[str, ...] = ()
+    Raises:
+        ImagistError: packages cannot be had, do not fit each other or the declaration.
+    """
+    packages = fetch_packages(plan, platforms, options, context)
+    for platform in platforms:
+        context.report.stage(f"building {platform}")
+        yield construct_image(plan, platform, packages[platform], files, options, context)
 
 
 def fetch_packages(
@@ -84,7 +85,7 @@ def construct_image(
     files: Sequence[DeclaredFile],
     options: Options,
     context: Context,
-) -> Constructed:
+) -> KnownImage:
     """The image of one platform, its layers in the store.
 
     Raises:
@@ -126,7 +127,7 @@ def construct_image(
         base=loaded_base.base.nodes if loaded_base else (),
     )
     _check_count(len(below) + len(layers), platform)
-    annotations = _annotations(declaration, format_time(created), options)
+    annotations = annotations_of(declaration, format_time(created), options)
     image = assemble_image(
         [*below, *layers],
         run_config(
@@ -140,15 +141,7 @@ def construct_image(
         annotations=annotations,
         base=loaded_base.config if loaded_base else None,
     )
-    return Constructed(image, composed.warnings)
-
-
-def construct_index(images: Sequence[Image], declaration: Declaration, options: Options) -> Index:
-    """The index over the images of all platforms; as new as the newest of them."""
-    # What a manifest says of its platform goes into the index: EROFS layers need a feature.
-    described = {derive.platform(image): image for image in images}
-    created = max(derive.config(image).created or "" for image in images)
-    return assemble_index(described, annotations=_annotations(declaration, created, options))
+    return KnownImage(image, composed.warnings)
 
 
 def _check_count(layers: int, platform: Platform) -> None:
@@ -180,16 +173,3 @@ def _creation_time(packages: Sequence[PackageFiles], options: Options) -> int:
         return options.source_date_epoch
     times = [files.package.build_time for files in packages]
     return max([options.build_date or 0, *times])
-
-
-def _annotations(declaration: Declaration, created: str, options: Options) -> dict[str, str]:
-    """The annotations of index and manifests (image-spec annotations.md)."""
-    annotations = dict(declaration.annotations)
-    vcs_url = declaration.vcs_url or options.vcs_url
-    if vcs_url:
-        url, revision = split_vcs_url(vcs_url)
-        annotations.setdefault(SOURCE, url)
-        if revision:
-            annotations.setdefault(REVISION, revision)
-    annotations.setdefault(CREATED, created)
-    return annotations

@@ -4,15 +4,10 @@ from __future__ import annotations
 
 import msgspec
 
-from imagist.build.construct import (
-    Constructed,
-    construct_image,
-    construct_index,
-    fetch_packages,
-)
+from imagist.build.assemble import assemble_index
 from imagist.build.context import Context, Options
 from imagist.build.fingerprint import image_inputs
-from imagist.build.known import recall_image, remember_image
+from imagist.build.known import KnownImage, recall_image, remember_image
 from imagist.build.local_files import read_declared_files
 from imagist.build.plan import Plan, plan_images
 from imagist.declaration.include import LoadedDeclaration
@@ -49,21 +44,23 @@ def build_plan(plan: Plan, options: Options, context: Context) -> Built:
     """
     files = read_declared_files(plan.declaration.files, plan.loaded, context.trace)
     inputs = {each: image_inputs(plan, each, files, options) for each in plan.platforms}
-    found: dict[Platform, Constructed] = {}
+    found: dict[Platform, KnownImage] = {}
     for platform in plan.platforms:
         known = recall_image(inputs[platform], platform, options, context)
         if known is not None:
             found[platform] = known
     missing = [platform for platform in plan.platforms if platform not in found]
-    packages = fetch_packages(plan, missing, options, context) if missing else {}
-    for platform in missing:
-        context.report.stage(f"building {platform}")
-        made = construct_image(plan, platform, packages[platform], files, options, context)
-        remember_image(inputs[platform], platform, made, options, context)
-        found[platform] = made
+    if missing:
+        # Where every image is known, none of this is loaded.
+        from imagist.build.construct import construct_images  # noqa: PLC0415
+
+        made = construct_images(plan, missing, files, options, context)
+        for platform in missing:
+            found[platform] = next(made)
+            remember_image(inputs[platform], platform, found[platform], options, context)
     for platform in plan.platforms:
         for warning in found[platform].warnings:
             context.report.warn(f"{platform}: {warning}")
     images = {platform: found[platform].image for platform in plan.platforms}
-    index = construct_index(list(images.values()), plan.declaration, options)
+    index = assemble_index(list(images.values()), plan.declaration, options)
     return Built(images, index, plan, inputs)

@@ -10,15 +10,21 @@ from typing import Final
 
 import msgspec
 
-from imagist.build.construct import Constructed
 from imagist.build.context import Context, Options
 from imagist.digest import Digest
 from imagist.errors import Untrusted
 from imagist.oci import contents, derive
-from imagist.oci.image import Index
+from imagist.oci.image import Image, Index
 from imagist.oci.platform import Platform
 
 STEP: Final = "image"
+
+
+class KnownImage(msgspec.Struct, frozen=True):
+    """The image of one platform, and what was odd about it."""
+
+    image: Image
+    warnings: tuple[str, ...] = ()
 
 
 class _Remembered(msgspec.Struct, frozen=True, array_like=True):
@@ -28,7 +34,7 @@ class _Remembered(msgspec.Struct, frozen=True, array_like=True):
 
 def recall_image(
     inputs: Digest, platform: Platform, options: Options, context: Context
-) -> Constructed | None:
+) -> KnownImage | None:
     """The image with these inputs, out of the store; None where it must be constructed.
 
     Raises:
@@ -41,13 +47,11 @@ def recall_image(
     known = msgspec.msgpack.decode(value, type=_Remembered)
     _check_lock(known.digest, locked, platform, options)
     image = context.store.find_image(known.digest)
-    return (
-        None if image is None or isinstance(image, Index) else Constructed(image, known.warnings)
-    )
+    return None if image is None or isinstance(image, Index) else KnownImage(image, known.warnings)
 
 
 def remember_image(
-    inputs: Digest, platform: Platform, made: Constructed, options: Options, context: Context
+    inputs: Digest, platform: Platform, made: KnownImage, options: Options, context: Context
 ) -> None:
     """Keep an image and its fingerprint.
 
