@@ -49,16 +49,13 @@ def parse_number(field: bytes) -> int:
 
 
 @lru_cache(4096)
-def parse_owner(fields: bytes) -> tuple[int, int, int]:
-    """Mode, owner and group, which lie side by side."""
-    mode, uid, gid = fields[:8], fields[8:16], fields[16:]
-    return parse_number(mode) & MODE_BITS, parse_number(uid), parse_number(gid)
+def parse_owner(fields: bytes) -> tuple[int, int, int, bool]:
+    """Mode, owner and group, which lie side by side.
 
-
-@lru_cache(4096)
-def has_type_bits(mode: bytes) -> bool:
-    """Whether a mode says more than permissions: some readers believe it over the type."""
-    return parse_number(mode) & ~MODE_BITS != 0
+    Last, whether the mode says more than permissions: some readers believe it over the type.
+    """
+    mode, uid, gid = (parse_number(fields[at : at + 8]) for at in (0, 8, 16))
+    return mode & MODE_BITS, uid, gid, mode & ~MODE_BITS != 0
 
 
 @lru_cache(4096)
@@ -106,7 +103,7 @@ def find_oddity(header: bytes, flag: int) -> str:
         return "has contiguous files"
     if not flag:
         return "has files of the type before ustar"
-    if has_type_bits(header[100:108]):
+    if parse_number(header[100:108]) & ~MODE_BITS:
         return "has modes with more than permissions"
     magic = header[257:265]
     if magic == _USTAR:

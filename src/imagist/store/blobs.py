@@ -103,7 +103,8 @@ class BlobFile(io.FileIO):
 class BlobWriter:
     """Writes one blob: `write` its bytes, then `commit`. Without `commit` nothing stays.
 
-    A context manager; not for several threads at once.
+    A context manager; not for several threads at once. `commit` is `seal` and then `settle`: the
+    first needs a processor, the second waits for the disk, which another thread may do.
     """
 
     def __init__(self, blobs: Blobs) -> None:
@@ -145,7 +146,18 @@ class BlobWriter:
     def commit(self, expected: str | None = None) -> Digest:
         """Put the blob in its place and return its digest.
 
-        A blob that is there already is left alone.
+        A blob that is there already is left alone, unless it has lost its end.
+
+        Raises:
+            Untrusted: the bytes do not have the digest `expected`.
+            InputError: the disk is full.
+        """
+        digest = self.seal(expected)
+        self.settle(digest)
+        return digest
+
+    def seal(self, expected: str | None = None) -> Digest:
+        """The digest of all that was written; `settle` or `abort` must follow.
 
         Raises:
             Untrusted: the bytes do not have the digest `expected`.
@@ -155,14 +167,22 @@ class BlobWriter:
         digest = Digest("sha256:" + self._state.hexdigest())
         if expected is not None:
             check(expected, digest, f"what was fetched ({self.size} bytes)")
-        if self._blobs.find(digest) is None:
+        return digest
+
+    def settle(self, digest: Digest) -> None:
+        """Put a sealed blob in its place as soon as its bytes have reached the disk.
+
+        Raises:
+            InputError: the disk is full.
+        """
+        status = self._blobs.find(digest)
+        if status is None or status.st_size != self.size:
             with _explain(self._blobs.root):
                 _wait_for_disk(self._file)
                 os.replace(self._name, self._blobs.place(digest))  # noqa: PTH105 - str paths
                 unfinished.end(self._name)
                 self._name = ""
         self.abort()
-        return digest
 
     def abort(self) -> None:
         """Drop what was written, unless it was committed; may be called again."""

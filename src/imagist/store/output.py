@@ -68,14 +68,41 @@ def _temporary(
     with _explained(place):
         place.parent.mkdir(parents=True, exist_ok=True)
         _remove_rests(place)
-        path = _temporary_name(place)
-        made = unfinished.begin(str(path), lambda _: make(path), lambda _: remove(path))
-        with _locked(made):
-            try:
-                yield path
-            finally:
-                remove(path)
-                unfinished.end(str(path))
+        while (made := _make_locked(place, make, remove)) is None:
+            pass
+        path, descriptor = made
+        try:
+            yield path
+        finally:
+            remove(path)
+            unfinished.end(str(path))
+            os.close(descriptor)
+
+
+def _make_locked(
+    place: Path, make: Callable[[Path], int], remove: Callable[[Path], object]
+) -> tuple[Path, int] | None:
+    """A new temporary name and its descriptor; None where another process was faster.
+
+    One that looks for rests may find what is not locked yet, and takes it for a rest.
+    """
+    path = _temporary_name(place)
+    try:
+        descriptor = unfinished.begin(str(path), lambda _: make(path), lambda _: remove(path))
+    except FileNotFoundError:
+        if not place.parent.exists():
+            raise
+        return None
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        pass
+    else:
+        if path.exists():
+            return path, descriptor
+    unfinished.end(str(path))
+    os.close(descriptor)
+    return None
 
 
 @contextlib.contextmanager
@@ -118,8 +145,7 @@ def write_blob(blob: Blob, place: Path, *, link: bool) -> None:
         )
         try:
             with os.fdopen(descriptor, "wb", buffering=0) as target:
-                if not (isinstance(stream, BlobFile) and _clone(stream, target)):
-                    copy_blob(blob, stream, target)
+                copy_blob(blob, stream, target)
             partial.replace(place)
         finally:
             partial.unlink(missing_ok=True)
@@ -143,9 +169,9 @@ def copy_blob(blob: Blob, stream: BinaryIO, target: BinaryIO) -> None:
         Untrusted: the blob is not what its digest and size say.
     """
     trusted = isinstance(stream, BlobFile)
+    copied = _copy_by_kernel(stream, target) if isinstance(stream, BlobFile) else 0
     reader = stream if trusted else verified(stream, blob.digest, blob.size)
     buffer = memoryview(bytearray(CHUNK))
-    copied = 0
     while size := reader.readinto(buffer):  # type: ignore[attr-defined]
         copied += size
         written = 0
@@ -165,8 +191,11 @@ def _link(stream: BlobFile, place: Path) -> bool:
     return True
 
 
-def _clone(source: BlobFile, target: BinaryIO) -> bool:
-    """Let the kernel copy a whole file: on btrfs and XFS the two then share their bytes."""
+def _copy_by_kernel(source: BlobFile, target: BinaryIO) -> int:
+    """Let the kernel append a file to another; how many bytes it did, none where it cannot.
+
+    A third less work than reading and writing, and on btrfs and XFS whole files share their bytes.
+    """
     copied = 0
     try:
         while step := os.copy_file_range(source.fileno(), target.fileno(), _KERNEL_STEP):
@@ -174,7 +203,7 @@ def _clone(source: BlobFile, target: BinaryIO) -> bool:
     except (OSError, AttributeError):  # not on this system, or not between these two files
         if copied:
             raise
-    return copied > 0
+    return copied
 
 
 def _temporary_name(place: Path) -> Path:

@@ -70,7 +70,7 @@ def test_a_good_package_is_described_and_stored() -> None:
     found = verify(built, memory=memory)
     tar = zlib.decompress(built.data, 31)
     assert found.data == "sha256:" + built.datahash
-    assert memory.blobs == {found.data: built.data, found.control: built.control}
+    assert memory.blobs == {found.data: built.data}
     assert (found.diff_id, found.tar_size, found.data_size) == (
         sha256(tar),
         len(tar),
@@ -370,12 +370,13 @@ def test_what_is_no_package_at_all_is_refused() -> None:
         refused(make(*GOOD), "demo", blob=blob)
 
 
-def test_the_real_store_keeps_both_segments_and_nothing_of_what_is_refused(tmp_path: Path) -> None:
+def test_the_real_store_keeps_the_data_segment_and_nothing_of_what_is_refused(
+    tmp_path: Path,
+) -> None:
     store = Store.open(tmp_path / "store")
     built = make(*GOOD)
     found = verify(built, memory=cast("Memory", store))
     assert store.path(found.data).read_bytes() == built.data
-    assert store.path(found.control).read_bytes() == built.control
     before = sorted(path for path in (tmp_path / "store").rglob("*") if path.is_file())
     other = make(file("etc/other", "x"))
     with pytest.raises(Untrusted):

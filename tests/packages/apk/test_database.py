@@ -174,7 +174,7 @@ def test_a_line_break_in_a_name_cannot_forge_a_record() -> None:
 
 def test_a_verified_package_is_described_with_what_the_index_says() -> None:
     files = PackageFiles(
-        DEMO, sha256(b""), sha256(b""), 0, sha256(b""), 0, (a_file("a"),),
+        DEMO, sha256(b""), 0, sha256(b""), 0, (a_file("a"),),
         scripts=((".trigger", 0o755, b"x"),), triggers=("/usr",),
     )  # fmt: skip
     index = Package("demo", "1.0-r0", description="from the index")

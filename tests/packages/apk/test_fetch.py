@@ -17,6 +17,7 @@ from imagist.errors import ImagistError, NetworkError, NotFound, Untrusted
 from imagist.packages.apk import fetch as room
 from imagist.packages.apk.fetch import PackageFetcher, Wanted
 from imagist.packages.apk.reading import Reader
+from imagist.store import blobs
 from imagist.store.store import Store
 
 ARCH = "x86_64"
@@ -51,6 +52,20 @@ def fetcher(store: Store, reader: Reader) -> PackageFetcher:
     return PackageFetcher(store, reader)
 
 
+class Counter:
+    """A `Meter` that keeps what it is told."""
+
+    def __init__(self) -> None:
+        self.size = 0
+        self.finished: list[tuple[str, bool]] = []
+
+    def add(self, size: int) -> None:
+        self.size += size
+
+    def finish(self, name: str, *, remembered: bool = False) -> None:
+        self.finished.append((name, remembered))
+
+
 def path_of(package: Wanted) -> str:
     return package.url[package.url.index("/os") :]
 
@@ -65,22 +80,38 @@ def test_packages_come_from_a_folder_in_the_order_asked_for(
 ) -> None:
     found = fetcher.fetch(wanted[::-1])
     assert [files.package.name for files in found] == ["large", "middle", "small"]
-    assert all(store.has(files.data) and store.has(files.control) for files in found)
+    assert all(store.has(files.data) for files in found)
 
 
 def test_the_largest_is_asked_for_first_and_each_only_once(
     web: Web, store: Store, reader: Reader, remote: list[Wanted]
 ) -> None:
-    told: list[tuple[str, bool]] = []
-    fetcher = PackageFetcher(
-        store, reader, jobs=1, progress=lambda package, new: told.append((package.name, new))
-    )
+    counter = Counter()
+    fetcher = PackageFetcher(store, reader, jobs=1, meter=counter)
     first = fetcher.fetch([*remote, *remote])
+    assert counter.size == sum(package.size or 0 for package in remote)
     assert [path_of(each) for each in remote[::-1]] == [asked.path for asked in web.asked]
     assert fetcher.fetch([*remote, *remote]) == first
     assert len(web.asked) == 3
-    assert told[:3] == [("large", True), ("middle", True), ("small", True)]
-    assert told[3:] == [(name, False) for name in ("small", "middle", "large")] * 2
+    assert counter.size == sum(package.size or 0 for package in remote)
+    labels = [f"{package.name}-{package.version}" for package in remote]
+    assert set(counter.finished[:3]) == {(label, False) for label in labels}
+    assert counter.finished[3:] == [(label, True) for label in labels]
+
+
+def test_while_a_package_waits_for_the_disk_the_next_is_verified(
+    store: Store, reader: Reader, wanted: list[Wanted], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    all_wait = threading.Barrier(len(wanted), timeout=20)
+    written: list[int] = []
+
+    def wait_for_disk(file: int) -> None:
+        all_wait.wait()
+        written.append(file)
+
+    monkeypatch.setattr(blobs, "_wait_for_disk", wait_for_disk)
+    found = PackageFetcher(store, reader, jobs=1).fetch(wanted)
+    assert len(written) == len(found) == 3
 
 
 def test_offline_what_is_in_the_store_will_do_and_what_is_not_is_named(

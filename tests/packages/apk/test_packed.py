@@ -48,7 +48,7 @@ def test_what_is_packed_is_unpacked_the_same(
         libraries = (SharedObject(found[-1].path, text, 62, 64, True, 5),)
     files = PackageFiles(
         Package("demo", "1-r0", "x86_64", depends=("a", "b>1"), build_time=5),
-        sha256(b"control"), sha256(b"data"), 17, sha256(b"tar"), 1024,
+        sha256(b"data"), 17, sha256(b"tar"), 1024,
         tuple(found), ((".post-install", 0o755, b"#!/bin/sh"),), ("/usr/*",), libraries, text,
     )  # fmt: skip
     assert decode_package_files(encode_package_files(files)) == files
@@ -57,7 +57,7 @@ def test_what_is_packed_is_unpacked_the_same(
 @pytest.mark.parametrize("keep", [0, 1, 10, 60, 200, -1])
 def test_bytes_of_another_format_are_our_error(keep: int) -> None:
     files = PackageFiles(
-        Package("demo", "1"), sha256(b""), sha256(b""), 0, sha256(b""), 0, (Entry("a"), Entry("b"))
+        Package("demo", "1"), sha256(b""), 0, sha256(b""), 0, (Entry("a"), Entry("b"))
     )
     with pytest.raises(InputError, match="memo"):
         decode_package_files(encode_package_files(files)[:keep])

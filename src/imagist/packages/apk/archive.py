@@ -46,12 +46,10 @@ _HELP: Final = "it was damaged or replaced; fetch it again, or tell whoever publ
 
 
 class PackageFiles(msgspec.Struct, frozen=True, gc=False):
-    """A verified package in the store, and everything an image needs to know of its contents."""
+    """A verified package, and everything an image or a lock needs to know of it."""
 
     package: Package
     """What `.PKGINFO` says, with the checksum and size of the file itself."""
-    control: Digest
-    """The control segment as a blob."""
     data: Digest
     """The data segment as a blob: a gzip'd tar, and `datahash` is its digest."""
     data_size: int
@@ -69,7 +67,7 @@ class PackageFiles(msgspec.Struct, frozen=True, gc=False):
     verbatim: str = ""
     """Why the data segment cannot be a layer as it is; empty where it can."""
     signature_size: int = 0
-    """Bytes of the signature segment; the control segment follows it, and the data segment that."""
+    """Bytes of the signature segment; after it come the control and the data segment."""
     signature_sha1: bytes = b""
     """SHA-1 of that segment; empty where there is none."""
 
@@ -105,13 +103,10 @@ class Writer(Protocol):
 
 
 class Blobs(Protocol):
-    """Where segments go; `store.store.Store` is one."""
-
-    def put(self, data: bytes, /) -> Digest:
-        """Keep a small blob."""
+    """Where data segments go; `store.store.Store` is one."""
 
     def writer(self) -> Writer:
-        """Begin a large one."""
+        """Begin a blob."""
 
 
 def verify_package(
@@ -126,10 +121,10 @@ def verify_package(
     authenticate: Authenticator | None = None,
     limits: PackageLimits | None = None,
 ) -> PackageFiles:
-    """Verify an .apk while it is read once, and put its control and data segments into the store.
+    """Verify an .apk while it is read once, and put its data segment into the store.
 
-    Nothing of a package that is refused stays in the store, and memory is bounded whatever the
-    package's size.
+    The control segment is not kept: what it says is in the result. Nothing of a package that is
+    refused stays in the store, and memory is bounded whatever the package's size.
 
     Args:
         stream: the .apk, read to its end.
@@ -179,7 +174,6 @@ def verify_package(
         blob = _commit(writer, info, what)
     return PackageFiles(
         package=msgspec.structs.replace(info.package, size=inflater.consumed),
-        control=blobs.put(control),
         data=blob,
         data_size=data.size,
         diff_id=Digest("sha256:" + data.state.hexdigest()),

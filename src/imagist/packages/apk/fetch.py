@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from typing import BinaryIO, Final, cast
+from collections.abc import Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from types import TracebackType
+from typing import BinaryIO, Final, NamedTuple, Self, cast
 
 import msgspec
 
@@ -16,12 +17,18 @@ from imagist.packages.apk.archive import PackageFiles, PackageLimits, verify_pac
 from imagist.packages.apk.packed import FORMAT, decode_package_files, encode_package_files
 from imagist.packages.apk.reading import Reader
 from imagist.packages.apk.repository import raise_together
+from imagist.progress import SILENT, Meter
+from imagist.store.blobs import BlobWriter
 from imagist.store.memo import memo_key
 from imagist.store.store import Store
 
 STEP: Final = "apk"
 _Identity = tuple[str, str, str]
 _ANEW: Final = 2
+_SETTLERS: Final = 4
+"""Threads that wait for the disk: it writes several files for little more than one's price."""
+_UNSETTLED: Final = 32
+"""Verified packages that wait at most: each is an open file."""
 
 
 class Wanted(msgspec.Struct, frozen=True):
@@ -44,10 +51,6 @@ class Wanted(msgspec.Struct, frozen=True):
         return self.checksum, self.name, self.version
 
 
-Progress = Callable[[Wanted, bool], None]
-"""Told each package that is there, and whether it had to be fetched."""
-
-
 class PackageFetcher:
     """Gets packages out of the store, or into it."""
 
@@ -58,14 +61,14 @@ class PackageFetcher:
         *,
         jobs: int = 2,
         limits: PackageLimits | None = None,
-        progress: Progress = lambda _wanted, _fetched: None,
+        meter: Meter = SILENT,
     ) -> None:
-        """`jobs` packages are verified at a time."""
+        """`jobs` packages are verified at a time; `meter` counts their bytes as they come."""
         self._store = store
         self._reader = reader
         self._jobs = jobs
         self._limits = limits
-        self._progress = progress
+        self._meter = meter
 
     def fetch(self, wanted: Sequence[Wanted]) -> list[PackageFiles]:
         """The packages in the order asked for; those not in the store yet are fetched.
@@ -75,16 +78,17 @@ class PackageFetcher:
         """
         results: dict[_Identity, PackageFiles | ImagistError] = {}
         missing: dict[_Identity, Wanted] = {}
-        for package in wanted:
+        for package in {package.identity: package for package in wanted}.values():
             known = self._recall(package)
             if known is None:
-                missing.setdefault(package.identity, package)
+                missing[package.identity] = package
             else:
                 results[package.identity] = known
-                self._progress(package, False)
+                self._meter.finish(_label(package), remembered=True)
         # The largest first: the last thread to finish then waits for something small.
         queue = sorted(missing.values(), key=lambda package: (-(package.size or 0), package.name))
-        self._work(queue, results)
+        if queue:
+            self._work(queue, results)
         errors = [each for each in results.values() if isinstance(each, ImagistError)]
         untried = sum(package.identity not in results for package in queue)
         if untried:
@@ -98,24 +102,43 @@ class PackageFetcher:
     ) -> None:
         """Fetch packages into `results`. After a network error nothing more is begun."""
         hopeless, aborted = threading.Event(), threading.Event()
+        room = threading.Semaphore(_UNSETTLED)
+        settling: list[Future[None]] = []
 
         def work(package: Wanted) -> None:
             if hopeless.is_set() or aborted.is_set():
                 return
             try:
-                results[package.identity] = self._fetch(package, aborted)
-                self._progress(package, True)
+                sealed = self._fetch(package, aborted)
             except ImagistError as error:
                 results[package.identity] = _name_package(error, package)
                 if isinstance(error, NetworkError):
                     hopeless.set()
+            else:
+                room.acquire()
+                settling.append(disk.submit(settle, package, sealed))
 
-        with ThreadPoolExecutor(max(1, min(self._jobs, len(queue)))) as pool:
+        def settle(package: Wanted, sealed: _Sealed) -> None:
+            try:
+                results[package.identity] = self._settle(package, sealed)
+                self._meter.finish(_label(package))
+            except ImagistError as error:
+                results[package.identity] = _name_package(error, package)
+            finally:
+                room.release()
+
+        # What is verified waits for the disk in threads of its own: a processor has other work.
+        with (
+            ThreadPoolExecutor(_SETTLERS) as disk,
+            ThreadPoolExecutor(min(self._jobs, len(queue))) as pool,
+        ):
             try:
                 list(pool.map(work, queue))
             except BaseException:  # Ctrl-C: what is running ends with its next piece
                 aborted.set()
                 raise
+        for done in settling:
+            done.result()
 
     def _recall(self, package: Wanted) -> PackageFiles | None:
         known = self._store.memo.get(STEP, _key(package.checksum))
@@ -127,7 +150,7 @@ class PackageFetcher:
         bound = (self._limits or PackageLimits()).tar.total
         return files if _is_wanted(files, package) and files.tar_size <= bound else None
 
-    def _fetch(self, package: Wanted, aborted: threading.Event) -> PackageFiles:
+    def _fetch(self, package: Wanted, aborted: threading.Event) -> _Sealed:
         """Fetch and verify; a transfer that broke off beyond mending is begun anew, twice."""
         for _ in range(_ANEW):
             try:
@@ -137,13 +160,14 @@ class PackageFetcher:
                     raise
         return self._fetch_once(package, aborted)
 
-    def _fetch_once(self, package: Wanted, aborted: threading.Event) -> PackageFiles:
+    def _fetch_once(self, package: Wanted, aborted: threading.Event) -> _Sealed:
+        blobs = _Unsettled(self._store)
         with self._reader.open(package.url) as stream:
-            watched = _Watched(stream, aborted)
+            watched = _Watched(stream, aborted, self._meter)
             try:
                 files = verify_package(
                     cast("BinaryIO", watched),
-                    self._store,
+                    blobs,
                     name=package.name,
                     version=package.version,
                     arch=package.arch,
@@ -158,33 +182,74 @@ class PackageFetcher:
                     raise Interrupted(f"{what} of {package.size}") from error
                 raise
         if not _has_datahash(files, package):
+            blobs.blob.abort()
             raise Untrusted(
                 f"its data segment is {files.data}, where the lock has sha256:{package.datahash}",
                 help="the lock and the package disagree; lock again if you trust the package",
             )
+        return _Sealed(files, blobs.blob)
+
+    def _settle(self, package: Wanted, sealed: _Sealed) -> PackageFiles:
+        """Put a verified package into its place in the store, and only then remember it."""
+        files, blob = sealed
+        with blob:
+            blob.settle(files.data)
         self._store.memo.put(
-            STEP,
-            _key(package.checksum),
-            encode_package_files(files),
-            blobs=[files.control, files.data],
+            STEP, _key(package.checksum), encode_package_files(files), blobs=[files.data]
         )
         return files
+
+
+class _Sealed(NamedTuple):
+    """A verified package whose data segment is not in its place yet."""
+
+    files: PackageFiles
+    blob: BlobWriter
+
+
+class _Unsettled:
+    """A store for `verify_package` that does not wait for the disk; `blob` is to be settled."""
+
+    blob: BlobWriter
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+
+    def writer(self) -> Self:
+        self.blob = self._store.writer()
+        self.write = self.blob.write
+        self.commit = self.blob.seal
+        return self
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        if kind is not None:
+            self.blob.abort()
 
 
 class _Watched:
     """A package's bytes on their way; knows how many there were, and stops when all stop."""
 
-    def __init__(self, stream: BinaryIO, aborted: threading.Event) -> None:
+    def __init__(self, stream: BinaryIO, aborted: threading.Event, meter: Meter) -> None:
         self.size = 0
         self.ended = False
         self._stream = stream
         self._aborted = aborted
+        self._meter = meter
 
     def read(self, size: int = -1, /) -> bytes:
         if self._aborted.is_set():
             raise Interrupted("stopped")
         data = self._stream.read(size)
         self.size += len(data)
+        self._meter.add(len(data))
         self.ended = not data
         return data
 
@@ -198,6 +263,10 @@ def _is_wanted(files: PackageFiles, wanted: Wanted) -> bool:
         and wanted.size in {None, found.size}
         and _has_datahash(files, wanted)
     )
+
+
+def _label(package: Wanted) -> str:
+    return f"{package.name}-{package.version}"
 
 
 def _key(checksum: str) -> str:

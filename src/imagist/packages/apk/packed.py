@@ -19,7 +19,7 @@ from imagist.packages.apk.index import Package
 from imagist.rootfs.elf import SharedObject
 from imagist.rootfs.entry import Entry, Kind
 
-FORMAT: Final = "package-files/2"
+FORMAT: Final = "package-files/3"
 """Raise the number whenever the bytes, or what verification finds out, change."""
 
 _KINDS: Final[tuple[Kind, ...]] = (
@@ -50,7 +50,6 @@ class _Entries(msgspec.Struct, array_like=True, gc=False):
 
 class _Packed(msgspec.Struct, array_like=True, gc=False):
     package: Package
-    control: str
     data: str
     data_size: int
     diff_id: str
@@ -73,7 +72,6 @@ def encode_package_files(files: PackageFiles) -> bytes:
     places = {entry.path: number for number, entry in enumerate(files.entries)}
     packed = _Packed(
         files.package,
-        str(files.control),
         str(files.data),
         files.data_size,
         str(files.diff_id),
@@ -114,7 +112,6 @@ def decode_package_files(data: bytes) -> PackageFiles:
         )
         return PackageFiles(
             packed.package,
-            Digest(packed.control),
             Digest(packed.data),
             packed.data_size,
             Digest(packed.diff_id),
