@@ -10,6 +10,7 @@ from imagist.build.derived.place import make_folders
 from imagist.build.overlay import copy_as
 from imagist.errors import InputError, Problem
 from imagist.packages.apk.archive import PackageFiles
+from imagist.packages.apk.contents import is_one_file
 from imagist.packages.apk.index import Package, replaces_files
 from imagist.rootfs.entry import Entry, order, parent
 from imagist.rootfs.tree import Node, Tree
@@ -42,7 +43,7 @@ def merge_packages(tree: Tree, packages: Sequence[PackageFiles]) -> Merged:
     landed: dict[str, dict[str, str]] = {}
     for files in packages:
         name = files.package.name
-        reason = files.verbatim or _find_obstacle(files.entries)
+        reason = files.verbatim
         moved = _add_package(tree, files, arbiter)
         if moved:
             landed[name] = moved
@@ -79,32 +80,6 @@ def _add_package(tree: Tree, files: PackageFiles, arbiter: _Arbiter) -> dict[str
         if place != entry.path:
             moved[entry.path] = place
     return moved
-
-
-def _find_obstacle(entries: Sequence[Entry]) -> str:
-    """Why runtimes may unpack these entries each in its way, or to what the tree has not."""
-    folders = {""}
-    links: list[Entry] = []
-    for entry in entries:
-        if entry.path.rpartition("/")[0] not in folders:
-            return f"/{entry.path} comes without its folder"
-        if entry.kind == "directory":
-            folders.add(entry.path)
-        elif entry.kind == "hardlink":
-            links.append(entry)
-    by_path = {entry.path: entry for entry in entries} if links else {}
-    for link in links:
-        target = by_path.get(link.link)
-        if target is not None and not _is_one_file(link, target):
-            return f"the hardlink /{link.path} differs from its target in owner, mode or time"
-    return ""
-
-
-def _is_one_file(link: Entry, target: Entry) -> bool:
-    return (
-        (link.mode, link.uid, link.gid, link.mtime)
-        == (target.mode, target.uid, target.gid, target.mtime)
-    ) and link.xattrs in {(), target.xattrs}
 
 
 _MOST_PROBLEMS = 20
@@ -227,7 +202,7 @@ def _settle(
     if origin is None:  # of a base image that the caller did not give: nothing changed it yet
         return link
     here = tree.get(target)
-    if here is not None and _holds(here, origin) and _is_one_file(link.entry, here.entry):
+    if here is not None and _holds(here, origin) and is_one_file(link.entry, here.entry):
         return msgspec.structs.replace(
             link, entry=msgspec.structs.replace(link.entry, link=target)
         )

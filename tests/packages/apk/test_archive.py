@@ -55,7 +55,7 @@ GOOD = [
         0o755,
         xattrs={"security.capability": b"\1\0\0\2="},
     ),
-    hardlink("usr/bin/other", "usr/bin/demo"),
+    hardlink("usr/bin/other", "usr/bin/demo", mode=0o755),
 ]
 
 

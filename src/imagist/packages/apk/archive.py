@@ -17,7 +17,7 @@ import msgspec
 
 from imagist.digest import Digest
 from imagist.errors import Untrusted
-from imagist.packages.apk.contents import read_contents
+from imagist.packages.apk.contents import find_obstacle, read_contents
 from imagist.packages.apk.index import Package
 from imagist.packages.apk.pkginfo import PackageInfo, parse_pkginfo
 from imagist.rootfs.elf import SharedObject
@@ -70,6 +70,9 @@ class PackageFiles(msgspec.Struct, frozen=True, gc=False):
     """Bytes of the signature segment; after it come the control and the data segment."""
     signature_sha1: bytes = b""
     """SHA-1 of that segment; empty where there is none."""
+    record: bytes = b""
+    """Its record in the installed database of an image that has all of it, see
+    `database.with_record`; empty: not made."""
 
 
 class PackageLimits(NamedTuple):
@@ -182,7 +185,7 @@ def verify_package(
         scripts=scripts,
         triggers=info.triggers,
         libraries=contents.libraries,
-        verbatim=contents.verbatim,
+        verbatim=contents.verbatim or find_obstacle(contents.entries),
         signature_size=len(signature),
         signature_sha1=hashlib.sha1(signature).digest() if signature else b"",
     )

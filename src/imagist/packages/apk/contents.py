@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Final, NamedTuple
 
 import msgspec
@@ -206,3 +206,30 @@ def _read_library(reader: TarReader, path: str, libraries: list[SharedObject]) -
     if found is not None:
         libraries.append(found)
     return state.digest()
+
+
+def find_obstacle(entries: Sequence[Entry]) -> str:
+    """Why runtimes may unpack these entries each in its way, or to what the tree has not."""
+    folders = {""}
+    links: list[Entry] = []
+    for entry in entries:
+        if entry.path.rpartition("/")[0] not in folders:
+            return f"/{entry.path} comes without its folder"
+        if entry.kind == "directory":
+            folders.add(entry.path)
+        elif entry.kind == "hardlink":
+            links.append(entry)
+    by_path = {entry.path: entry for entry in entries} if links else {}
+    for link in links:
+        target = by_path.get(link.link)
+        if target is not None and not is_one_file(link, target):
+            return f"the hardlink /{link.path} differs from its target in owner, mode or time"
+    return ""
+
+
+def is_one_file(link: Entry, target: Entry) -> bool:
+    """Whether a hardlink says the same of the file as its target does."""
+    return (
+        (link.mode, link.uid, link.gid, link.mtime)
+        == (target.mode, target.uid, target.gid, target.mtime)
+    ) and link.xattrs in {(), target.xattrs}

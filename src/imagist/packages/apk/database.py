@@ -45,6 +45,8 @@ class InstalledPackage(msgspec.Struct, frozen=True):
     """Path to the checksum of its extended attributes, where they themselves are not known."""
     other: tuple[str, ...] = ()
     """Lines of the record that mean nothing to imagist, kept as they are."""
+    text: bytes = b""
+    """The whole record, where it is at hand."""
 
 
 def describe_installed(
@@ -68,7 +70,18 @@ def describe_installed(
         files.scripts,
         files.triggers,
         tag,
+        text=files.record if package is None and entries is None and not tag else b"",
     )
+
+
+def with_record(files: PackageFiles) -> PackageFiles:
+    """The same package with its record, which need then not be made for every image.
+
+    Raises:
+        InputError: a path has a line break, which the format cannot carry.
+    """
+    record = _format_package(describe_installed(files))
+    return msgspec.structs.replace(files, record=record)
 
 
 def format_installed(records: Sequence[InstalledPackage]) -> bytes:
@@ -79,8 +92,7 @@ def format_installed(records: Sequence[InstalledPackage]) -> bytes:
     Raises:
         InputError: a path has a line break, which the format cannot carry.
     """
-    text = "".join(map(_format_package, records))
-    return text.encode("utf-8", "surrogateescape")
+    return b"".join(record.text or _format_package(record) for record in records)
 
 
 def format_scripts(records: Sequence[InstalledPackage | PackageFiles], mtime: int = 0) -> bytes:
@@ -119,7 +131,7 @@ def parse_installed(text: bytes) -> list[InstalledPackage]:
     return [_parse_package(record) for record in records if record]
 
 
-def _format_package(record: InstalledPackage) -> str:
+def _format_package(record: InstalledPackage) -> bytes:
     lines = [format_record(record.package)]
     if record.tag:
         lines.append(f"s:{record.tag}\n")
@@ -154,7 +166,7 @@ def _format_package(record: InstalledPackage) -> str:
             checksum = f"Z:{_format_checksum(sha1)}\n" if sha1 else ""
             lines.append(f"R:{name}\n{owner}{checksum}")
     lines.append("\n")
-    return "".join(lines)
+    return "".join(lines).encode("utf-8", "surrogateescape")
 
 
 def _name(item: tuple[str, Entry]) -> bytes:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import threading
 from collections.abc import Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -10,10 +11,11 @@ from typing import BinaryIO, Final, NamedTuple, Self, cast
 
 import msgspec
 
-from imagist.errors import ImagistError, NetworkError, Problem, Untrusted
+from imagist.errors import ImagistError, InputError, NetworkError, Problem, Untrusted
 from imagist.net.response import Interrupted
 from imagist.net.url import is_remote, redact
 from imagist.packages.apk.archive import PackageFiles, PackageLimits, verify_package
+from imagist.packages.apk.database import with_record
 from imagist.packages.apk.packed import FORMAT, decode_package_files, encode_package_files
 from imagist.packages.apk.reading import Reader
 from imagist.packages.apk.repository import raise_together
@@ -194,6 +196,8 @@ class PackageFetcher:
         files, blob = sealed
         with blob:
             blob.settle(files.data)
+        with contextlib.suppress(InputError):  # a build that needs the record tells why not
+            files = with_record(files)
         self._store.memo.put(
             STEP, _key(package.checksum), encode_package_files(files), blobs=[files.data]
         )

@@ -19,7 +19,7 @@ from imagist.packages.apk.index import Package
 from imagist.rootfs.elf import SharedObject
 from imagist.rootfs.entry import Entry, Kind
 
-FORMAT: Final = "package-files/3"
+FORMAT: Final = "package-files/4"
 """Raise the number whenever the bytes, or what verification finds out, change."""
 
 _KINDS: Final[tuple[Kind, ...]] = (
@@ -61,6 +61,7 @@ class _Packed(msgspec.Struct, array_like=True, gc=False):
     verbatim: bytes
     signature_size: int
     signature_sha1: bytes
+    record: bytes
 
 
 _ENCODER: Final = msgspec.msgpack.Encoder()
@@ -93,6 +94,7 @@ def encode_package_files(files: PackageFiles) -> bytes:
         _encode(files.verbatim),
         files.signature_size,
         files.signature_sha1,
+        files.record,
     )
     return _ENCODER.encode(packed)
 
@@ -123,6 +125,7 @@ def decode_package_files(data: bytes) -> PackageFiles:
             _decode(packed.verbatim),
             packed.signature_size,
             packed.signature_sha1,
+            packed.record,
         )
     except (msgspec.DecodeError, struct.error, ValueError, IndexError) as error:
         raise InputError(
