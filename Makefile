@@ -3,6 +3,7 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
+LEAN := $(VENV)/lean
 
 .PHONY: help demo test check bench format clean
 
@@ -27,8 +28,14 @@ check: $(READY) ## format, lint, strict types, import floors
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
-bench: $(READY) ## run in turn with apko on realistic packages, and print the table (needs apko, ../shared and apt)
-	$(BIN)/python -m benchmarks $(BENCH)
+$(LEAN)/.ready: pyproject.toml
+	$(PYTHON) -m venv $(LEAN)
+	$(LEAN)/bin/python -m pip install --quiet --upgrade pip
+	$(LEAN)/bin/python -m pip install --quiet --editable .
+	touch $@
+
+bench: $(READY) $(LEAN)/.ready ## run in turn with apko on realistic packages, and print the table (needs apko, ../shared and apt)
+	LEAN_IMAGIST=$(LEAN)/bin/imagist $(BIN)/python -m benchmarks $(BENCH)
 
 format: $(READY) ## format and mend what can be mended
 	$(BIN)/ruff format .

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 
 from benchmarks import WORK
 from benchmarks.builders import find_apko, find_imagist
@@ -24,7 +24,7 @@ class StartUp(Heat):
         WORK.mkdir(parents=True, exist_ok=True)
         commands = {
             "imagist": lambda: [find_imagist(), "--version"],
-            "bare Python": lambda: [sys.executable, "-c", "pass"],
+            "bare Python": lambda: [str(Path(find_imagist()).with_name("python")), "-c", "pass"],
             "apko version": lambda: [find_apko(), "version"],
         }
         contestants = {name: Contestant(commands[name](), WORK) for name in names}
