@@ -41,7 +41,7 @@ def find_imagist() -> str:
     script = Path(os.environ.get("LEAN_IMAGIST") or Path(sys.executable).with_name("imagist"))
     if not script.exists():
         raise Unavailable(f"there is no {script}")
-    return str(script)
+    return str(script.absolute())
 
 
 @dataclass(frozen=True)
