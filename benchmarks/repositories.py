@@ -147,7 +147,7 @@ def _repack(blob: bytes, name: str, version: str, revision: int) -> tuple[bytes,
     content, _ = _inflate_member(rest)
     end = bytes(1024)
     assert content.endswith(end)
-    item = maker.file(f"usr/share/doc/{name}/revision", f"{revision}\n")
+    item = maker.file(f"usr/share/doc/{name}/revision-{revision}", "new\n")
     content = content[: -len(end)]
     data = maker.gzip(content + maker.write_tar([item]) + end)
     changed = {"pkgver": version, "datahash": hashlib.sha256(data).hexdigest()}
