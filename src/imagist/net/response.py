@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import email.utils
 import re
 from collections.abc import Callable, Mapping
 from types import TracebackType
@@ -11,6 +10,7 @@ from typing import TYPE_CHECKING, Final, Self
 
 from imagist.digest import CHUNK
 from imagist.errors import NetworkError, Untrusted
+from imagist.net.date import parse_date
 
 if TYPE_CHECKING:
     from urllib3.response import BaseHTTPResponse
@@ -199,8 +199,7 @@ def _strong_validator(headers: Mapping[str, str]) -> str:
         return "" if etag.startswith("W/") else etag
     modified = headers.get("last-modified", "")
     try:
-        date = email.utils.parsedate_to_datetime(headers.get("date", ""))
-        age = date.timestamp() - email.utils.parsedate_to_datetime(modified).timestamp()
-    except (ValueError, TypeError, OverflowError):
+        age = parse_date(headers.get("date", "")) - parse_date(modified)
+    except ValueError:
         return ""
     return modified if age >= 60 else ""

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import email.utils
 import random
 import re
 import time
 from collections.abc import Callable
 from typing import Final, NamedTuple
+
+from imagist.net.date import parse_date
 
 TRIED_AGAIN: Final = frozenset({408, 425, 429, 499, 500, 502, 503, 504, 522})
 """Answers that may be other ones a moment later."""
@@ -71,6 +72,6 @@ def parse_retry_after(value: str, now: float) -> float:
     if _SECONDS.fullmatch(value):
         return float(value)
     try:
-        return max(0.0, email.utils.parsedate_to_datetime(value).timestamp() - now)
-    except (ValueError, TypeError, OverflowError):
+        return max(0.0, parse_date(value) - now)
+    except ValueError:
         return 0.0

@@ -10,7 +10,6 @@ import contextlib
 import errno
 import fcntl
 import os
-import shutil
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
 from pathlib import Path
@@ -57,7 +56,7 @@ def temporary_folder(place: Path) -> AbstractContextManager[Path]:
         path.mkdir()
         return os.open(path, os.O_RDONLY | os.O_CLOEXEC)
 
-    return _temporary(place, make, lambda path: shutil.rmtree(path, ignore_errors=True))
+    return _temporary(place, make, _remove_folder)
 
 
 @contextlib.contextmanager
@@ -220,12 +219,20 @@ def _remove_rests(place: Path) -> None:
             _remove_if_dead(place.parent / name)
 
 
+def _remove_folder(folder: Path) -> None:
+    if not folder.exists():  # the usual end: it was renamed
+        return
+    import shutil  # noqa: PLC0415 - it loads four compressors
+
+    shutil.rmtree(folder, ignore_errors=True)
+
+
 def _remove_if_dead(path: Path) -> None:
     with contextlib.suppress(OSError):
         descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
         with _locked(descriptor):
             if path.is_dir():
-                shutil.rmtree(path, ignore_errors=True)
+                _remove_folder(path)
             else:
                 path.unlink(missing_ok=True)
 
