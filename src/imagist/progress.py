@@ -11,6 +11,10 @@ from typing import Final, Protocol
 class Meter(Protocol):
     """Counts work on its way; any thread may call it, and it costs next to nothing."""
 
+    def expect(self, size: int) -> None:
+        """So many bytes more are to come."""
+        ...
+
     def add(self, size: int) -> None:
         """So many bytes more have passed."""
         ...
@@ -22,6 +26,9 @@ class Meter(Protocol):
 
 class SilentMeter:
     """A `Meter` that nobody looks at."""
+
+    def expect(self, size: int) -> None:
+        """Expect nothing."""
 
     def add(self, size: int) -> None:
         """Count nothing."""

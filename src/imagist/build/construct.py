@@ -59,11 +59,8 @@ def fetch_packages(
     """
     wanted = [package for each in platforms for package in plan.resolved.packages[each]]
     once = {package.identity: package for package in wanted}.values()
-    sizes = [package.size or 0 for package in once]
     context.report.stage(f"fetching and verifying {len(once)} packages")
-    with context.report.meter(
-        "packages", items=len(once), size=sum(sizes) if all(sizes) else None
-    ) as meter:
+    with context.report.meter("packages", items=len(once)) as meter:
         fetcher = PackageFetcher(
             context.store,
             context.reader,
@@ -117,15 +114,16 @@ def construct_image(
         below = [BuiltLayer(layer, "") for layer in loaded_base.image.layers]
         base_run = loaded_base.config.config
     layering = declaration.layering or Layering()
-    builder = LayerBuilder(context.store, jobs=context.jobs)
-    layers = builder.build(
-        composed.tree,
-        packages,
-        composed.merged,
-        strategy="erofs" if declaration.format == "erofs" else layering.strategy,
-        budget=layering.budget or 0,
-        base=loaded_base.base.nodes if loaded_base else (),
-    )
+    with context.report.meter(f"layers of {platform}") as meter:
+        builder = LayerBuilder(context.store, jobs=context.jobs, meter=meter)
+        layers = builder.build(
+            composed.tree,
+            packages,
+            composed.merged,
+            strategy="erofs" if declaration.format == "erofs" else layering.strategy,
+            budget=layering.budget or 0,
+            base=loaded_base.base.nodes if loaded_base else (),
+        )
     _check_count(len(below) + len(layers), platform)
     annotations = annotations_of(declaration, format_time(created), options)
     image = assemble_image(

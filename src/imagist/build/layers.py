@@ -16,6 +16,7 @@ from imagist.build.partition import Group, plan_groups
 from imagist.oci import mediatype
 from imagist.oci.derive import BlobLayer
 from imagist.packages.apk.archive import PackageFiles
+from imagist.progress import SILENT, Meter
 from imagist.rootfs import compress
 from imagist.rootfs.batch import Content
 from imagist.rootfs.entry import Entry
@@ -31,6 +32,8 @@ FORMAT: Final = 1
 HARD_LIMIT: Final = 127
 """Layers that Docker's overlay driver can mount."""
 
+Write = Callable[[bytes | bytearray | memoryview], object]
+
 _PACK = msgspec.msgpack.Encoder(enc_hook=str)
 
 
@@ -45,7 +48,9 @@ class _Written(msgspec.Struct, frozen=True, array_like=True):
 class LayerBuilder:
     """Builds the layers of one image after another into a store."""
 
-    def __init__(self, store: Store, *, jobs: int | None = None) -> None:
+    def __init__(self, store: Store, *, jobs: int | None = None, meter: Meter = SILENT) -> None:
+        """`meter` counts the uncompressed bytes of layers that are written."""
+        self._meter = meter
         self._store = store
         self._jobs = jobs
         self._contents = StoreContents(store)
@@ -135,17 +140,28 @@ class LayerBuilder:
         items: Iterator[tuple[Entry, Content]] = chain(contents, ((n.entry, b"") for n in links))
         with self._store.writer() as blob:
             with compress.GzipWriter(blob.write, jobs=self._jobs) as gzip:
-                write_tar(items, gzip.write)
+                write_tar(items, self._counted(gzip.write, nodes))
             done = gzip.close()
             blob.commit(done.digest)
         return _Written(done.digest, done.size, done.diff_id)
+
+    def _counted(self, write: Write, nodes: Sequence[Node]) -> Write:
+        """The same function, telling the meter what passes."""
+        self._meter.expect(sum(node.entry.size for node in nodes))
+
+        def counted(data: bytes | bytearray | memoryview) -> object:
+            self._meter.add(len(data))
+            return write(data)
+
+        return counted
 
     def _lay_out(self, nodes: Sequence[Node]) -> _Written:
         from imagist.rootfs.erofs import write_erofs  # noqa: PLC0415 - rarely asked for
 
         with self._store.writer() as blob:
             entries = [node.entry for node in nodes]
-            write_erofs(entries, self._contents.stream(nodes), blob.write)
+            write = self._counted(blob.write, nodes)
+            write_erofs(entries, self._contents.stream(nodes), write)
             digest = blob.commit()
         return _Written(digest, self._store.size(digest), digest)
 

@@ -48,11 +48,27 @@ def run(values: argparse.Namespace) -> None:
     key = _key(values, vcs_url)
     thing = _recall(values, store, key) or _build(values, store, key, vcs_url)
     if values.output:
-        write_image(thing, values.output, values.tag)
+        _write(thing, values)
     if values.json:
         print_json(_describe(thing))
     else:
         sys.stdout.write(f"{derive.digest(thing)}\n")
+
+
+def _write(thing: Image | Index, values: argparse.Namespace) -> None:
+    """Write where -o says: an archive where it ends in `.tar`, else an OCI layout folder."""
+    from imagist.cli.messages import Messages
+
+    place = Path(values.output)
+    with Messages(values).meter(place.name) as meter:
+        if values.output.endswith(".tar"):
+            from imagist.store.archive import write_archive
+
+            write_archive(thing, place, tags=values.tag, meter=meter)
+        else:
+            from imagist.store.layout import write_layout
+
+            write_layout(thing, place, names=values.tag, meter=meter)
 
 
 def _key(values: argparse.Namespace, vcs_url: str) -> str:
@@ -173,18 +189,6 @@ def check_output(path: str) -> None:
     blocked = next((above for above in place.absolute().parents if above.is_file()), None)
     if blocked is not None:
         raise RequestError(f"{path} cannot be written: {blocked} is a file")
-
-
-def write_image(thing: Image | Index, path: str, tags: list[str]) -> None:
-    """Write an image to a path: an archive where it ends in `.tar`, else an OCI layout folder."""
-    if path.endswith(".tar"):
-        from imagist.store.archive import write_archive
-
-        write_archive(thing, Path(path), tags=tags)
-    else:
-        from imagist.store.layout import write_layout
-
-        write_layout(thing, Path(path), names=tags)
 
 
 def _describe(thing: Image | Index) -> dict[str, object]:

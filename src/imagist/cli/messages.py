@@ -54,6 +54,11 @@ class Count:
         self.is_over = False
         self._lock = threading.Lock()
 
+    def expect(self, size: int) -> None:
+        """See `Meter.expect`."""
+        with self._lock:
+            self.size = (self.size or 0) + size
+
     def add(self, size: int) -> None:
         """See `Meter.add`."""
         with self._lock:

@@ -17,6 +17,7 @@ from imagist.oci import contents, derive
 from imagist.oci.image import Image, Index
 from imagist.oci.manifest import IndexManifest, encode
 from imagist.oci.reference import Reference, parse_reference
+from imagist.progress import SILENT, Meter
 from imagist.rootfs.entry import Entry
 from imagist.rootfs.tarwrite import END, padding, tar_header
 from imagist.store import output
@@ -25,7 +26,9 @@ from imagist.store.layout import CONTAINERD_NAME, MARKER, REF_NAME, choose, plat
 from imagist.store.tarsource import TarSource
 
 
-def write_archive(thing: Image | Index, file: Path, *, tags: Sequence[str] = ()) -> None:
+def write_archive(
+    thing: Image | Index, file: Path, *, tags: Sequence[str] = (), meter: Meter = SILENT
+) -> None:
     """Write an image or index into one tar file, at once; the same input gives the same bytes.
 
     Args:
@@ -33,6 +36,7 @@ def write_archive(thing: Image | Index, file: Path, *, tags: Sequence[str] = ())
         file: the archive; an existing file is replaced.
         tags: names such as `example.org/app:1` that loading gives the image. Of an index, Docker
             before 25 gives each to linux/amd64, or else the first, and `NAME-ARCH` to every one.
+        meter: counts the bytes of blobs.
 
     Raises:
         RequestError: a tag is not the name of an image.
@@ -43,11 +47,13 @@ def write_archive(thing: Image | Index, file: Path, *, tags: Sequence[str] = ())
     file = file.resolve()
     with output.temporary_file(file) as path:
         with path.open("r+b", buffering=0) as stream:
-            _write(thing, references, cast("BinaryIO", stream))
+            _write(thing, references, cast("BinaryIO", stream), meter)
         path.replace(file)
 
 
-def _write(thing: Image | Index, names: Sequence[Reference], target: BinaryIO) -> None:
+def _write(
+    thing: Image | Index, names: Sequence[Reference], target: BinaryIO, meter: Meter
+) -> None:
     documents = {
         "oci-layout": MARKER,
         "index.json": format_archive_index(thing, names),
@@ -59,10 +65,12 @@ def _write(thing: Image | Index, names: Sequence[Reference], target: BinaryIO) -
     for name, data in documents.items():
         header = tar_header(Entry(name, size=len(data)))
         target.write(b"".join((header, data, padding(len(data)))))
-    for blob in sorted(contents.blobs(thing), key=_place):
+    blobs = sorted(contents.blobs(thing), key=_place)
+    meter.expect(sum(blob.size for blob in blobs))
+    for blob in blobs:
         target.write(tar_header(Entry(blob_path(blob.digest), mode=0o444, size=blob.size)))
         with blob.open() as stream:
-            output.copy_blob(blob, stream, target)
+            output.copy_blob(blob, stream, target, meter)
         target.write(padding(blob.size))
     target.write(END)
 

@@ -18,6 +18,7 @@ from imagist.oci.image import Image, Index
 from imagist.oci.manifest import Descriptor, IndexManifest, encode
 from imagist.oci.platform import Platform
 from imagist.oci.reader import verified
+from imagist.progress import SILENT, Meter
 from imagist.store import output
 from imagist.store.blobs import BlobFile
 
@@ -27,7 +28,12 @@ CONTAINERD_NAME: Final = "io.containerd.image.name"
 
 
 def write_layout(
-    thing: Image | Index, folder: Path, *, link: bool = True, names: Sequence[str] = ()
+    thing: Image | Index,
+    folder: Path,
+    *,
+    link: bool = True,
+    names: Sequence[str] = (),
+    meter: Meter = SILENT,
 ) -> None:
     """Write an image or index into a layout, at once: readers see all of it or nothing.
 
@@ -40,6 +46,7 @@ def write_layout(
         link: whether blobs may be hard links to the read-only files of the store. Without it,
             and on another file system, they are copied.
         names: what `index.json` shall call it (`org.opencontainers.image.ref.name`).
+        meter: counts the bytes of blobs.
 
     Raises:
         RequestError: the folder holds something else.
@@ -57,18 +64,20 @@ def write_layout(
         output.replace_file(folder / "oci-layout", MARKER)
         output.replace_file(folder / "index.json", encode(IndexManifest(schema_version=2)))
         kind = "layout"
-    if kind == "layout" or not _make(thing, folder, link, names):
+    if kind == "layout" or not _make(thing, folder, link, names, meter):
         with output.alone(folder):
             _remove_rests(folder)
-            _add_blobs(thing, folder, link=link)
+            _add_blobs(thing, folder, link=link, meter=meter)
             others = [item for item in read_index(folder) if _stays(item, names)]
             output.replace_file(folder / "index.json", format_index(thing, names, others))
 
 
-def _make(thing: Image | Index, folder: Path, link: bool, names: Sequence[str]) -> bool:
+def _make(
+    thing: Image | Index, folder: Path, link: bool, names: Sequence[str], meter: Meter
+) -> bool:
     """Make a new layout, unless another process was faster."""
     with output.temporary_folder(folder) as new:
-        _add_blobs(thing, new, link=link)
+        _add_blobs(thing, new, link=link, meter=meter)
         (new / "oci-layout").write_bytes(MARKER)
         (new / "index.json").write_bytes(format_index(thing, names))
         try:
@@ -199,15 +208,19 @@ def _stays(item: Descriptor, names: Sequence[str]) -> bool:
     return item.annotations.get(REF_NAME, "") not in {"", *names}
 
 
-def _add_blobs(thing: Image | Index, folder: Path, *, link: bool) -> None:
+def _add_blobs(thing: Image | Index, folder: Path, *, link: bool, meter: Meter) -> None:
     blobs = folder / "blobs" / "sha256"
     blobs.mkdir(parents=True, exist_ok=True)
-    for blob in contents.blobs(thing):
+    wanted = list(contents.blobs(thing))
+    meter.expect(sum(blob.size for blob in wanted))
+    for blob in wanted:
         place = blobs / Digest(blob.digest).hex
         if not blob.digest.startswith("sha256:"):
             raise InputError(f"{blob.digest} is not SHA-256, which is all imagist writes")
-        if not _is_there(place, blob):
-            output.write_blob(blob, place, link=link)
+        if _is_there(place, blob):
+            meter.add(blob.size)
+        else:
+            output.write_blob(blob, place, link=link, meter=meter)
 
 
 def _is_there(place: Path, blob: contents.Blob) -> bool:

@@ -19,10 +19,11 @@ from imagist.digest import CHUNK
 from imagist.errors import Untrusted
 from imagist.oci.contents import Blob
 from imagist.oci.reader import verified
+from imagist.progress import SILENT, Meter
 from imagist.store import unfinished
 from imagist.store.blobs import BlobFile, storage_error
 
-_KERNEL_STEP: Final = 1 << 30
+_KERNEL_STEP: Final = 1 << 26
 _NO_LINK: Final = frozenset(
     {errno.EXDEV, errno.EMLINK, errno.EPERM, errno.EACCES, errno.EOPNOTSUPP, errno.ENOSYS}
 )
@@ -127,7 +128,7 @@ def replace_file(place: Path, data: bytes) -> None:
         path.replace(place)
 
 
-def write_blob(blob: Blob, place: Path, *, link: bool) -> None:
+def write_blob(blob: Blob, place: Path, *, link: bool, meter: Meter = SILENT) -> None:
     """Write a blob into a file: a hard link to the store's where that is wanted and possible.
 
     Raises:
@@ -137,6 +138,7 @@ def write_blob(blob: Blob, place: Path, *, link: bool) -> None:
         if isinstance(stream, BlobFile):
             _check_size(stream, blob)
             if link and _link(stream, place):
+                meter.add(blob.size)
                 return
         partial = place.with_name(f".{place.name}-{os.urandom(6).hex()}")
         descriptor = unfinished.begin(
@@ -144,7 +146,7 @@ def write_blob(blob: Blob, place: Path, *, link: bool) -> None:
         )
         try:
             with os.fdopen(descriptor, "wb", buffering=0) as target:
-                copy_blob(blob, stream, target)
+                copy_blob(blob, stream, target, meter)
             partial.replace(place)
         finally:
             partial.unlink(missing_ok=True)
@@ -161,18 +163,19 @@ def _check_size(stream: BlobFile, blob: Blob) -> None:
         )
 
 
-def copy_blob(blob: Blob, stream: BinaryIO, target: BinaryIO) -> None:
+def copy_blob(blob: Blob, stream: BinaryIO, target: BinaryIO, meter: Meter = SILENT) -> None:
     """Append a blob to an unbuffered file, checking it unless it comes out of a store.
 
     Raises:
         Untrusted: the blob is not what its digest and size say.
     """
     trusted = isinstance(stream, BlobFile)
-    copied = _copy_by_kernel(stream, target) if isinstance(stream, BlobFile) else 0
+    copied = _copy_by_kernel(stream, target, meter) if isinstance(stream, BlobFile) else 0
     reader = stream if trusted else verified(stream, blob.digest, blob.size)
     buffer = memoryview(bytearray(CHUNK))
     while size := reader.readinto(buffer):  # type: ignore[attr-defined]
         copied += size
+        meter.add(size)
         written = 0
         while written < size:
             written += target.write(buffer[written:size])
@@ -190,7 +193,7 @@ def _link(stream: BlobFile, place: Path) -> bool:
     return True
 
 
-def _copy_by_kernel(source: BlobFile, target: BinaryIO) -> int:
+def _copy_by_kernel(source: BlobFile, target: BinaryIO, meter: Meter) -> int:
     """Let the kernel append a file to another; how many bytes it did, none where it cannot.
 
     A third less work than reading and writing, and on btrfs and XFS whole files share their bytes.
@@ -199,6 +202,7 @@ def _copy_by_kernel(source: BlobFile, target: BinaryIO) -> int:
     try:
         while step := os.copy_file_range(source.fileno(), target.fileno(), _KERNEL_STEP):
             copied += step
+            meter.add(step)
     except (OSError, AttributeError):  # not on this system, or not between these two files
         if copied:
             raise

@@ -56,8 +56,12 @@ class Counter:
     """A `Meter` that keeps what it is told."""
 
     def __init__(self) -> None:
+        self.expected = 0
         self.size = 0
         self.finished: list[tuple[str, bool]] = []
+
+    def expect(self, size: int) -> None:
+        self.expected += size
 
     def add(self, size: int) -> None:
         self.size += size
@@ -93,7 +97,7 @@ def test_the_largest_is_asked_for_first_and_each_only_once(
     assert [path_of(each) for each in remote[::-1]] == [asked.path for asked in web.asked]
     assert fetcher.fetch([*remote, *remote]) == first
     assert len(web.asked) == 3
-    assert counter.size == sum(package.size or 0 for package in remote)
+    assert counter.size == counter.expected == sum(package.size or 0 for package in remote)
     labels = [f"{package.name}-{package.version}" for package in remote]
     assert set(counter.finished[:3]) == {(label, False) for label in labels}
     assert counter.finished[3:] == [(label, True) for label in labels]

@@ -90,6 +90,9 @@ class PackageFetcher:
         # The largest first: the last thread to finish then waits for something small.
         queue = sorted(missing.values(), key=lambda package: (-(package.size or 0), package.name))
         if queue:
+            sizes = [package.size or 0 for package in queue]
+            if all(sizes):  # a lock may not say
+                self._meter.expect(sum(sizes))
             self._work(queue, results)
         errors = [each for each in results.values() if isinstance(each, ImagistError)]
         untried = sum(package.identity not in results for package in queue)
