@@ -7,15 +7,18 @@ from pathlib import Path
 import pytest
 
 from fixtures import corrupt
-from fixtures.maker import Apk, Repository, load_key, write_repository
+from fixtures.maker import Apk, Item, Repository, load_key, write_repository, write_tar
+from fixtures.maker import gzip as gzip_member
 from fixtures.webserver import Web
-from imagist.errors import ImagistError, NetworkError, NotFound, Untrusted
+from imagist.errors import ImagistError, InputError, NetworkError, NotFound, Untrusted
 from imagist.packages.apk import repository as room
 from imagist.packages.apk.keys import TrustedKeys, load_keyring
 from imagist.packages.apk.location import Location
 from imagist.packages.apk.reading import Reader
 from imagist.packages.apk.repository import IndexLoader
+from imagist.packages.apk.table import FORMAT
 from imagist.store.store import Store
+from imagist.store.upkeep import remove_damaged
 
 
 @pytest.fixture
@@ -124,6 +127,68 @@ def test_a_table_that_was_lost_is_made_again(
     for blob in (store.root / "blobs" / "sha256").iterdir():
         blob.unlink()
     assert len(loader.load(location, "x86_64").table) == 3
+
+
+def find_table(store: Store) -> Path:
+    (table,) = [
+        blob
+        for blob in (store.root / "blobs" / "sha256").iterdir()
+        if FORMAT.encode() in blob.read_bytes()
+    ]
+    return table
+
+
+def test_a_table_with_a_damaged_directory_is_made_again(
+    loader: IndexLoader, repository: Repository, store: Store
+) -> None:
+    location = Location(str(repository.root))
+    names = loader.load(location, "x86_64").table.names()
+    table = find_table(store)
+    good = table.read_bytes()
+    for bad in (b"", good[:-1], corrupt.flip_byte(good, -100)):
+        table.chmod(0o644)
+        table.write_bytes(bad)
+        assert loader.load(location, "x86_64").table.names() == names
+        assert find_table(store).read_bytes() == good
+
+
+def test_a_damaged_record_is_told_when_it_is_read(
+    loader: IndexLoader, repository: Repository, store: Store
+) -> None:
+    location = Location(str(repository.root))
+    loader.load(location, "x86_64")
+    table = find_table(store)
+    table.chmod(0o644)
+    table.write_bytes(corrupt.flip_byte(table.read_bytes(), 5))
+    with pytest.raises(InputError, match="changed on the disk") as caught:
+        loader.load(location, "x86_64").table.providers("large")
+    assert "cache verify" in str(caught.value.problems[0].help)
+    remove_damaged(store)
+    assert len(loader.load(location, "x86_64").table.providers("large")) == 1
+
+
+def test_a_damaged_index_says_so_rather_than_that_its_signature_is_wrong(
+    loader: IndexLoader, repository: Repository
+) -> None:
+    file = repository.root / "x86_64" / "APKINDEX.tar.gz"
+    file.write_bytes(file.read_bytes()[:-20])
+    with pytest.raises(Untrusted, match="is cut off"):
+        loader.load(Location(str(repository.root)), "x86_64")
+
+
+def test_an_index_with_a_nameless_record_is_refused_by_its_place_and_not_remembered(
+    store: Store, reader: Reader, tmp_path: Path
+) -> None:
+    folder = tmp_path / "x86_64"
+    folder.mkdir()
+    items = [Item("APKINDEX", content=b"P:a\nV:1\n\nV:2\n\n")]
+    (folder / "APKINDEX.tar.gz").write_bytes(gzip_member(write_tar(items) + bytes(1024)))
+    trusting = IndexLoader(store, reader, TrustedKeys(), ignore_signatures=True)
+    for _ in range(2):
+        with pytest.raises(InputError, match="names no package: `V:2`") as caught:
+            trusting.load(Location(str(tmp_path)), "x86_64")
+        assert caught.value.problems[0].where == str(folder / "APKINDEX.tar.gz")
+    assert not store.blob_sizes()
 
 
 def test_all_that_is_wrong_with_several_repositories_is_told_at_once(

@@ -1,7 +1,9 @@
 from __future__ import annotations
 
-import mmap
+import os
+import random
 import time
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -9,8 +11,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from imagist.errors import InputError
-from imagist.packages.apk.index import Package, parse_index, split_index
-from imagist.packages.apk.table import IndexTable
+from imagist.packages.apk import tablemaker
+from imagist.packages.apk.index import Package, format_record, parse_index, split_index
+from imagist.packages.apk.table import BLOCK, IndexTable
+from imagist.packages.apk.tablemaker import make_table, tabulate, write_table
 from imagist.packages.apk.universe import PackageList
 from support import TESTDATA, needs
 
@@ -22,7 +26,7 @@ def package(name: str, version: str = "1-r0", *provides: str, **more: tuple[str,
 
 
 def table_of(*packages: Package) -> IndexTable:
-    return IndexTable.open(IndexTable.from_packages(packages))
+    return IndexTable.open(tabulate(packages))
 
 
 BASH = package("bash", "5-r0", "cmd:bash=5-r0", "/bin/sh")
@@ -58,7 +62,7 @@ def test_install_if_is_found_by_what_it_waits_for() -> None:
 def test_brackets_of_apko_around_install_if() -> None:
     record = f"C:{CHECKSUM}\nP:a\nV:1\ni:"
     text = f"{record}[docs b=1]\n\n{record.replace('P:a', 'P:c')}[]\n\n"
-    table = IndexTable.open(IndexTable.from_text(text.encode()))
+    table = IndexTable.open(make_table(text.encode()))
     assert [each.name for each in table.install_if()] == ["a"]
     assert [each.name for each in table.install_if_on("docs")] == ["a"]
     assert table.install_if_on("[docs") == []
@@ -79,7 +83,7 @@ def test_same_record_is_the_same_object() -> None:
 def test_records_are_read_only_when_asked_for() -> None:
     broken = f"C:{CHECKSUM}\nP:broken\nV:1\nS:many\n"
     text = f"C:{CHECKSUM}\nP:good\nV:1\n\n{broken}"
-    table = IndexTable.open(IndexTable.from_text(text.encode()))
+    table = IndexTable.open(make_table(text.encode()))
     assert [each.name for each in table.providers("good")] == ["good"]
     with pytest.raises(InputError, match="broken-1 has a number that is none"):
         table.providers("broken")
@@ -89,29 +93,61 @@ def test_records_are_read_only_when_asked_for() -> None:
 def test_blank_lines_around_records(space: str) -> None:
     records = [f"P:{name}\nC:{CHECKSUM}\nV:1" for name in "abc"]
     text = space + "\n\n\n".join(records) + space
-    table = IndexTable.open(IndexTable.from_text(text.encode()))
+    table = IndexTable.open(make_table(text.encode()))
     assert [table[number].name for number in range(len(table))] == ["a", "b", "c"]
 
 
-def test_record_without_name_or_with_two_is_refused() -> None:
+def test_record_without_name_is_refused() -> None:
     with pytest.raises(InputError, match="names no package: `V:1`"):
-        IndexTable.from_text(b"P:a\nV:1\n\nV:1\nS:1\n\n")
-    with pytest.raises(InputError, match="two names, the second `b`"):
-        IndexTable.from_text(b"P:a\nV:1\nP:b\n")
+        make_table(b"P:a\nV:1\n\nV:1\nS:1\n\n")
+    with pytest.raises(InputError, match="names no package: `C:1`"):
+        make_table(b"C:1\n\nC:2\nP:a\n\n")
 
 
-def test_table_in_a_mapped_file(tmp_path: Path) -> None:
+def test_record_with_two_names_is_refused_when_it_is_read() -> None:
+    for record in (b"P:a\nV:1\nP:b\n", b"C:1\nP:a\nP:b\n"):
+        with pytest.raises(InputError, match="two names, the second `b`"):
+            IndexTable.open(make_table(record)).providers("a")
+
+
+def test_table_in_a_file_is_closed_with_the_table(tmp_path: Path) -> None:
     file = tmp_path / "table"
-    file.write_bytes(IndexTable.from_packages([BASH, DASH]))
-    with file.open("rb") as stream:
-        mapped = mmap.mmap(stream.fileno(), 0, access=mmap.ACCESS_READ)
-    table = IndexTable.open(memoryview(mapped))
+    file.write_bytes(tabulate([BASH, DASH]))
+    table = IndexTable.open_file(file)
+    assert str(file) in open_files()
+    file.unlink()
     assert table.providers("/bin/sh") == [BASH, DASH]
+    del table
+    assert not [name for name in open_files() if name.startswith(str(file))]
+
+
+def open_files() -> list[str]:
+    links = [Path("/proc/self/fd") / name for name in os.listdir("/proc/self/fd")]
+    return [str(link.readlink()) for link in links if link.is_symlink()]
+
+
+@pytest.mark.parametrize("content", [None, b"", b"P:a\n" * 100])
+def test_file_that_is_no_table_is_refused(content: bytes | None, tmp_path: Path) -> None:
+    file = tmp_path / "table"
+    if content is not None:
+        file.write_bytes(content)
+    with pytest.raises(InputError):
+        IndexTable.open_file(file)
+
+
+def test_file_that_lost_its_end_later_is_damaged(tmp_path: Path) -> None:
+    """Not a signal, as it would be if the text were mapped."""
+    file = tmp_path / "table"
+    file.write_bytes(tabulate([BASH, package("long", "1", *[f"p{n}" for n in range(3000)])]))
+    table = IndexTable.open_file(file)
+    os.truncate(file, 6000)
+    with pytest.raises(InputError, match="it changed on the disk"):
+        table[1]
 
 
 def test_what_is_no_table_is_refused() -> None:
-    data = IndexTable.from_packages([BASH, DASH])
-    for other in (b"", b"P:a\n" * 100, b"x" + data[1:], data[:-8], data + b"1234"):
+    data = tabulate([BASH, DASH])
+    for other in (b"", b"P:a\n" * 100, data[1:], data[:-8], data + b"1234"):
         with pytest.raises(InputError, match="index table"):
             IndexTable.open(other)
 
@@ -138,14 +174,73 @@ def test_table_finds_what_a_plain_list_finds(some: list[Package], unknown: str) 
 
 @given(st.lists(packages, max_size=5))
 def test_same_packages_make_the_same_table(some: list[Package]) -> None:
-    assert IndexTable.from_packages(some) == IndexTable.from_packages(list(some))
+    assert tabulate(some) == tabulate(list(some))
+
+
+LARGE = [
+    package(f"name-{number}", "1", f"so:{number % 7}=1", "x" * 90, install_if=(f"w{number % 3}",))
+    for number in range(40)
+]
+
+
+def answers(data: bytes) -> object:
+    table = IndexTable.open(data)
+    return (
+        table.names(),
+        [table[number] for number in range(len(table))],
+        table.install_if(),
+        [table.providers(name) for name in table.names()],
+        [table.install_if_on(f"w{number}") for number in range(4)],
+    )
+
+
+@given(st.data())
+def test_damage_is_found_or_makes_no_difference(data: st.DataObject) -> None:
+    table = tabulate(LARGE)
+    assert len(table) > 2 * BLOCK
+    damaged = bytearray(table)
+    damaged[data.draw(st.integers(0, len(table) - 1))] ^= data.draw(st.integers(1, 255))
+    try:
+        found = answers(bytes(damaged))
+    except InputError:
+        return
+    assert found == answers(table)
+
+
+@given(st.lists(packages, max_size=12), st.lists(st.integers(0, 400)), st.integers(1, 200))
+def test_pieces_make_no_difference(some: list[Package], cuts: list[int], gathered: int) -> None:
+    text = "\n".join(map(format_record, some)).encode()
+    places = sorted({0, *(cut for cut in cuts if cut < len(text)), len(text)})
+    parts: list[bytes] = []
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(tablemaker, "_PIECE", gathered)
+        pieces = (memoryview(text)[start:end] for start, end in pairwise(places))
+        write_table(pieces, lambda part: parts.append(bytes(part)))
+    assert b"".join(parts) == tabulate(some)
+
+
+@given(st.lists(packages, max_size=5), st.randoms(use_true_random=False))
+def test_order_of_the_fields_makes_no_difference(
+    some: list[Package], random: random.Random
+) -> None:
+    records = [format_record(each).splitlines(keepends=True) for each in some]
+    for record in records:
+        random.shuffle(record)
+    space = "\n" * random.randint(1, 4)
+    text = space[1:] + space.join(map("".join, records))
+    table, plain = IndexTable.open(make_table(text.encode())), table_of(*some)
+    assert [table[number] for number in range(len(table))] == some
+    assert table.names() == plain.names()
+    for name in plain.names():
+        assert table.providers(name) == plain.providers(name)
+    assert table.install_if() == plain.install_if()
 
 
 @needs("shared")
 def test_table_of_alpine_holds_its_index() -> None:
     blob = (TESTDATA / "apk" / "alpine-3.17" / "APKINDEX.tar.gz").read_bytes()
-    text = split_index(blob).index_text
-    table = IndexTable.open(IndexTable.from_text(text))
+    text = b"".join(split_index(blob).read_text())
+    table = IndexTable.open(make_table(text))
     plain = parse_index(text)
     assert [table[number] for number in range(len(table))] == plain
     listed = PackageList(plain)
@@ -160,7 +255,7 @@ def test_table_of_alpine_holds_its_index() -> None:
 def test_opening_does_not_read_the_records() -> None:
     """A quarter of a million records take under a millisecond; generous against busy machines."""
     record = f"C:{CHECKSUM}\nP:name-%d\nV:1.0-r0\nT:{'text ' * 20}\nD:name-1\n\n"
-    data = IndexTable.from_text("".join(record % number for number in range(20_000)).encode())
+    data = make_table("".join(record % number for number in range(20_000)).encode())
     start = time.perf_counter()
     table = IndexTable.open(data)
     found = table.providers("name-19999")

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 from imagist.packages.apk.index import Package
 from imagist.packages.apk.table import IndexTable
+from imagist.packages.apk.tablemaker import tabulate
 from imagist.packages.apk.universe import PackageList, PackageSource, Repository, Universe
 
 CHECKSUM = "Q1p+yzm3aTQjUnlVQmw2xD/d+LGz0="
@@ -11,7 +12,7 @@ B = Package("b", "1-r0", checksum=CHECKSUM, provides=("v",), install_if=("a", "d
 
 
 def table_of(*packages: Package) -> PackageSource:
-    return IndexTable.open(IndexTable.from_packages(packages))
+    return IndexTable.open(tabulate(packages))
 
 
 def universe() -> Universe:

@@ -8,9 +8,9 @@ them all.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Iterator
+from functools import partial
 from io import BytesIO
-from itertools import chain
 from typing import Final, NamedTuple
 
 import msgspec
@@ -184,11 +184,17 @@ def _split_list(value: str | None) -> tuple[str, ...]:
 
 
 def _check_lines(lines: list[str], name: str) -> None:
-    """Raise for the first line that is no field; a repeated field is none of our business."""
+    """Raise for the first line that is no field, and for a second name.
+
+    Any other repeated field is none of our business.
+    """
     for line in lines:
         if line[1:2] != ":":
             where = f"the index record of {name}" if name else "an index record"
             raise InputError(f"{where} has a line that is no field: `{line[:60]}`")
+    names = [line[2:] for line in lines if line.startswith("P:")]
+    if len(names) > 1:
+        raise InputError(f"an index record has two names, the second `{names[1][:60]}`")
 
 
 def format_record(package: Package) -> str:
@@ -227,14 +233,38 @@ class IndexArchive(NamedTuple):
 
     Empty when the signatures stand in one member with the rest, where they can be over nothing.
     """
-    description: str
-    index_text: bytes
+    what: str
+    """The name of the file in errors."""
+    inflate: Callable[[], Iterable[bytes]]
+    """The tar archive that has the text, in pieces."""
+
+    def read_text(self) -> Iterator[bytes | memoryview]:
+        """The APKINDEX in pieces. It is sound only after the last of them.
+
+        Raises:
+            Untrusted: the archive is damaged, larger than the limit, or has its text twice.
+            InputError: there is no APKINDEX in it.
+        """
+        reader = TarReader(self.inflate(), what=self.what)
+        found = False
+        for entry in reader:
+            if entry.kind != "file" or entry.path != "APKINDEX":
+                continue
+            if found:
+                raise Untrusted(f"{self.what} has more than one APKINDEX in it")
+            found = True
+            yield from reader.content()
+        if not found:
+            raise InputError(
+                f"{self.what} has no APKINDEX in it",
+                help="is this the APKINDEX.tar.gz of a repository?",
+            )
 
 
 def split_index(
-    blob: bytes | memoryview, limit: int = MAX_INDEX, *, what: str = "the package index"
+    blob: bytes, limit: int = MAX_INDEX, *, what: str = "the package index"
 ) -> IndexArchive:
-    """Take an APKINDEX.tar.gz apart.
+    """Find the signatures of an APKINDEX.tar.gz; little more of it than these is read.
 
     With signatures, the text comes from the signed bytes alone; otherwise `signed` is empty.
 
@@ -244,47 +274,25 @@ def split_index(
         what: names the file in errors.
 
     Raises:
-        Untrusted: the archive is damaged, larger than the limit, or has its text twice.
-        InputError: there is no APKINDEX in it.
+        Untrusted: the archive is damaged, or larger than the limit.
     """
-    inflater = Inflater(BytesIO(blob), what=what)
-    raw, content = inflater.read_member(raw_limit=len(blob), limit=limit)
-    rest = inflater.read_rest(limit=limit - len(content))
+
+    def inflate_from(start: int, limit: int) -> Iterator[bytes]:
+        stream = BytesIO(blob)
+        stream.seek(start)
+        return Inflater(stream, what=what).read_rest(limit=limit)
+
     # 1. Unsigned, all members together are one tar, which may be cut anywhere between them.
-    if not _begins_with_signature(content, what):
-        files = _read_files(chain([content], rest), what, limit)
-        return _pick(files, (), memoryview(blob), what)
+    first = next(iter(TarReader(inflate_from(0, limit), what=what)), None)
+    if first is None or not first.path.startswith(_SIGNATURE):
+        return IndexArchive((), memoryview(blob), what, partial(inflate_from, 0, limit))
     # 2. Signed, the first member holds signatures alone, and they are over all that follows.
-    files = _read_files([content], what, limit)
-    signatures = tuple(item for item in files if item[0].startswith(_SIGNATURE))
+    member = Inflater(BytesIO(blob), what=what).read_member(raw_limit=len(blob), limit=limit)
+    raw, content = len(member[0]), member[1]
+    reader = TarReader([content], what=what)
+    files = [(entry.path, reader.read(limit)) for entry in reader if entry.kind == "file"]
+    signatures = tuple(file for file in files if file[0].startswith(_SIGNATURE))
     if len(signatures) < len(files):
-        return _pick(files, signatures, memoryview(b""), what)
-    return _pick(_read_files(rest, what, limit), signatures, memoryview(blob)[len(raw) :], what)
-
-
-def _pick(
-    files: list[tuple[str, bytes]],
-    signatures: tuple[tuple[str, bytes], ...],
-    signed: memoryview,
-    what: str,
-) -> IndexArchive:
-    # DESCRIPTION and APKINDEX stand in either order.
-    texts = [data for name, data in files if name == "APKINDEX"]
-    if len(texts) > 1:
-        raise Untrusted(f"{what} has more than one APKINDEX in it")
-    if not texts:
-        raise InputError(
-            f"{what} has no APKINDEX in it", help="is this the APKINDEX.tar.gz of a repository?"
-        )
-    description = dict(files).get("DESCRIPTION", b"").decode("utf-8", "replace")
-    return IndexArchive(signatures, signed, description, texts[0])
-
-
-def _read_files(pieces: Iterable[bytes], what: str, limit: int) -> list[tuple[str, bytes]]:
-    reader = TarReader(pieces, what=what)
-    return [(entry.path, reader.read(limit)) for entry in reader if entry.kind == "file"]
-
-
-def _begins_with_signature(content: bytes, what: str) -> bool:
-    first = next(iter(TarReader([content], what=what)), None)
-    return first is not None and first.path.startswith(_SIGNATURE)
+        return IndexArchive(signatures, memoryview(b""), what, lambda: [content])
+    rest = partial(inflate_from, raw, limit - len(content))
+    return IndexArchive(signatures, memoryview(blob)[raw:], what, rest)

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
-import mmap
+import threading
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from typing import Final
 
 import msgspec
 
 from imagist.digest import Digest, sha256
-from imagist.errors import ImagistError, InputError, NotFound, Problem
+from imagist.errors import ImagistError, InputError, NotFound, Problem, Untrusted
 from imagist.net.url import redact
 from imagist.packages.apk.index import MAX_INDEX, IndexArchive, split_index
 from imagist.packages.apk.keys import TrustedKeys
@@ -59,6 +61,7 @@ class IndexLoader:
         self._keys = keys
         self._ignore_signatures = ignore_signatures
         self._limit = limit
+        self._making = threading.Lock()  # one at a time: each takes memory for its directory
 
     def load_universes(
         self, locations: Sequence[Location], architectures: Sequence[str]
@@ -143,7 +146,12 @@ class IndexLoader:
         if known is not None:
             return known.decode()
         archive = open_archive()
-        signer = verify_signatures(archive.signatures, archive.signed, keys, what)
+        try:
+            signer = verify_signatures(archive.signatures, archive.signed, keys, what)
+        except Untrusted:
+            for _ in archive.read_text():  # damage says more than a signature that is wrong for it
+                pass
+            raise
         self._store.memo.put("index-signature", question, signer.encode())
         return signer
 
@@ -151,19 +159,18 @@ class IndexLoader:
         question = memo_key("index-table", FORMAT, digest)
         known = self._store.memo.get("index-table", question)
         if known is not None:
-            return IndexTable.open(self._map(known.decode()))
-        try:
-            data = IndexTable.from_text(open_archive().index_text)
-        except InputError as error:
-            raise InputError([p._replace(where=p.where or what) for p in error.problems]) from None
-        table = self._store.put(data)
-        self._store.memo.put("index-table", question, table.encode(), blobs=[table])
-        return IndexTable.open(data)
+            try:
+                return IndexTable.open_file(self._store.path(known.decode()))
+            except InputError:  # damaged: made anew, and not taken for what is made
+                with contextlib.suppress(OSError):
+                    Path(self._store.blobs.place(known.decode())).unlink()
+        from imagist.packages.apk.tablemaker import write_table  # noqa: PLC0415 - seldom needed
 
-    def _map(self, digest: str) -> memoryview:
-        """A blob as memory, of which only the pages that are looked at are read."""
-        with self._store.path(digest).open("rb") as file:
-            return memoryview(mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ))
+        with self._making, self._store.writer() as writer:
+            write_table(open_archive().read_text(), writer.write, what)
+            table = writer.commit()
+        self._store.memo.put("index-table", question, table.encode(), blobs=[table])
+        return IndexTable.open_file(self._store.path(table))
 
 
 def raise_together(errors: Sequence[ImagistError]) -> None:

@@ -1,43 +1,53 @@
-"""An index as a table in one piece of memory: opened at once, read where it is looked at.
+"""An index as a table in one file: opened at once, read where it is looked at.
 
 A solver touches a few hundred of the quarter of a million records of a large repository. So an
-index is kept as its own text behind a directory of names: opening it reads a dozen numbers,
-finding a name is a binary search, and a record becomes a `Package` when it is asked for.
+index is kept as its own text, with a directory of names behind it: opening it reads the directory,
+a twentieth of the whole, finding a name is a binary search, and a record is read and becomes a
+`Package` when it is asked for. Nothing is mapped: the pages around each record would count as
+memory, nearly all of them in the end, and a failing disk would be a signal instead of an error.
+`tablemaker` makes tables.
 
-Layout: magic; the length in bytes of each section; the sections, each padded to four bytes.
-Numbers are unsigned, of 32 bits, in the byte order of the machine that wrote them, which the magic
-names.
+Layout: the text, with two line feeds before it; the sections; the length in bytes of the text and
+of each section; a checksum of the sections and lengths; magic. The text and each section are
+padded to four bytes. Numbers are unsigned, of 32 bits, in the byte order of the machine that wrote
+them, which the magic names.
 
-    0    where each record starts in the text, and where the text ends
+    0    where each record starts in the text, its blank line included
     1-4  directory of the names offered: package names and provides
     5-8  directory of the names that some install_if asks for
     9    numbers of the records that have install_if
-    10   the text, with one line feed before it
+    10   a checksum of each block of the text
 
 A directory is four sections: the sorted names one after another; where each name starts, and
 where the last one ends; where the postings of each name start, and where the last ones end; the
 postings, which are numbers of records.
+
+Checksums are CRC-32: against accidents, not against malice, since SHA-256 over a whole table would
+cost more than all that is read of it.
 """
 
 from __future__ import annotations
 
-import re
+import os
 import sys
-from array import array
-from collections.abc import Iterable, Sequence
+import weakref
+from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import Final, NamedTuple
 
-from imagist.errors import InputError
-from imagist.packages.apk.index import Package, format_record, parse_record
+from isal import isal_zlib
 
-FORMAT: Final = f"apkindex 1 {sys.byteorder}"
+from imagist.errors import InputError
+from imagist.packages.apk.index import Package, parse_record
+
+FORMAT: Final = f"apkindex 2 {sys.byteorder}"
 """Names the layout, and so belongs into the memo key of a stored table."""
-_MAGIC: Final = f"{FORMAT:17}\n".encode()
-_SECTIONS: Final = 11
-_LIMIT: Final = (1 << 32) - 1
-# What matters after a line feed: a name, provides, install_if, or the end of the record.
-_LINES: Final = re.compile(rb"\n(?:P:([^\n]*)|p:([^\n]*)|i:([^\n]*)|(?=\n))")
-_NAMES: Final = re.compile(rb"(?:^|\s)!?([^\s!@=<>~]+)")
+MAGIC: Final = f"{FORMAT:19}\n".encode()
+SECTIONS: Final = 11
+BLOCK: Final = 1 << 12
+"""Bytes of the text under one checksum."""
+_TRAILER: Final = 4 * (1 + SECTIONS) + 4 + len(MAGIC)
+_Read = Callable[[int, int], bytes]
 
 
 class _Directory(NamedTuple):
@@ -71,61 +81,65 @@ class _Directory(NamedTuple):
 class IndexTable:
     """The packages of one index, found by name and read when asked for.
 
-    The same record is always the same `Package` object. Safe to share between threads.
+    The same record is always the same `Package` object. Safe to share between threads. Whatever
+    finds packages raises `InputError` where a record is malformed, or was damaged on the disk.
     """
 
-    def __init__(self, sections: Sequence[memoryview]) -> None:
+    def __init__(self, size: int, read: _Read) -> None:
+        """Use `open` or `open_file`; `read` gives so many of the `size` bytes from a place on."""
+        self._text_size, sections = _read_sections(size, read)
         self._starts = sections[0].cast("I")
         self._offered = _open_directory(sections[1:5])
         self._awaited = _open_directory(sections[5:9])
         self._install_if = sections[9].cast("I")
-        self._text = sections[10]
+        self._checksums = sections[10].cast("I")
+        self._read = read
         self._packages: dict[int, Package] = {}
 
-    @staticmethod
-    def from_text(text: bytes | memoryview) -> bytes:
-        """Make the table of an APKINDEX text: bytes for `open`.
+    @classmethod
+    def open(cls, data: bytes) -> IndexTable:
+        """Use a table in memory.
 
         Raises:
-            InputError: a record has no name, or two. Other mistakes show when the record is read.
+            InputError: these bytes are no table, one of another version, or damaged.
         """
-        return _build(text)
-
-    @staticmethod
-    def from_packages(packages: Iterable[Package]) -> bytes:
-        """Make the table of some packages: bytes for `open`."""
-        return _build("\n".join(map(format_record, packages)).encode())
+        return cls(len(data), lambda size, start: data[start : start + size])
 
     @classmethod
-    def open(cls, data: bytes | memoryview) -> IndexTable:
-        """Use what `from_text` or `from_packages` made; the bytes are kept, not copied.
+    def open_file(cls, path: Path) -> IndexTable:
+        """Use a table in a file, which is open as long as the table lives.
 
         Raises:
-            InputError: these bytes are no table, or one of another version or byte order.
+            InputError: the file cannot be read, is no table, one of another version, or damaged.
         """
-        view = memoryview(data)
-        header = len(_MAGIC) + 4 * _SECTIONS
-        if len(view) < header or bytes(view[: len(_MAGIC)]) != _MAGIC:
-            raise InputError("this is no index table that this version of imagist can read")
-        sections = []
-        start = header
-        for length in view[len(_MAGIC) : header].cast("I"):
-            sections.append(view[start : start + length])
-            start += length + -length % 4
-        if start != len(view):
-            raise InputError("an index table is incomplete")
-        return cls(sections)
+        try:
+            file = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+        except OSError as error:
+            raise _tell_of_damage(error.strerror or str(error)) from error
+
+        def read(size: int, start: int) -> bytes:
+            try:
+                return os.pread(file, size, start)
+            except OSError as error:
+                raise _tell_of_damage(error.strerror or str(error)) from error
+
+        try:
+            table = cls(os.fstat(file).st_size, read)
+        except BaseException:
+            os.close(file)
+            raise
+        weakref.finalize(table, os.close, file)
+        return table
 
     def __len__(self) -> int:
-        return len(self._starts) - 1
+        return len(self._starts)
 
     def __getitem__(self, number: int) -> Package:
         """One record, by its place in the index."""
         package = self._packages.get(number)
         if package is None:
-            record = bytes(self._text[self._starts[number] : self._starts[number + 1]])
             # setdefault: when two threads read the same record, both get the same package.
-            package = self._packages.setdefault(number, parse_record(record))
+            package = self._packages.setdefault(number, parse_record(self._record(number)))
         return package
 
     def providers(self, name: str) -> list[Package]:
@@ -148,70 +162,47 @@ class IndexTable:
         """Those packages with install_if that wait for this name, among others."""
         return [self[number] for number in self._awaited.find(name.encode())]
 
-
-def _build(text: bytes | memoryview) -> bytes:
-    body = b"".join((b"\n", text, b"\n\n"))
-    if len(body) > _LIMIT:
-        raise InputError("an index of more than 4 GiB cannot be read")
-    starts = array("I")
-    offered: dict[bytes, list[int]] = {}
-    awaited: dict[bytes, list[int]] = {}
-    waiting = array("I")
-    begin, named = 1, False
-    for line in _LINES.finditer(body):
-        number = len(starts)
-        match line.lastindex:
-            case 1:
-                if named:
-                    raise InputError(f"an index record has two names, the second {_show(line[1])}")
-                named = True
-                offered.setdefault(line[1], []).append(number)
-            case 2:
-                for name in _NAMES.findall(line[2]):
-                    offered.setdefault(name, []).append(number)
-            case 3:
-                names = _NAMES.findall(line[3].strip(b"[]"))
-                if names:
-                    waiting.append(number)
-                for name in names:
-                    awaited.setdefault(name, []).append(number)
-            case _:
-                if named:
-                    starts.append(begin)
-                elif record := body[begin : line.start()].strip(b"\n"):
-                    raise InputError(f"an index record names no package: {_show(record)}")
-                begin, named = line.end(), False
-    starts.append(begin)
-    return _join([starts, *_pack(offered), *_pack(awaited), waiting, body])
+    def _record(self, number: int) -> bytes:
+        """The lines of a record, out of blocks whose checksums are right."""
+        start = self._starts[number]
+        end = self._starts[number + 1] if number + 1 < len(self._starts) else self._text_size
+        first = start // BLOCK
+        origin = first * BLOCK
+        blocks = self._read(min(-(-end // BLOCK) * BLOCK, self._text_size) - origin, origin)
+        for place in range(0, end - origin, BLOCK):
+            if isal_zlib.crc32(blocks[place : place + BLOCK]) != self._checksums[first]:
+                raise _tell_of_damage("it changed on the disk")
+            first += 1
+        return blocks[start - origin : end - origin]
 
 
-def _show(text: bytes) -> str:
-    return f"`{text[:60].decode('utf-8', 'replace').splitlines()[0]}`"
-
-
-def _pack(directory: dict[bytes, list[int]]) -> tuple[bytes, array[int], array[int], array[int]]:
-    """The four sections of a directory."""
-    names = sorted(directory)
-    name_starts, posting_starts, postings = array("I", [0]), array("I", [0]), array("I")
-    length = 0
-    for name in names:
-        # A package may provide its own name; dict.fromkeys keeps the order and one of each.
-        postings.extend(dict.fromkeys(directory[name]))
-        length += len(name)
-        name_starts.append(length)
-        posting_starts.append(len(postings))
-    return b"".join(names), name_starts, posting_starts, postings
-
-
-def _join(sections: Sequence[bytes | array[int]]) -> bytes:
-    views = [memoryview(section).cast("B") for section in sections]
-    lengths = array("I", [len(view) for view in views])
-    parts: list[bytes | memoryview] = [_MAGIC, lengths.tobytes()]
-    for view in views:
-        parts += (view, bytes(-len(view) % 4))
-    return b"".join(parts)
+def _read_sections(size: int, read: _Read) -> tuple[int, list[memoryview]]:
+    """The size of the text, and the sections of a table of this size."""
+    trailer = read(_TRAILER, max(0, size - _TRAILER))
+    if len(trailer) < _TRAILER or not trailer.endswith(MAGIC):
+        raise InputError("this is no index table that this version of imagist can read")
+    text_size, *lengths, checksum = memoryview(trailer)[: -len(MAGIC)].cast("I")
+    start = text_size + -text_size % 4
+    if start + sum(length + -length % 4 for length in lengths) + _TRAILER != size:
+        raise InputError("an index table is incomplete")
+    directory = memoryview(read(size - start - len(MAGIC) - 4, start))
+    if isal_zlib.crc32(directory) != checksum:
+        raise InputError("an index table was damaged")
+    sections = []
+    start = 0
+    for length in lengths:
+        sections.append(directory[start : start + length])
+        start += length + -length % 4
+    return text_size, sections
 
 
 def _open_directory(sections: Sequence[memoryview]) -> _Directory:
     names, name_starts, posting_starts, postings = sections
     return _Directory(names, name_starts.cast("I"), posting_starts.cast("I"), postings.cast("I"))
+
+
+def _tell_of_damage(what: str) -> InputError:
+    return InputError(
+        f"what the store keeps of a package index cannot be used: {what}",
+        help="remove what is damaged with `imagist cache verify`, then try again",
+    )

@@ -11,6 +11,7 @@ import pytest
 
 from imagist.packages.apk.solver.solve import solve
 from imagist.packages.apk.table import IndexTable
+from imagist.packages.apk.tablemaker import make_table
 from imagist.packages.apk.universe import Repository, Universe
 from packages.apk.solver.apko_oracle import ask_apko, write_signed_index
 from packages.apk.solver.solver_worlds import ARM
@@ -66,7 +67,7 @@ def index_text() -> bytes:
 
 @cache
 def table() -> IndexTable:
-    return IndexTable.open(IndexTable.from_text(index_text()))
+    return IndexTable.open(make_table(index_text()))
 
 
 def ours(world: str) -> list[str]:
