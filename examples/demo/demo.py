@@ -49,7 +49,7 @@ def count_packages() -> int:
 
 def imagist(*words: object) -> str:
     """Run one imagist command and return its answer."""
-    command = [sys.executable, "-m", "imagist", *map(str, words)]
+    command = [sys.executable, "-m", "imagist", *map(str, words), "--quiet"]
     if "--cache" not in words:
         command += ["--cache", str(WORK / "store")]
     return subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout

@@ -231,3 +231,22 @@ def test_the_file_name_of_an_announced_key() -> None:
     url = "https://alpinelinux.org/keys/alpine-devel%40lists.alpinelinux.org-1.rsa.pub"
     key = LockedKey(name=url.removeprefix("https://"), url=url)
     assert key.file_name == "alpine-devel@lists.alpinelinux.org-1.rsa.pub"
+
+
+def test_a_lock_without_a_package_that_is_asked_for_is_refused(workshop: Workshop) -> None:
+    workshop.declare()
+    lock(workshop)
+    code, out, err = workshop.run(
+        "build", "image.yaml", "--lock", "image.lock.json", "-p", "greeter-modern"
+    )
+    assert (code, out) == (2, "")
+    assert "image.lock.json does not have greeter-modern" in err
+
+
+def test_a_lock_of_another_declaration_says_of_which(workshop: Workshop) -> None:
+    workshop.declare()
+    lock(workshop)
+    workshop.write("contents: {packages: []}\n", "other.yaml")
+    code, _, err = workshop.run("build", "other.yaml", "--lock", "image.lock.json")
+    assert code == 2
+    assert "image.lock.json was made from image.yaml" in err

@@ -247,3 +247,12 @@ def test_errors_are_the_same_from_a_process_of_its_own(workshop: Workshop) -> No
     name = workshop.declare("[absent]")
     answer = spawn("build", name, "--cache", workshop.store, cwd=workshop.folder)
     assert answer == workshop.run("build", name)
+
+
+def test_an_output_that_is_no_place_for_files_is_refused(workshop: Workshop) -> None:
+    workshop.declare()
+    os.mkfifo("pipe")
+    code, _, err = workshop.run("build", "image.yaml", "-o", "pipe")
+    assert (code, "neither a file nor a folder" in err) == (2, True)
+    code, _, err = workshop.run("build", "image.yaml", "-o", "/proc/image.tar")
+    assert (code, "cannot be written" in err) == (3, True)

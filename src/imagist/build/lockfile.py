@@ -214,7 +214,7 @@ def parse_lock(raw: bytes, name: str) -> Lock:
         raise InputError(
             f"{name} is not a lock file: {error}",
             where=name,
-            help="remove it, or name another; `imagist lock` writes one",
+            help="name a lock; `imagist lock` writes one",
         ) from error
     if lock.version != VERSION:
         raise RequestError(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import posixpath
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
@@ -17,6 +18,7 @@ from imagist.declaration.include import LoadedDeclaration
 from imagist.declaration.model import Declaration
 from imagist.errors import InputError, Problem, RequestError, Span
 from imagist.oci.platform import Platform, parse_platform
+from imagist.packages.apk.dependency import parse_dependency
 from imagist.packages.apk.fetch import Wanted
 from imagist.packages.apk.index import Candidate, Package
 from imagist.packages.apk.keys import (
@@ -192,12 +194,16 @@ def _from_lock(
     assert lock is not None  # noqa: S101 - the caller has looked
     checksum = declaration_checksum(file.data for file in loaded.files)
     if lock.config is not None and lock.config.checksum != checksum:
+        path = loaded.files[0].path
+        other = posixpath.basename(lock.config.name) != posixpath.basename(path)
+        made = lock.config.name if other else f"another state of {path}"
         raise RequestError(
-            f"{name} was made from another state of {loaded.files[0].path}",
+            f"{name} was made from {made}",
             where=name,
             help="lock again, or build without the lock; `imagist lock --check` says what differs",
         )
     locked = {platform: lock.packages_for(platform) for platform in world}
+    _refuse_unlocked(options, lock)
     packages = {
         platform: tuple(_locked(package, context) for package in locked[platform])
         for platform in world
@@ -239,6 +245,22 @@ def _locked_keys(lock: Lock, name: str, context: Context) -> tuple[Key, ...]:
     if problems:
         raise InputError(problems)
     return tuple(keys)
+
+
+def _refuse_unlocked(options: Options, lock: Lock) -> None:
+    """Refuse packages that the command line asks for, and the lock does not have."""
+    names = {package.name for package in lock.contents.packages}
+    unlocked = [
+        text
+        for text in options.packages
+        if not (wanted := parse_dependency(text)).conflict and wanted.name not in names
+    ]
+    if unlocked:
+        raise RequestError(
+            f"{options.lock_name} does not have {', '.join(unlocked)}",
+            where=options.lock_name,
+            help="a lock decides the packages: give --package-append to `imagist lock`, too",
+        )
 
 
 def _locked(package: LockedPackage, context: Context) -> Wanted:

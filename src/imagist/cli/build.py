@@ -19,7 +19,7 @@ from imagist.build.trace import Note, Trace
 from imagist.cli.answer import print_json
 from imagist.cli.environment import read_epoch
 from imagist.cli.stores import open_store
-from imagist.errors import RequestError
+from imagist.errors import NotFound, RequestError
 from imagist.oci import contents, derive
 from imagist.oci.image import Image, Index
 from imagist.store.memo import memo_key
@@ -76,7 +76,11 @@ def _key(values: argparse.Namespace, vcs_url: str) -> str:
     arguments = {k: v for k, v in vars(values).items() if k not in _INDIFFERENT}
     machine = os.uname().machine  # what `--platform host` means
     epoch = read_epoch(os.environ)
-    return memo_key(__version__, trace.FORMAT, str(Path.cwd()), arguments, vcs_url, epoch, machine)
+    try:
+        folder = str(Path.cwd())
+    except FileNotFoundError:
+        raise NotFound("the working folder is gone", help="change to another") from None
+    return memo_key(__version__, trace.FORMAT, folder, arguments, vcs_url, epoch, machine)
 
 
 def _recall(values: argparse.Namespace, store: Store, key: str) -> Image | Index | None:
@@ -183,6 +187,10 @@ def check_output(path: str) -> None:
         raise RequestError(
             f"`{path}` would be a compressed archive, but layers are compressed already",
             help="name a file that ends in .tar",
+        )
+    if place.exists() and not (place.is_file() or place.is_dir()):
+        raise RequestError(
+            f"{path} is neither a file nor a folder", help="name a file that ends in .tar"
         )
     if place.is_file() and not path.endswith(".tar"):
         raise RequestError(f"{path} is a file", help="name a folder, or a file that ends in .tar")

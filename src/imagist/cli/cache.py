@@ -22,6 +22,8 @@ def run(values: argparse.Namespace) -> None:
     if values.json:
         print_json(answer)
         return
+    if values.what == "prune":
+        sys.stdout.write("removed:\n")
     for name, value in answer.items():
         sys.stdout.write(f"{name}: {value}\n")
 

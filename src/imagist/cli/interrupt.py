@@ -93,13 +93,23 @@ def leave(number: int) -> NoReturn:
 
 
 def _take_signal(number: int, frame: FrameType | None) -> None:
-    del frame
     if _State.number or not _State.working:
         leave(_State.number or number)
     _State.number = number
+    if _is_called_by_msgspec(frame):
+        return  # the thread that waits will end the process
     # An exception that ends up where none can be raised is told by this hook; nobody needs it.
     sys.unraisablehook = lambda _: None
     raise Stopped(number)
+
+
+def _is_called_by_msgspec(frame: FrameType | None) -> bool:
+    """Whether msgspec is asking Python for a type: an exception there ends in a crash of it."""
+    while frame is not None:
+        if str(frame.f_globals.get("__name__", "")).startswith("msgspec"):
+            return True
+        frame = frame.f_back
+    return False
 
 
 def _grant_grace(reading: int) -> None:

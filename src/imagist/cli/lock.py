@@ -123,7 +123,10 @@ def _write(task: _Task, values: argparse.Namespace) -> None:
         print_json({**answer, **_describe(lock)})
         return
     if not values.quiet:
-        sys.stderr.write("".join(f"{printable(str(move))}\n" for move in moves))
+        said = [printable(str(move)) for move in moves]
+        if before is not None and not moves:
+            said = ["nothing moved"]
+        sys.stderr.write("".join(f"{line}\n" for line in said))
     sys.stdout.write(f"{task.place}\n")
 
 

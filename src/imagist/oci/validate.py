@@ -20,7 +20,7 @@ from imagist.oci.manifest import Descriptor
 
 _GZIP: Final = 31
 _STEP: Final = 1 << 18
-_PLAIN_LAYERS: Final = frozenset({mediatype.LAYER_TAR})
+_PLAIN_LAYERS: Final = frozenset({mediatype.LAYER_TAR, mediatype.LAYER_EROFS})
 _ERRORS: Final = cast(
     "tuple[type[Exception], ...]",
     (ImagistError, OSError, EOFError, isal_zlib.error),  # isal's stubs call the last an instance
@@ -34,6 +34,14 @@ def validate(thing: Image | Index, *, layers: bool = True) -> list[Problem]:
     (zstd) is not derived; its digest is.
     """
     return list(_index(thing, layers) if isinstance(thing, Index) else _image(thing, layers))
+
+
+def list_unchecked(thing: Image | Index) -> list[str]:
+    """The layers, by digest, whose diff_id `validate` cannot derive."""
+    images = [thing] if not isinstance(thing, Index) else [i for _, i in derive.images(thing)]
+    known = mediatype.GZIP_LAYERS | _PLAIN_LAYERS
+    layers = [layer for image in images for layer in image.layers]
+    return list(dict.fromkeys(each.digest for each in layers if each.media_type not in known))
 
 
 def _index(index: Index, layers: bool) -> Iterator[Problem]:

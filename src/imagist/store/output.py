@@ -16,13 +16,15 @@ from pathlib import Path
 from typing import BinaryIO, Final
 
 from imagist.digest import CHUNK
-from imagist.errors import Untrusted
+from imagist.errors import InputError, Untrusted
 from imagist.oci.contents import Blob
 from imagist.oci.reader import verified
 from imagist.progress import SILENT, Meter
 from imagist.store import unfinished
 from imagist.store.blobs import BlobFile, storage_error
 
+_ATTEMPTS: Final = 1000
+"""Temporary names that others may take away, one after another; a few are much."""
 _KERNEL_STEP: Final = 1 << 26
 _NO_LINK: Final = frozenset(
     {errno.EXDEV, errno.EMLINK, errno.EPERM, errno.EACCES, errno.EOPNOTSUPP, errno.ENOSYS}
@@ -68,8 +70,15 @@ def _temporary(
     with _explained(place):
         place.parent.mkdir(parents=True, exist_ok=True)
         _remove_rests(place)
-        while (made := _make_locked(place, make, remove)) is None:
-            pass
+        for _ in range(_ATTEMPTS):
+            made = _make_locked(place, make, remove)
+            if made is not None:
+                break
+        else:
+            raise InputError(
+                f"{place} cannot be written: its folder keeps no file",
+                help="name a place in a folder on a disk",
+            )
         path, descriptor = made
         try:
             yield path

@@ -112,7 +112,7 @@ def _scan(file: Path) -> dict[str, _Member]:
     except (tarfile.TarError, OSError, ValueError) as error:
         raise InputError(
             f"{file} cannot be read as a tar: {error}",
-            help="where it is compressed, decompress it first",
+            help="name an OCI layout folder, or an archive, which is decompressed before",
         ) from error
     found.update({path: found[to] for path, to in links.items() if to in found})
     return found

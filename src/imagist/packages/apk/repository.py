@@ -119,6 +119,11 @@ class IndexLoader:
         url = location.index_url(arch)
         what = redact(url)
         document = self._reader.find(url, limit=_MAX_COMPRESSED, optional=True)
+        if document is None and not location.is_remote and not Path(location.url).is_dir():
+            raise NotFound(
+                f"there is no folder {location.url}, which is a repository of the declaration",
+                help="paths of repositories are relative to the working folder; see -C",
+            )
         if document is None:
             raise NotFound(
                 f"the repository {redact(location.url)} has no packages for {arch}: "
