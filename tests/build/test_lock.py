@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 from pathlib import Path
 
@@ -250,3 +251,27 @@ def test_a_lock_of_another_declaration_says_of_which(workshop: Workshop) -> None
     code, _, err = workshop.run("build", "other.yaml", "--lock", "image.lock.json")
     assert code == 2
     assert "image.lock.json was made from image.yaml" in err
+
+
+def test_a_lock_that_has_a_package_twice_is_refused(workshop: Workshop) -> None:
+    workshop.declare()
+    document = lock(workshop)
+    packages = document["contents"]["packages"]
+    packages.insert(0, packages[-1] | {"architecture": "noarch", "url": "/elsewhere/evil.apk"})
+    workshop.write(json.dumps(document), "image.lock.json")
+    for words in (
+        ("lock", "image.yaml", "--check"),
+        ("build", "image.yaml", "--lock", "image.lock.json"),
+    ):
+        code, out, err = workshop.run(*words)
+        assert (code, out) == (2, "")
+        assert "twice" in err
+
+
+def test_a_lock_is_not_written_over_what_is_no_file(workshop: Workshop) -> None:
+    workshop.declare()
+    (workshop.folder / "folder").mkdir()
+    assert workshop.run("lock", "image.yaml", "-o", "folder").code in {2, 3}
+    os.mkfifo("pipe")
+    assert workshop.run("lock", "image.yaml", "-o", "pipe").code == 3
+    assert (workshop.folder / "pipe").is_fifo()

@@ -14,6 +14,7 @@ from fixtures.demo import demo_packages
 from fixtures.maker import Apk, load_key, write_repository
 from fixtures.webserver import serve
 from imagist.build import construct, job
+from imagist.build.sources import SourceItem, read_source
 
 Change = Callable[[Path], None]
 
@@ -179,6 +180,25 @@ def test_a_damaged_manifest_is_made_again(full: Workshop, builds: Counter) -> No
     assert builds.calls == 2
     assert full.run("validate", "layout")[0] == 0
     assert full.run("cache", "verify")[0] == 0
+
+
+def test_what_is_noted_is_what_was_read(full: Workshop, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A file that changes for the moment in which it is read is not taken for what it was."""
+    tool = full.folder / "tool"
+    before = tool.read_bytes()
+
+    def meddle(source: Path) -> list[SourceItem]:
+        tool.write_bytes(b"other")
+        try:
+            return read_source(source)
+        finally:
+            tool.write_bytes(before)
+
+    monkeypatch.setattr("imagist.build.local_files.read_source", meddle)
+    wrong = full.build("image.yaml")
+    monkeypatch.undo()
+    monkeypatch.chdir(full.folder)
+    assert full.build("image.yaml") != wrong
 
 
 def test_warnings_are_given_again(workshop: Workshop, builds: Counter) -> None:

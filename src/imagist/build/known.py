@@ -44,7 +44,10 @@ def recall_image(
     value = context.store.memo.get(STEP, inputs)
     if value is None:
         return None
-    known = msgspec.msgpack.decode(value, type=_Remembered)
+    try:
+        known = msgspec.msgpack.decode(value, type=_Remembered)
+    except msgspec.DecodeError:
+        return None
     _check_lock(known.digest, locked, platform, options)
     image = context.store.find_image(known.digest)
     return None if image is None or isinstance(image, Index) else KnownImage(image, known.warnings)

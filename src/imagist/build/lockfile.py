@@ -194,7 +194,15 @@ class Lock(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
                 f"the lock has no packages for {platform} ({platform.apk})",
                 help=f"it was made for {locked}: ask for that with --platform, or lock again",
             )
-        return [package for package in self.contents.packages if package.is_for(platform)]
+        found = [package for package in self.contents.packages if package.is_for(platform)]
+        names = [package.name for package in found]
+        twice = sorted({name for name in names if names.count(name) > 1})
+        if twice:
+            raise RequestError(
+                f"the lock has {', '.join(twice)} twice for {platform}",
+                help="somebody has changed it: compare it with the one before, or lock again",
+            )
+        return found
 
     def image_for(self, platform: Platform) -> LockedImage | None:
         """What the lock states about the image of a platform; locks of apko state nothing."""

@@ -61,7 +61,10 @@ def recall_solution(store: Store, key: str) -> Solution | None:
     value = store.memo.get(STEP, key)
     if value is None:
         return None
-    known = msgspec.msgpack.decode(value, type=_Remembered)
+    try:
+        known = msgspec.msgpack.decode(value, type=_Remembered)
+    except msgspec.DecodeError:
+        return None
     return Solution(dict(known.packages), known.tags)
 
 

@@ -8,7 +8,6 @@ little.
 
 from __future__ import annotations
 
-import os
 import stat
 import time
 from collections.abc import Callable, Iterable, Sequence
@@ -18,7 +17,6 @@ from typing import Final, Literal
 import msgspec
 
 from imagist.digest import sha256, sha256_stream
-from imagist.store.memo import memo_key
 from imagist.store.store import Store
 
 STEP: Final = "build"
@@ -90,7 +88,10 @@ def recall_answer(
     value = store.memo.get(STEP, key)
     if value is None:
         return None
-    answer = msgspec.msgpack.decode(value, type=Answer)
+    try:
+        answer = msgspec.msgpack.decode(value, type=Answer)
+    except msgspec.DecodeError:
+        return None
     remote = [note for note in answer.notes if note.kind == "document"]
     if all(map(_holds, answer.notes)) and (
         not remote or find_documents(remote) == [note.digest for note in remote]
@@ -117,6 +118,8 @@ def _holds(note: Note) -> bool:
         case "file":
             return file_digest(note.name) == note.digest
         case "source":
+            from imagist.build.sources import source_digest  # noqa: PLC0415 - few have any
+
             return source_digest(note.name) == note.digest
         case "day":
             return today() == note.name
@@ -139,23 +142,3 @@ def file_digest(path: str) -> str:
             return sha256_stream(file)[0]
     except OSError:
         return ""
-
-
-def source_digest(path: str) -> str:
-    """What tells a file or folder apart as a source of `files`: names, links, bytes, run bits."""
-    top = Path(os.path.realpath(path))
-    if not top.is_dir():
-        return memo_key(_describe(top))
-    return memo_key([(str(p.relative_to(top)), _describe(p)) for p in sorted(top.rglob("*"))])
-
-
-def _describe(path: Path) -> tuple[object, ...]:
-    try:
-        if path.is_symlink():
-            return "symlink", str(path.readlink())
-        if path.is_dir():
-            return ("directory",)
-        executable = bool(path.stat().st_mode & stat.S_IXUSR)
-        return "file", file_digest(str(path)), executable
-    except OSError:
-        return ("absent",)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 from pathlib import Path
 from typing import Final
-from urllib.parse import urlsplit, urlunsplit
 
 _REVISION: Final = re.compile(r"[0-9a-f]{40}(?:[0-9a-f]{24})?")
 _SECTION: Final = re.compile(r'\[remote "origin"\](.*?)(?:\n\[|\Z)', re.DOTALL)
@@ -38,11 +37,10 @@ def _origin(git: Path) -> str:
     found = _URL.search(section[1]) if section else None
     if found is None:
         return ""
-    parts = urlsplit(found[1])
-    if parts.scheme and "@" in parts.netloc:
-        parts = parts._replace(netloc=parts.netloc.rpartition("@")[2])
-        return urlunsplit(parts)
-    return found[1]
+    url = found[1].strip('"')  # git quotes what would be a comment
+    scheme, separator, rest = url.partition("://")
+    # Up to its last `@`, whatever a password may hold.
+    return f"{scheme}://{rest.rpartition('@')[2]}" if separator else url
 
 
 def _head(git: Path) -> str:

@@ -46,6 +46,8 @@ class _State:
     """Whether there is anything that an exception would let clean up."""
     as_json = False
     leaving = _thread.allocate_lock()
+    leaver = 0
+    """The thread that is leaving."""
     clear_screen: Callable[[], object] = staticmethod(lambda: None)
 
 
@@ -83,8 +85,10 @@ def is_stopping() -> bool:
 def leave(number: int) -> NoReturn:
     """End the process: nothing unfinished stays, and no thread is waited for."""
     if not _State.leaving.acquire(blocking=False):
-        while True:  # another thread is leaving
+        while _State.leaver != _thread.get_ident():  # another thread is leaving
             time.sleep(1)
+        os._exit(128 + number)  # a second signal met us on our way
+    _State.leaver = _thread.get_ident()
     unfinished.remove_all()
     with contextlib.suppress(Exception):
         _State.clear_screen()

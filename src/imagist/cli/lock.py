@@ -32,7 +32,7 @@ from imagist.cli.answer import print_json
 from imagist.cli.build import read_build_options, read_vcs_url
 from imagist.cli.session import load_thing, open_context, read_file
 from imagist.declaration.include import LoadedDeclaration
-from imagist.errors import CheckFailed, NotFound, Problem, RequestError
+from imagist.errors import CheckFailed, InputError, NotFound, Problem, RequestError
 from imagist.packages.apk.index import provides_of
 from imagist.store.output import replace_file
 from imagist.text.diagnostics import printable
@@ -136,13 +136,18 @@ def _read_existing(task: _Task, *, must: bool) -> Lock | None:
     What is no lock is an error, since it might be something else that -o should not name.
     """
     place = str(task.place)
+    if task.place.exists() and not task.place.is_file():
+        raise InputError(f"{place} is no file", help="name a file for the lock with -o")
     try:
-        return parse_lock(read_file(place), place)
+        data = read_file(place)
     except NotFound:
         if must:
             raise RequestError(
                 f"there is no lock {place} to update", help="leave --update out to write it anew"
             ) from None
+        return None
+    try:
+        return parse_lock(data, place)
     except RequestError as error:
         if must:
             raise

@@ -40,6 +40,10 @@ def _run_process(arguments: Sequence[str]) -> int:
         from imagist.cli.interrupt import leave
 
         leave(getattr(stop, "number", 2))
+    except Exception:
+        if interrupt.is_stopping():  # the signal met something that could not be ended so
+            interrupt.leave(2)
+        raise
     return code
 
 

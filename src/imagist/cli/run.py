@@ -43,6 +43,13 @@ def run_command_line(words: Sequence[str]) -> int:
     except ImagistError as error:
         _tell(error, as_json=as_json, color=color)
         return error.exit_code
+    except (RecursionError, MemoryError, OverflowError) as error:
+        problem = InputError(
+            f"an input is too deep or too large to be read ({type(error).__name__})",
+            help="no image or declaration that is meant to be used is like that",
+        )
+        _tell(problem, as_json=as_json, color=color)
+        return problem.exit_code
     except BrokenPipeError:
         # The reader of our answer went away (`| head`): that is no error of ours.
         _silence()

@@ -43,7 +43,7 @@ def survey(thing: Image | Index) -> list[Found]:
         InputError: a document is not what the image specification allows.
     """
     if isinstance(thing, Index):
-        return list(_members(thing, 0))
+        return list(_members(thing, 0, set()))
     return [_judge(thing, derive.describe_image(thing))]
 
 
@@ -153,7 +153,7 @@ def _nothing_for(name: str, thing: Image | Index, found: Sequence[Found]) -> Not
     return NotFound(f"{derive.digest(thing)} has no image for `{name}`", help=f"it has {have}")
 
 
-def _members(index: Index, depth: int) -> Iterator[Found]:
+def _members(index: Index, depth: int, seen: set[str]) -> Iterator[Found]:
     if depth > _DEPTH:
         raise InputError(
             f"indexes are nested more than {_DEPTH} deep above {derive.digest(index)}"
@@ -168,7 +168,9 @@ def _members(index: Index, depth: int) -> Iterator[Found]:
             yield Found(item.platform, None, item, "absent")
             continue
         if isinstance(child, Index):
-            yield from _members(child, depth + 1)
+            if item.digest not in seen:  # one that is named twice says nothing new
+                seen.add(item.digest)
+                yield from _members(child, depth + 1, seen)
         else:
             yield _judge(child, item)
 

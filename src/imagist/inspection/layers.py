@@ -54,11 +54,18 @@ def list_layers(
     """
     unique = list({layer.digest: layer for layer in layers}.values())
 
+    total = 0
+
     def read(layer: Layer) -> Listing | ImagistError:
+        nonlocal total
         try:
-            return list_layer(layer, hashed=layer.digest in hashed)
+            if total > _MAX_ENTRIES:
+                raise Untrusted(f"the layers have more than {_MAX_ENTRIES} entries")
+            listing = list_layer(layer, hashed=layer.digest in hashed)
         except ImagistError as error:
             return error
+        total += len(listing.entries)
+        return listing
 
     with ThreadPoolExecutor(max(1, min(jobs, len(unique)))) as pool:
         results = list(pool.map(read, unique))
@@ -66,14 +73,11 @@ def list_layers(
     if errors:
         worst = next((e for e in errors if not isinstance(e, UnreadableLayer)), errors[0])
         raise type(worst)([problem for error in errors for problem in error.problems])
-    found = {
+    return {
         layer.digest: result
         for layer, result in zip(unique, results, strict=True)
         if isinstance(result, Listing)
     }
-    if sum(len(listing.entries) for listing in found.values()) > _MAX_ENTRIES:
-        raise Untrusted(f"the layers have more than {_MAX_ENTRIES} entries")
-    return found
 
 
 def list_layer(layer: Layer, *, hashed: bool = False) -> Listing:
@@ -154,7 +158,7 @@ def read_tar(layer: Layer) -> Iterator[bytes]:
     if source.size != layer.size:
         raise Untrusted(f"{what} has {source.size} bytes, but the image says {layer.size}")
     diff_id = f"sha256:{state.hexdigest()}"
-    if layer.diff_id.startswith("sha256:") and layer.diff_id != diff_id:
+    if layer.diff_id and layer.diff_id != diff_id:
         raise Untrusted(
             f"{what} holds {diff_id}, but the image says {layer.diff_id}",
             help="do not use the image: what runs is not what its configuration promises",

@@ -154,7 +154,7 @@ def _layer(layer: Layer, where: str) -> Iterator[Problem]:
         yield Problem(f"has the digest {digest}, not {layer.digest}", where)
     if size != layer.size:
         yield Problem(f"has {size} bytes, not {layer.size}", where)
-    if diff_id and layer.diff_id.startswith("sha256:") and diff_id != layer.diff_id:
+    if diff_id and layer.diff_id and diff_id != layer.diff_id:
         yield Problem(f"has the diff_id {diff_id}, not {layer.diff_id}", where)
 
 

@@ -12,16 +12,19 @@ the day. The store's lock is held alone, so nobody is half-way through a build.
 from __future__ import annotations
 
 import os
+import re
 import time
 from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 from imagist.errors import ImagistError
 from imagist.oci import contents, lazy
 from imagist.store.blobs import storage_error
 from imagist.store.memo import Remembered
 from imagist.store.store import Store
+
+_HEX: Final = re.compile("[0-9a-f]{64}")
 
 
 class Pruned(NamedTuple):
@@ -91,7 +94,9 @@ def _results(store: Store) -> Iterator[_Holder]:
 
 def _images(store: Store) -> Iterator[_Holder]:
     for item in _files(store.images):
-        digest = f"sha256:{item.name}"  # or a name that is none
+        if not _HEX.fullmatch(item.name):  # not ours
+            continue
+        digest = f"sha256:{item.name}"
         try:
             thing = lazy.load_digest(store, digest)
             needed = frozenset(str(blob.digest) for blob in contents.blobs(thing))
