@@ -49,7 +49,8 @@ def test_a_fresh_lock_is_good(locked: Workshop) -> None:
     shutil.rmtree(locked.store)
     assert check(locked) == ""
     answer = locked.run("lock", "image.lock.json", "--check", "--json")
-    assert json.loads(answer.out)["digest"] == read(Path("image.lock.json"))["index"]["digest"]
+    # Not the digests that it states: without building, nothing vouches for them.
+    assert json.loads(answer.out) == {"path": "image.lock.json", "changed": False}
 
 
 def test_no_lock_is_not_a_good_one(workshop: Workshop) -> None:

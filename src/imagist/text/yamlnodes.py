@@ -124,6 +124,8 @@ def _explain(error: yaml.YAMLError, document: Document) -> Problem:
         return Problem(f"not YAML: {error}", document.file)
     mark = error.problem_mark
     where = document.locate(mark.line + 1, mark.column + 1)
+    if error.problem == _TOO_DEEP:  # newer ones look ahead, and have a bound of their own
+        return Problem(f"nested deeper than {MAX_DEPTH} levels", where)
     context = f"{error.context}: " if error.context else ""
     advice = None
     indent = where.text[: len(where.text) - len(where.text.lstrip())]
@@ -132,6 +134,10 @@ def _explain(error: yaml.YAMLError, document: Document) -> Problem:
     elif error.context_mark and error.context_mark.line != mark.line:
         advice = f"what is open there began on line {error.context_mark.line + 1}"
     return Problem(f"not YAML: {context}{error.problem}", where, advice)
+
+
+_TOO_DEEP: Final = "exceeded maximum nesting depth"
+"""libyaml's words."""
 
 
 class _Composer:
