@@ -16,6 +16,7 @@ from build.commandline import environment
 _LAUNCH = (
     "import os, signal, sys\n"
     "signal.signal(signal.SIGINT, signal.default_int_handler)\n"  # a shell's `&` ignores it
+    "signal.signal(signal.SIGHUP, signal.SIG_DFL)\n"  # and so does nohup
     "from imagist.cli.main import main\n"
     "os.write(int(sys.argv.pop(1)), b'!')\n"
     "sys.exit(main())\n"
