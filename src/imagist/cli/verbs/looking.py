@@ -1,0 +1,96 @@
+"""Commands that look into images, and what commands say of the images they take."""
+
+from __future__ import annotations
+
+from imagist.cli.command import Argument, Command, Flag
+
+IMAGE = Argument("image", "a layout folder, an archive, or sha256:... in the store")
+PLATFORMS = Flag(
+    "platform",
+    "only these platforms: linux/arm64, amd64, host ...; by comma or repeated (default: all)",
+    metavar="PLATFORM",
+    kind="list",
+    aliases=("arch",),
+)
+NAMES = (
+    "An image is an OCI layout folder, an archive, or a digest in the store (the beginning of one "
+    "will do). In case of doubt write `oci:`, `oci-archive:`, `docker-archive:` or `store:` in "
+    "front; behind the first three, `:NAME` chooses one of several images."
+)
+
+LOOKING = (
+    Command(
+        "validate",
+        "check an image: every digest, size and layer is derived again",
+        "imagist.cli.validate",
+        (IMAGE,),
+        (),
+        NAMES,
+    ),
+    Command(
+        "inspect",
+        "show what an image is made of: config, layers, packages, files",
+        "imagist.cli.inspect",
+        (IMAGE,),
+        (
+            PLATFORMS,
+            Flag("files", "list every path: mode, owner, size, layer, package", kind="switch"),
+            Flag("layers", "list the entries of each layer, whiteouts included", kind="switch"),
+        ),
+        "A layer is `verbatim` where it is a package's signed bytes, and `written` where imagist "
+        "wrote it. Packages are those that own files in the layer. -v shows digests, media types "
+        "and lists of packages in full.\n\n" + NAMES,
+        (
+            ("imagist inspect image.tar", "everything but the files"),
+            ("imagist inspect image.tar --files --platform arm64", "like ls -l, with owners"),
+        ),
+    ),
+    Command(
+        "history",
+        "show how the layers of an image came to be",
+        "imagist.cli.history",
+        (IMAGE,),
+        (PLATFORMS,),
+        "The base comes first.\n\n" + NAMES,
+    ),
+    Command(
+        "export",
+        "write the root file system of an image as a tar",
+        "imagist.cli.export",
+        (IMAGE,),
+        (
+            Flag(
+                "output",
+                "write to this file instead of stdout",
+                short="o",
+                metavar="FILE",
+                twin=False,
+            ),
+            PLATFORMS._replace(
+                help="the platform: linux/arm64, amd64 ... (default: the only one, else this "
+                "machine's)"
+            ),
+        ),
+        "The tar holds what a container would see, with whiteouts applied; the same image gives "
+        "the same bytes.\n\n" + NAMES,
+        (("imagist export image.tar | tar -x -C rootfs", "unpack it"),),
+    ),
+    Command(
+        "diff",
+        "show what differs between two images: packages, config, files, layers",
+        "imagist.cli.diff",
+        (IMAGE, Argument("other", "the image to compare it with")),
+        (
+            PLATFORMS._replace(
+                help="only these platforms: linux/arm64, amd64, host ...; by comma or repeated "
+                "(default: those that both have)"
+            ),
+            Flag("files", "list the files, not only how many of each package", kind="switch"),
+            Flag("layers", "list the layers, not only how many", kind="switch"),
+            Flag("times", "also tell files of which only the time differs", kind="switch"),
+        ),
+        "The exit code is 0 where the two have the same digest, and 1 where they differ.\n\n"
+        + NAMES,
+        (("imagist diff old.tar new.tar --files", "from the first to the second"),),
+    ),
+)
