@@ -24,7 +24,7 @@ annotations: {z: "1"}
 ports: ["8080"]
 archs: [x86_64, aarch64]
 """
-FORMATS_THEN = (1, 1, "libdeflate-1.1:1048576", "package-files/4")
+FORMATS_THEN = (2, 1, "libdeflate-1.1:1048576", "package-files/4")
 DIGEST_THEN = "sha256:b4678a2dae17abb554fedab3495a913f10179dd8cb4b87062c98f58dfaa7b8bd"
 
 

@@ -52,7 +52,7 @@ def builds(monkeypatch: pytest.MonkeyPatch) -> Counter:
 @pytest.fixture
 def constructions(monkeypatch: pytest.MonkeyPatch) -> Counter:
     """Counts the images that were constructed."""
-    return Counter(monkeypatch, construct, "construct_image")
+    return Counter(monkeypatch, construct, "_construct_image")
 
 
 @pytest.fixture

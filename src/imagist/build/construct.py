@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Final
 
 import msgspec
@@ -13,17 +13,19 @@ from imagist.build.compose import compose
 from imagist.build.contents import StoreContents
 from imagist.build.context import Context, Options
 from imagist.build.derived.files import DeclaredFile
+from imagist.build.fingerprint import INPUTS, Fingerprint
 from imagist.build.known import KnownImage
 from imagist.build.layers import HARD_LIMIT, LayerBuilder
 from imagist.build.plan import Plan
 from imagist.build.run import image_labels, run_config
+from imagist.build.supply import Supply
 from imagist.declaration.include import LoadedDeclaration
 from imagist.declaration.model import Declaration, Layering
 from imagist.errors import ImagistError, Problem, RequestError
 from imagist.oci.manifest import RunConfig
 from imagist.oci.platform import Platform
 from imagist.packages.apk.archive import PackageFiles
-from imagist.packages.apk.fetch import PackageFetcher
+from imagist.packages.apk.fetch import NOTHING, PackageFetcher, Recollected
 
 _NAMED: Final = re.compile(r"(?:paths|files)\[\d+\]|run-as")
 """How messages name the part of a declaration they are about."""
@@ -31,28 +33,53 @@ _NAMED: Final = re.compile(r"(?:paths|files)\[\d+\]|run-as")
 
 def construct_images(
     plan: Plan,
-    platforms: Sequence[Platform],
+    missing: Mapping[Platform, Fingerprint],
     files: Sequence[DeclaredFile],
     options: Options,
     context: Context,
+    *,
+    recollect: bool = False,
 ) -> Iterator[KnownImage]:
-    """The images of some platforms, one after another, their layers in the store.
+    """The images of some platforms, one after another.
+
+    Args:
+        plan: what was resolved.
+        missing: the platforms to construct for, with the fingerprints of their images.
+        files: the declaration's `files`, read.
+        options: see `Options`.
+        context: where to read, and the store that gets the layers.
+        recollect: take the word of the target's memory for packages that the store lacks. Layers
+            that the target has are then not in the store, and the images are to be checked.
 
     Raises:
         ImagistError: packages cannot be had, do not fit each other or the declaration.
     """
-    packages = fetch_packages(plan, platforms, options, context)
-    for platform in platforms:
+    supply = Supply(plan, missing, options, context, recollect=recollect)
+    packages = fetch_packages(plan, list(missing), options, context, supply.recollected)
+    for platform, fingerprint in missing.items():
         context.report.stage(f"building {platform}")
-        yield construct_image(plan, platform, packages[platform], files, options, context)
+        yield _construct_image(
+            plan, platform, packages[platform], files, options, context, supply, fingerprint
+        )
 
 
 def fetch_packages(
-    plan: Plan, platforms: Sequence[Platform], options: Options, context: Context
+    plan: Plan,
+    platforms: Sequence[Platform],
+    options: Options,
+    context: Context,
+    recollected: Recollected = NOTHING,
 ) -> dict[Platform, tuple[PackageFiles, ...]]:
     """The packages of some platforms, verified and in the store.
 
     All of all platforms are asked for at once, so that no thread waits for a platform's last.
+
+    Args:
+        plan: what was resolved.
+        platforms: those whose packages are wanted.
+        options: see `Options`.
+        context: where to read, and the store.
+        recollected: packages that are neither verified nor fetched where the store lacks them.
 
     Raises:
         ImagistError: packages that cannot be had or trusted; all of them at once.
@@ -67,6 +94,7 @@ def fetch_packages(
             jobs=context.jobs,
             limits=options.limits.packages,
             meter=meter,
+            recollected=recollected,
         )
         found = iter(fetcher.fetch(wanted))
     return {
@@ -75,15 +103,17 @@ def fetch_packages(
     }
 
 
-def construct_image(
+def _construct_image(
     plan: Plan,
     platform: Platform,
     packages: Sequence[PackageFiles],
     files: Sequence[DeclaredFile],
     options: Options,
     context: Context,
+    supply: Supply,
+    fingerprint: Fingerprint,
 ) -> KnownImage:
-    """The image of one platform, its layers in the store.
+    """The image of one platform; layers that are written here are in the store.
 
     Raises:
         InputError: packages conflict, or hold something that cannot be used.
@@ -98,7 +128,7 @@ def construct_image(
         composed = compose(
             declaration,
             packages,
-            StoreContents(context.store),
+            StoreContents(context.store, supply.bring),
             plan.apk_state(platform),
             epoch=epoch if epoch is not None else options.build_date or 0,
             files=files,
@@ -115,7 +145,7 @@ def construct_image(
         base_run = loaded_base.config.config
     layering = declaration.layering or Layering()
     with context.report.meter(f"layers of {platform}") as meter:
-        builder = LayerBuilder(context.store, jobs=context.jobs, meter=meter)
+        builder = LayerBuilder(context.store, bring=supply.bring, jobs=context.jobs, meter=meter)
         layers = builder.build(
             composed.tree,
             packages,
@@ -136,7 +166,7 @@ def construct_image(
         ),
         _with_features(platform, declaration),
         created=created,
-        annotations=annotations,
+        annotations=annotations | {INPUTS: fingerprint.stated},
         base=loaded_base.config if loaded_base else None,
     )
     return KnownImage(image, composed.warnings)

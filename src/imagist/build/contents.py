@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from itertools import chain, groupby
 from typing import IO, Final, cast
 
@@ -25,11 +25,17 @@ MAX_READ: Final = 64 << 20
 """Bytes of the largest file that is read whole: account files, bundles, lists, busybox."""
 
 
+Bring = Callable[[Iterable[str]], object]
+"""Sees to it that blobs are in the store, given their digests."""
+
+
 class StoreContents:
     """`rootfs.content.Contents` over the data segments that are in a store."""
 
-    def __init__(self, store: Store) -> None:
+    def __init__(self, store: Store, bring: Bring = lambda _: None) -> None:
+        """`bring` is asked for blobs before they are opened."""
         self._store = store
+        self._bring = bring
 
     def read(self, nodes: Iterable[Node]) -> dict[str, bytes]:
         """The contents of some small files by path; each package is inflated at most once.
@@ -52,7 +58,9 @@ class StoreContents:
 
         The chunks of one node must be consumed before the next is asked for.
         """
-        for blob, run in groupby(in_reading_order(nodes), key=_source):
+        ordered = in_reading_order(nodes)
+        self._bring(dict.fromkeys(blob for node in ordered if (blob := _source(node))))
+        for blob, run in groupby(ordered, key=_source):
             if blob:
                 yield from self._stream_blob(blob, run)
             else:

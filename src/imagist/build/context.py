@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from contextlib import AbstractContextManager
-from typing import NamedTuple, Protocol
+from typing import BinaryIO, NamedTuple, Protocol
 
 import msgspec
 
 from imagist.build.lockfile import Lock
 from imagist.build.trace import Trace
+from imagist.oci.image import Image, Index
 from imagist.oci.platform import Platform
 from imagist.packages.apk.archive import PackageLimits
 from imagist.packages.apk.index import MAX_INDEX
@@ -75,6 +76,31 @@ class Report(Protocol):
         ...
 
 
+class Target(Protocol):
+    """Where the images will go: what is there already need not be made or fetched."""
+
+    def find_image(self, digest: str) -> Image | Index | None:
+        """An image or index that is there with everything it names; None where it is not.
+
+        Raises:
+            NetworkError: nobody can tell.
+        """
+        ...
+
+    def find_memory(self) -> Image | None:
+        """What a build before left beside its image, see `memory`; not to be trusted."""
+        ...
+
+    def open_blob(self, digest: str) -> BinaryIO:
+        """Open a blob that is there, to be checked while it is read; the caller closes it.
+
+        Raises:
+            NotFound: it is not there.
+            NetworkError: nobody can tell.
+        """
+        ...
+
+
 class Context(NamedTuple):
     """The world a job works in."""
 
@@ -87,3 +113,5 @@ class Context(NamedTuple):
     """Threads that verify and compress."""
     trace: Trace
     """Takes notes of what is read."""
+    target: Target | None = None
+    """Where the images go, if that is known and may be asked."""

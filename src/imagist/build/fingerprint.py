@@ -2,12 +2,16 @@
 
 Where packages lie, which key signed an index and what a file is called on this machine are not
 in it, so a lock may state it, and another machine gets the same.
+
+There are two of them. What the user decided stands in the image itself (`INPUTS`), so that an
+image shows what it was made from; the same with the formats of this imagist is what the memo and
+locks go by.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Final
+from typing import Final, NamedTuple
 
 from msgspec.structs import replace
 
@@ -23,14 +27,25 @@ from imagist.packages.apk import packed
 from imagist.rootfs import compress
 from imagist.store.memo import memo_key
 
-FORMAT: Final = 1
+FORMAT: Final = 2
 """Raise it whenever the same inputs would become another image (tests/build/test_format.py)."""
 FORMATS: Final = (FORMAT, layers.FORMAT, compress.FORMAT, packed.FORMAT)
+INPUTS: Final = "dev.imagist.inputs"
+"""The annotation of a manifest that states what it was made from."""
 
 
-def image_inputs(
+class Fingerprint(NamedTuple):
+    """What tells one image from all others."""
+
+    stated: Digest
+    """Of what the user decides; the image has it as its annotation `INPUTS`."""
+    inputs: Digest
+    """The same with the formats of this imagist; the memo and locks have it."""
+
+
+def fingerprint_image(
     plan: Plan, platform: Platform, files: Sequence[DeclaredFile], options: Options
-) -> Digest:
+) -> Fingerprint:
     """The fingerprint of one platform's image.
 
     Args:
@@ -43,8 +58,7 @@ def image_inputs(
         (each.name, each.version, each.checksum) for each in plan.resolved.packages[platform]
     ]
     base = plan.bases.get(platform)
-    key = memo_key(
-        FORMATS,
+    stated = memo_key(
         str(platform),
         _deciding(plan.declaration),
         plan.apk_state(platform),
@@ -55,7 +69,8 @@ def image_inputs(
         options.build_date,
         "" if plan.declaration.vcs_url else options.vcs_url,
     )
-    return Digest(f"sha256:{key}")
+    inputs = memo_key(FORMATS, stated)
+    return Fingerprint(Digest(f"sha256:{stated}"), Digest(f"sha256:{inputs}"))
 
 
 def _deciding(declaration: Declaration) -> Declaration:

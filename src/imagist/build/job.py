@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
+
 import msgspec
 
 from imagist.build.assemble import assemble_index
 from imagist.build.context import Context, Options
-from imagist.build.fingerprint import image_inputs
-from imagist.build.known import KnownImage, recall_image, remember_image
+from imagist.build.derived.files import DeclaredFile
+from imagist.build.fingerprint import Fingerprint, fingerprint_image
+from imagist.build.known import KnownImage, check_lock, recall_image, remember_image, stated_image
 from imagist.build.local_files import read_declared_files
 from imagist.build.plan import Plan, plan_images
 from imagist.declaration.include import LoadedDeclaration
-from imagist.digest import Digest
+from imagist.errors import NetworkError
 from imagist.oci.image import Image, Index
 from imagist.oci.platform import Platform
 
@@ -22,8 +25,7 @@ class Built(msgspec.Struct, frozen=True):
     images: dict[Platform, Image]
     index: Index
     plan: Plan
-    inputs: dict[Platform, Digest]
-    """The fingerprint of each image, see `fingerprint`."""
+    fingerprints: dict[Platform, Fingerprint]
 
 
 def build_images(loaded: LoadedDeclaration, options: Options, context: Context) -> Built:
@@ -43,24 +45,59 @@ def build_plan(plan: Plan, options: Options, context: Context) -> Built:
         ImagistError: see `build_images`.
     """
     files = read_declared_files(plan.declaration.files, plan.loaded, context.trace)
-    inputs = {each: image_inputs(plan, each, files, options) for each in plan.platforms}
+    fingerprints = {each: fingerprint_image(plan, each, files, options) for each in plan.platforms}
     found: dict[Platform, KnownImage] = {}
     for platform in plan.platforms:
-        known = recall_image(inputs[platform], platform, options, context)
+        known = recall_image(fingerprints[platform], platform, options, context)
         if known is not None:
             found[platform] = known
-    missing = [platform for platform in plan.platforms if platform not in found]
+    missing = {each: fingerprints[each] for each in plan.platforms if each not in found}
     if missing:
-        # Where every image is known, none of this is loaded.
-        from imagist.build.construct import construct_images  # noqa: PLC0415
-
-        made = construct_images(plan, missing, files, options, context)
-        for platform in missing:
-            found[platform] = next(made)
-            remember_image(inputs[platform], platform, found[platform], options, context)
+        found |= _construct(plan, missing, files, options, context)
     for platform in plan.platforms:
         for warning in found[platform].warnings:
             context.report.warn(f"{platform}: {warning}")
     images = {platform: found[platform].image for platform in plan.platforms}
     index = assemble_index(list(images.values()), plan.declaration, options)
-    return Built(images, index, plan, inputs)
+    return Built(images, index, plan, fingerprints)
+
+
+def _construct(
+    plan: Plan,
+    missing: Mapping[Platform, Fingerprint],
+    files: Sequence[DeclaredFile],
+    options: Options,
+    context: Context,
+) -> dict[Platform, KnownImage]:
+    """Images that nobody knows: out of what the target remembers, else out of packages."""
+    # Where every image is known, none of this is loaded.
+    from imagist.build.construct import construct_images  # noqa: PLC0415
+
+    if context.target is not None and _are_stated(missing, options):
+        try:
+            made = construct_images(plan, missing, files, options, context, recollect=True)
+            found = dict(zip(missing, made, strict=True))
+            for platform, known in found.items():
+                check_lock(known.image, missing[platform], platform, options)
+        except NetworkError:
+            raise
+        except Exception:  # whatever an untrusted memory may lead to
+            context.report.warn(
+                "what the registry remembers of the packages does not give the images that the "
+                "lock states; taking the packages themselves"
+            )
+        else:
+            return found
+    made = construct_images(plan, missing, files, options, context)
+    found = {}
+    for platform, fingerprint in missing.items():
+        found[platform] = next(made)
+        remember_image(fingerprint, platform, found[platform], options, context)
+    return found
+
+
+def _are_stated(missing: Mapping[Platform, Fingerprint], options: Options) -> bool:
+    """Whether a lock states each of these images, so that what comes out can be checked."""
+    return all(
+        stated_image(fingerprint, platform, options) for platform, fingerprint in missing.items()
+    )

@@ -9,7 +9,7 @@ from typing import BinaryIO, Final
 import msgspec
 
 from imagist.build.assemble import BuiltLayer
-from imagist.build.contents import StoreContents, in_reading_order
+from imagist.build.contents import Bring, StoreContents, in_reading_order
 from imagist.build.merge import Merged
 from imagist.build.overlay import Stack, complete_layer
 from imagist.build.partition import Group, plan_groups
@@ -48,12 +48,27 @@ class _Written(msgspec.Struct, frozen=True, array_like=True):
 class LayerBuilder:
     """Builds the layers of one image after another into a store."""
 
-    def __init__(self, store: Store, *, jobs: int | None = None, meter: Meter = SILENT) -> None:
-        """`meter` counts the uncompressed bytes of layers that are written."""
+    def __init__(
+        self,
+        store: Store,
+        *,
+        bring: Bring = lambda _: None,
+        jobs: int | None = None,
+        meter: Meter = SILENT,
+    ) -> None:
+        """Nothing is built yet.
+
+        Args:
+            store: where packages are, and layers go.
+            bring: asked for packages before they are opened.
+            jobs: threads that compress.
+            meter: counts the uncompressed bytes of layers that are written.
+        """
         self._meter = meter
         self._store = store
         self._jobs = jobs
-        self._contents = StoreContents(store)
+        self._bring = bring
+        self._contents = StoreContents(store, bring)
 
     def build(
         self,
@@ -105,7 +120,7 @@ class LayerBuilder:
             files.diff_id,
             files.data_size,
             mediatype.LAYER_GZIP,
-            _opener(self._store, files.data),
+            self._opener(files.data),
         )
         return BuiltLayer(layer, f"imagist: {_label(files)}, as signed (digest = datahash)")
 
@@ -127,7 +142,7 @@ class LayerBuilder:
             self._store.memo.put(STEP, key, _PACK.encode(written), blobs=[written.digest])
         else:
             written = msgspec.msgpack.decode(known, type=_Written)
-        opener = _opener(self._store, written.digest)
+        opener = self._opener(written.digest)
         return BlobLayer(written.digest, written.diff_id, written.size, media_type, opener)
 
     def _compress(self, nodes: Sequence[Node]) -> _Written:
@@ -165,6 +180,13 @@ class LayerBuilder:
             digest = blob.commit()
         return _Written(digest, self._store.size(digest), digest)
 
+    def _opener(self, digest: str) -> Callable[[], BinaryIO]:
+        def opener() -> BinaryIO:
+            self._bring([digest])
+            return self._store.open_blob(digest)
+
+        return opener
+
 
 def _as_packed(entry: Entry, files: PackageFiles, tree: Tree) -> Node:
     """An entry of a package before anything changed it; the tree's own node where that is it."""
@@ -185,7 +207,3 @@ def _fingerprint(nodes: Sequence[Node]) -> bytes:
         return _PACK.encode(plain)
     except UnicodeEncodeError:  # names that are not UTF-8, which msgpack cannot carry
         return ascii(plain).encode()
-
-
-def _opener(store: Store, digest: str) -> Callable[[], BinaryIO]:
-    return lambda: store.open_blob(digest)

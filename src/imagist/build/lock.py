@@ -12,6 +12,7 @@ from imagist.build.job import Built
 from imagist.build.lockfile import (
     VERSION,
     Lock,
+    LockedBlob,
     LockedConfig,
     LockedContents,
     LockedImage,
@@ -244,12 +245,17 @@ def _sha256_of(files: PackageFiles) -> str:
 
 def _lock_image(built: Built, platform: Platform) -> LockedImage:
     image = built.images[platform]
+    config = derive.manifest(image).config
     return LockedImage(
         platform=str(platform),
-        inputs=str(built.inputs[platform]),
+        inputs=str(built.fingerprints[platform].inputs),
         media_type=image.media_type,
         digest=str(derive.digest(image)),
         size=len(image.raw_manifest),
+        config=LockedBlob(digest=config.digest, size=config.size),
+        layers=tuple(
+            LockedBlob(digest=str(layer.digest), size=layer.size) for layer in image.layers
+        ),
     )
 
 

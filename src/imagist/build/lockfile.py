@@ -151,15 +151,25 @@ class LockedConfig(msgspec.Struct, frozen=True, kw_only=True):
     checksum: str
 
 
-class LockedImage(msgspec.Struct, frozen=True, kw_only=True):
+class LockedBlob(msgspec.Struct, frozen=True, kw_only=True):
+    """A blob of an image."""
+
+    digest: str
+    size: Size
+
+
+class LockedImage(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """Ours: the image that the inputs of a platform become."""
 
     platform: str
     inputs: str
-    """See `fingerprint.image_inputs`."""
+    """See `fingerprint.Fingerprint`."""
     media_type: str = field(name="mediaType")
     digest: str
     size: Size
+    config: LockedBlob | None = None
+    """What the manifest names: with these a plan is made before a byte of the image is."""
+    layers: tuple[LockedBlob, ...] = ()
 
 
 class Lock(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):

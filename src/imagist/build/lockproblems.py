@@ -139,7 +139,8 @@ def _check_images(lock: Lock) -> Iterator[tuple[str, str]]:
         seen.add(image.platform)
         if image.media_type != mediatype.MANIFEST:
             yield place, f"`{image.media_type}` is not the type of an image's manifest"
-        for digest in (image.inputs, image.digest):
+        blobs = [*image.layers, *([image.config] if image.config else [])]
+        for digest in (image.inputs, image.digest, *(blob.digest for blob in blobs)):
             if not _DIGEST.fullmatch(digest):
                 yield place, f"`{digest}` is no SHA-256 digest"
         if image.size > _MAX_DOCUMENT:

@@ -20,7 +20,7 @@ from imagist.digest import sha256, sha256_stream
 from imagist.store.store import Store
 
 STEP: Final = "build"
-FORMAT: Final = 1
+FORMAT: Final = 2
 """Raise it whenever the same inputs give another image, or another answer."""
 
 Kind = Literal["file", "source", "document", "day"]

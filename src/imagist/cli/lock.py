@@ -13,7 +13,7 @@ import msgspec
 
 from imagist.build.construct import fetch_packages
 from imagist.build.context import Context, Options
-from imagist.build.fingerprint import image_inputs
+from imagist.build.fingerprint import fingerprint_image
 from imagist.build.job import build_plan
 from imagist.build.local_files import read_declared_files
 from imagist.build.lock import (
@@ -92,7 +92,9 @@ def _check(task: _Task, values: argparse.Namespace) -> None:
         ) from None
     plan = task.plan(reasons=True)
     files = read_declared_files(plan.declaration.files, plan.loaded, task.context.trace)
-    inputs = {each: image_inputs(plan, each, files, task.options) for each in plan.platforms}
+    inputs = {
+        each: fingerprint_image(plan, each, files, task.options).inputs for each in plan.platforms
+    }
     drift = find_drift(lock, plan, inputs, name=str(task.place))
     if drift:
         if drift[-1].help is None:

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import contextlib
 import threading
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from types import TracebackType
+from types import MappingProxyType, TracebackType
 from typing import BinaryIO, Final, NamedTuple, Self, cast
 
 import msgspec
@@ -25,7 +25,8 @@ from imagist.store.memo import memo_key
 from imagist.store.store import Store
 
 STEP: Final = "apk"
-_Identity = tuple[str, str, str]
+Identity = tuple[str, str, str]
+"""Checksum, name and version; see `Wanted.identity`."""
 _ANEW: Final = 2
 _SETTLERS: Final = 4
 """Threads that wait for the disk: it writes several files for little more than one's price."""
@@ -48,9 +49,14 @@ class Wanted(msgspec.Struct, frozen=True):
     """SHA-256 of the data segment in hex, where a lock knows it."""
 
     @property
-    def identity(self) -> _Identity:
+    def identity(self) -> Identity:
         """The same wherever the package lies; a checksum alone may stand under two names."""
         return self.checksum, self.name, self.version
+
+
+Recollected = Mapping[Identity, PackageFiles]
+"""What somebody says of packages who is not to be trusted; whoever uses it checks the result."""
+NOTHING: Final[Recollected] = MappingProxyType({})
 
 
 class PackageFetcher:
@@ -64,13 +70,24 @@ class PackageFetcher:
         jobs: int = 2,
         limits: PackageLimits | None = None,
         meter: Meter = SILENT,
+        recollected: Recollected = NOTHING,
     ) -> None:
-        """`jobs` packages are verified at a time; `meter` counts their bytes as they come."""
+        """Nothing is read yet.
+
+        Args:
+            store: where packages are looked for, and go.
+            reader: where they come from.
+            jobs: how many are verified at a time.
+            limits: bounds on what is read.
+            meter: counts their bytes as they come.
+            recollected: taken for those that the store lacks; they do not go into it.
+        """
         self._store = store
         self._reader = reader
         self._jobs = jobs
         self._limits = limits
         self._meter = meter
+        self._recollected = recollected
 
     def fetch(self, wanted: Sequence[Wanted]) -> list[PackageFiles]:
         """The packages in the order asked for; those not in the store yet are fetched.
@@ -78,10 +95,10 @@ class PackageFetcher:
         Raises:
             ImagistError: packages that cannot be had or trusted; all of them at once.
         """
-        results: dict[_Identity, PackageFiles | ImagistError] = {}
-        missing: dict[_Identity, Wanted] = {}
+        results: dict[Identity, PackageFiles | ImagistError] = {}
+        missing: dict[Identity, Wanted] = {}
         for package in {package.identity: package for package in wanted}.values():
-            known = self._recall(package)
+            known = self._recall(package) or self._recollect(package)
             if known is None:
                 missing[package.identity] = package
             else:
@@ -103,7 +120,7 @@ class PackageFetcher:
         return [found[package.identity] for package in wanted]
 
     def _work(
-        self, queue: Sequence[Wanted], results: dict[_Identity, PackageFiles | ImagistError]
+        self, queue: Sequence[Wanted], results: dict[Identity, PackageFiles | ImagistError]
     ) -> None:
         """Fetch packages into `results`. After a network error nothing more is begun."""
         hopeless, aborted = threading.Event(), threading.Event()
@@ -154,6 +171,11 @@ class PackageFetcher:
         # will say why not: what is in the store changes nothing about what is accepted.
         bound = (self._limits or PackageLimits()).tar.total
         return files if _is_wanted(files, package) and files.tar_size <= bound else None
+
+    def _recollect(self, package: Wanted) -> PackageFiles | None:
+        files = self._recollected.get(package.identity)
+        # Only with the data hash that a lock knows is it certain which bytes it speaks of.
+        return files if files and package.datahash and _is_wanted(files, package) else None
 
     def _fetch(self, package: Wanted, aborted: threading.Event) -> _Sealed:
         """Fetch and verify; a transfer that broke off beyond mending is begun anew, twice."""

@@ -1,0 +1,149 @@
+"""Memory: what a build from a lock leaves in a registry, so that the next one fetches little.
+
+A machine that has only a lock, and a registry that has the image before a package changed, can
+build the image after it from the changed package alone. What it must know of the other packages
+(`PackageFiles`: names, sizes, places of files) stands in one blob of an artifact (manifest.md,
+"Guidelines for Artifact Usage") under the tag `TAG` of the image's repository. Their bytes are
+blobs there as well: most are layers of the image; those that are not, because small packages
+share a layer, are layers of the artifact.
+
+Nobody vouches for a memory, so it is used only where a lock states the digest of the image that
+must come of it, and bytes are those that the lock's data hash says.
+"""
+
+from __future__ import annotations
+
+import io
+import zlib
+from collections.abc import Collection, Iterable, Iterator, Mapping
+from functools import partial
+from typing import Final
+
+import deflate
+import msgspec
+
+from imagist.digest import sha256
+from imagist.errors import ImagistError, InputError
+from imagist.oci import derive, mediatype
+from imagist.oci.derive import BlobLayer, MemoryImage
+from imagist.oci.image import Image, Layer
+from imagist.oci.manifest import Manifest, describe, encode
+from imagist.oci.mutate import describe_layer
+from imagist.packages.apk.archive import PackageFiles
+from imagist.packages.apk.fetch import Identity
+from imagist.packages.apk.packed import FORMAT, decode_package_files, encode_package_files
+from imagist.store.store import Store
+
+TAG: Final = "imagist-memory"
+"""A build replaces the memory of the one before."""
+ARTIFACT: Final = "application/vnd.imagist.memory.v1"
+FACTS: Final = "application/vnd.imagist.memory.facts.v1.msgpack+gzip"
+DATA: Final = "application/vnd.imagist.memory.apk-data.v1.tar+gzip"
+_EMPTY: Final = b"{}"
+_LEVEL: Final = 6
+_ALL_DATA: Final = 64 << 20
+"""Bytes of packages that are no layers of the image, at most; the others are fetched again."""
+_MAX_FACTS: Final = 64 << 20
+_MAX_INFLATED: Final = 1 << 30
+_GZIP: Final = 31
+"""`wbits` of zlib for a gzip stream."""
+
+
+class _Facts(msgspec.Struct, array_like=True):
+    format: str
+    packages: list[tuple[str, str, str, bytes]]
+    """Checksum, name, version, and `PackageFiles` as the memo has them."""
+
+
+def make_memory(
+    packages: Iterable[PackageFiles], layers: Collection[str], store: Store
+) -> MemoryImage:
+    """The artifact for the packages of an image, or of the images of an index.
+
+    Args:
+        packages: all of them, in the store.
+        layers: the digests of the image's layers.
+        store: where the packages' data segments are.
+    """
+    once = {_identity(files): files for files in packages}
+    ordered = [once[identity] for identity in sorted(once)]
+    facts = _Facts(FORMAT, [(*_identity(each), encode_package_files(each)) for each in ordered])
+    data = bytes(deflate.gzip_compress(msgspec.msgpack.encode(facts), _LEVEL))
+    stored = BlobLayer(sha256(data), "", len(data), FACTS, partial(io.BytesIO, data))
+    held = (stored, *_data_of(ordered, layers, store))
+    manifest = Manifest(
+        schema_version=2,
+        artifact_type=ARTIFACT,
+        config=describe(_EMPTY, mediatype.EMPTY),
+        layers=tuple(map(describe_layer, held)),
+    )
+    return MemoryImage(encode(manifest), _EMPTY, held)
+
+
+def _data_of(
+    packages: Iterable[PackageFiles], layers: Collection[str], store: Store
+) -> Iterator[Layer]:
+    """The data segments that are no layers, the small ones first, as far as there is room."""
+    apart = {files.data: files for files in packages if files.entries and files.data not in layers}
+    room = _ALL_DATA
+    for files in sorted(apart.values(), key=lambda files: (files.data_size, files.data)):
+        room -= files.data_size
+        if room < 0:
+            return
+        opener = partial(store.open_blob, files.data)
+        yield BlobLayer(files.data, "", files.data_size, DATA, opener)
+
+
+class Recollection(Mapping[Identity, PackageFiles]):
+    """The packages of a memory; each is decoded when it is asked for."""
+
+    def __init__(self, packages: Mapping[Identity, bytes]) -> None:
+        self._packages = packages
+
+    def __getitem__(self, identity: Identity) -> PackageFiles:
+        try:
+            return decode_package_files(self._packages[identity])
+        except InputError:
+            raise KeyError(identity) from None
+
+    def __iter__(self) -> Iterator[Identity]:
+        return iter(self._packages)
+
+    def __len__(self) -> int:
+        return len(self._packages)
+
+
+def read_memory(artifact: Image | None) -> Recollection:
+    """The packages that a memory knows; none where there is no memory, or it is of no use."""
+    if artifact is None:
+        return Recollection({})
+    try:
+        if derive.manifest(artifact).artifact_type != ARTIFACT:
+            return Recollection({})
+        data = b"".join(_read(layer) for layer in artifact.layers if layer.media_type == FACTS)
+        facts = msgspec.msgpack.decode(_inflate(data), type=_Facts)
+    except (ImagistError, msgspec.DecodeError, zlib.error):
+        return Recollection({})
+    if facts.format != FORMAT:
+        return Recollection({})
+    return Recollection({row[:3]: row[3] for row in facts.packages})
+
+
+def _identity(files: PackageFiles) -> Identity:
+    package = files.package
+    return package.checksum, package.name, package.version
+
+
+def _read(layer: Layer) -> bytes:
+    if layer.size > _MAX_FACTS:
+        raise InputError(f"a memory of {layer.size} bytes is larger than any")
+    with layer.compressed() as stream:
+        return b"".join(iter(partial(stream.read, 1 << 20), b""))
+
+
+def _inflate(data: bytes) -> bytes:
+    inflater = zlib.decompressobj(_GZIP)
+    raw = inflater.decompress(data, _MAX_INFLATED)
+    if inflater.unconsumed_tail:
+        raise InputError("a memory inflates to more than any")
+    return raw
