@@ -25,7 +25,7 @@ ports: ["8080"]
 archs: [x86_64, aarch64]
 """
 FORMATS_THEN = (2, 1, "libdeflate-1.1:1048576", "package-files/4")
-DIGEST_THEN = "sha256:b4678a2dae17abb554fedab3495a913f10179dd8cb4b87062c98f58dfaa7b8bd"
+DIGEST_THEN = "sha256:96efcf7ecb72a323e696ed58168cbae157795fc6ccd4e675c61df0934b64e2ae"
 
 
 def test_the_same_formats_give_the_same_image(workshop: Workshop) -> None:
