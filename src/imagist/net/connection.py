@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from imagist.errors import InputError, NetworkError, RequestError
 from imagist.net.auth import format_basic
+from imagist.net.body import Body
 from imagist.net.environment import Environment
 from imagist.net.proxy import choose_proxy
 from imagist.net.retry import Patience
@@ -22,6 +23,8 @@ if TYPE_CHECKING:
 
 _CONNECTIONS: Final = 16
 """Connections kept open to one host."""
+_STEP: Final = 1 << 18
+"""Bytes of a body that are read and sent at a time."""
 _AUTHORITIES: Final = (
     "/etc/ssl/certs/ca-certificates.crt",
     "/etc/pki/tls/certs/ca-bundle.crt",
@@ -38,9 +41,10 @@ class Unreachable(NetworkError):
 class Connections:
     """Sends single requests; safe for many threads. urllib3 is loaded with the first one."""
 
-    def __init__(self, environment: Environment) -> None:
-        """Nothing is read or connected yet."""
+    def __init__(self, environment: Environment, *, verify: bool = True) -> None:
+        """Nothing is read or connected yet. `verify`: whether certificates are checked."""
         self._environment = environment
+        self._verify = verify
         self._managers: dict[tuple[str, str], PoolManager] = {}
         self._lock = threading.Lock()
 
@@ -56,7 +60,7 @@ class Connections:
         method: str,
         url: str,
         headers: Mapping[str, str],
-        body: bytes | None,
+        body: bytes | Body | None,
         patience: Patience,
     ) -> BaseHTTPResponse:
         """Send one request and give its answer, whatever it is, before its body is read.
@@ -76,12 +80,15 @@ class Connections:
         from urllib3.exceptions import HTTPError  # noqa: PLC0415
         from urllib3.util import Timeout  # noqa: PLC0415
 
+        sent = body.open() if isinstance(body, Body) else body
+        if isinstance(body, Body):
+            headers = {**headers, "Content-Length": str(body.size)}
         try:
             return manager.request(
                 method,
                 without_userinfo(url),
                 headers=headers,
-                body=body,
+                body=sent,
                 retries=False,
                 redirect=False,
                 preload_content=False,
@@ -90,11 +97,18 @@ class Connections:
             )
         except (HTTPError, OSError) as error:
             raise _explain(error, url, redact(proxy)) from error
+        finally:
+            if sent is not None and not isinstance(sent, bytes):
+                sent.close()
 
     def _make(self, scheme: str, proxy: str) -> PoolManager:
         import urllib3  # noqa: PLC0415 - 25 ms that an offline build saves
 
-        options: dict[str, Any] = {"num_pools": 32, "maxsize": _CONNECTIONS}
+        options: dict[str, Any] = {
+            "num_pools": 32,
+            "maxsize": _CONNECTIONS,
+            "blocksize": _STEP,
+        }
         if scheme == "https" or proxy.startswith("https:"):
             options["ssl_context"] = self._trust()
         if not proxy:
@@ -113,6 +127,11 @@ class Connections:
         """The certificate authorities that servers are checked against."""
         import ssl  # noqa: PLC0415
 
+        if not self._verify:
+            context = ssl.create_default_context()
+            context.check_hostname = False
+            context.verify_mode = ssl.CERT_NONE
+            return context
         file, folder = self._environment.ca_file, self._environment.ca_folder
         if file and not Path(file).is_file():
             # Not NotFound: that would say that the server has no such document.

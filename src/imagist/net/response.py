@@ -47,6 +47,7 @@ class HttpResponse:
         self.headers: Mapping[str, str] = {
             key.lower(): value for key, value in raw.headers.items()
         }
+        self._all = raw.headers
         self.url = url
         """Where the answer came from after redirections, fit to be shown."""
         self.received = 0
@@ -73,6 +74,10 @@ class HttpResponse:
         traceback: TracebackType | None,
     ) -> None:
         self.close()
+
+    def values(self, name: str) -> list[str]:
+        """The values of a header that may come more than once; its name in lower case."""
+        return list(self._all.getlist(name))
 
     def read(self, size: int = -1, /) -> bytes:
         """The next `size` bytes, fewer only at the end; all that are left if negative.

@@ -32,6 +32,17 @@ class Patience(NamedTuple):
     """For the next byte to come."""
 
 
+class Manner(NamedTuple):
+    """What a caller wants of a request beyond its answer."""
+
+    repeat: bool | None = None
+    """Whether it may be sent again where no answer came: None where its method decides."""
+    any_status: bool = False
+    """Give also an answer that says "not now" when patience has ended, instead of an error."""
+    resume: bool = True
+    """Take a body that breaks off up again; a caller that knows better how does it itself."""
+
+
 HASTY: Final = Patience(attempts=2, resumptions=0, connect=5.0, stall=10.0)
 """For what can be done without."""
 

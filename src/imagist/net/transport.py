@@ -10,10 +10,11 @@ from urllib.parse import urljoin
 from imagist import __version__
 from imagist.errors import NetworkError, NotFound, RequestError
 from imagist.net.auth import Credentials, format_basic
+from imagist.net.body import Body
 from imagist.net.connection import Connections, Unreachable
 from imagist.net.environment import Environment
 from imagist.net.response import HttpResponse, discard
-from imagist.net.retry import HASTY, TRIED_AGAIN, Patience, Waiter
+from imagist.net.retry import HASTY, TRIED_AGAIN, Manner, Patience, Waiter
 from imagist.net.url import (
     Origin,
     Userinfo,
@@ -33,6 +34,7 @@ MAX_RESPONSE: Final = 8 << 30
 _REDIRECTIONS: Final = 10
 _REDIRECTS: Final = frozenset({301, 302, 303, 307, 308})
 _REPEATABLE: Final = frozenset({"GET", "HEAD", "OPTIONS", "PUT", "DELETE"})
+USUAL: Final = Manner()
 NO_HEADERS: Final[Mapping[str, str]] = MappingProxyType({})
 
 
@@ -41,7 +43,7 @@ class Response(Protocol):
 
     status: int
     headers: Mapping[str, str]
-    """Names in lower case."""
+    """Names in lower case; of a header that comes more than once the last."""
     url: str
     """Where it came from, fit to be shown."""
 
@@ -54,6 +56,10 @@ class Response(Protocol):
     ) -> None: ...
     def read(self, size: int = -1, /) -> bytes:
         """The next bytes of the body; none at its end."""
+
+    def values(self, name: str) -> list[str]:
+        """The values of a header that may come more than once; its name in lower case."""
+        ...
 
     def close(self) -> None:
         """Have done with it, read or not."""
@@ -68,9 +74,10 @@ class Transport(Protocol):
         url: str,
         *,
         headers: Mapping[str, str] = NO_HEADERS,
-        body: bytes | None = None,
+        body: bytes | Body | None = None,
         limit: int | None = None,
         hasty: bool = False,
+        manner: Manner = USUAL,
     ) -> Response:
         """Make a request, and give the last answer after redirections and retries.
 
@@ -78,9 +85,10 @@ class Transport(Protocol):
             method: `GET` ...
             url: an http(s) URL; a user and password in it are used, and never shown.
             headers: headers to add.
-            body: the body to send.
+            body: the body to send; a redirection that keeps the method gets it too.
             limit: bytes that the answer's body may have; the transport's own limit where None.
             hasty: give up soon: it can be done without.
+            manner: how it may be repeated, and what to do with refusals.
 
         Raises:
             NetworkError: no server gave an answer, or only that it cannot answer now.
@@ -101,6 +109,8 @@ class HttpTransport:
         self,
         environment: Environment,
         *,
+        verify: bool = True,
+        anonymous: bool = False,
         patience: Patience = Patience(),  # noqa: B008 - a value
         waiter: Waiter | None = None,
         limit: int | None = MAX_RESPONSE,
@@ -110,13 +120,16 @@ class HttpTransport:
 
         Args:
             environment: proxies, authorities and credentials.
+            verify: whether the certificates of servers are checked.
+            anonymous: use no credentials of the environment (netrc, HTTP_AUTH): callers bring
+                their own, and nobody else's may go along.
             patience: how long to keep trying.
             waiter: waits between attempts.
             limit: bytes that a body may have; None for any number.
             notice: told, in a sentence, why something is tried again.
         """
-        self.credentials = Credentials(environment)
-        self._connections = Connections(environment)
+        self.credentials = Credentials(Environment() if anonymous else environment)
+        self._connections = Connections(environment, verify=verify)
         self._patience = patience
         self._waiter = waiter or Waiter()
         self._limit = limit
@@ -136,9 +149,10 @@ class HttpTransport:
         url: str,
         *,
         headers: Mapping[str, str] = NO_HEADERS,
-        body: bytes | None = None,
+        body: bytes | Body | None = None,
         limit: int | None = None,
         hasty: bool = False,
+        manner: Manner = USUAL,
     ) -> HttpResponse:
         """See `Transport.request`."""
         patience = HASTY if hasty else self._patience
@@ -147,11 +161,11 @@ class HttpTransport:
             if breaks > patience.resumptions or not self._waiter.wait(patience, breaks):
                 raise NetworkError(f"gave up after {patience.resumptions} attempts to go on")
             self._notice(f"{redact(url)} broke off; going on where it did")
-            return self._follow(method, url, {**headers, **more}, body, patience)[0]
+            return self._follow(method, url, {**headers, **more}, body, patience, manner)[0]
 
-        raw, last = self._follow(method, url, headers, body, patience)
+        raw, last = self._follow(method, url, headers, body, patience, manner)
         bound = self._limit if limit is None else limit
-        again = reopen if method == "GET" else None
+        again = reopen if method == "GET" and manner.resume else None
         return HttpResponse(raw, redact(last), limit=bound, reopen=again)
 
     def _follow(
@@ -159,14 +173,17 @@ class HttpTransport:
         method: str,
         url: str,
         headers: Mapping[str, str],
-        body: bytes | None,
+        body: bytes | Body | None,
         patience: Patience,
+        manner: Manner,
     ) -> tuple[BaseHTTPResponse, str]:
         """The answer after redirections (RFC 9110, section 15.4), and the URL that gave it."""
         first = url
         for _ in range(_REDIRECTIONS + 1):
             userinfo = self._userinfo(first, url)
-            raw = self._persist(method, url, self._headers(headers, userinfo), body, patience)
+            raw = self._persist(
+                method, url, self._headers(headers, userinfo), body, patience, manner
+            )
             target = raw.headers.get("Location", "")
             if raw.status not in _REDIRECTS or not target:
                 return raw, url
@@ -196,11 +213,13 @@ class HttpTransport:
         method: str,
         url: str,
         headers: Mapping[str, str],
-        body: bytes | None,
+        body: bytes | Body | None,
         patience: Patience,
+        manner: Manner,
     ) -> BaseHTTPResponse:
         """One step, tried again as long as the server may do better, and patience lasts."""
-        attempts = patience.attempts if method in _REPEATABLE else 1
+        repeatable = method in _REPEATABLE if manner.repeat is None else manner.repeat
+        attempts = patience.attempts if repeatable else 1
         attempt = 0
         while True:
             attempt += 1
@@ -217,6 +236,8 @@ class HttpTransport:
                     help="the server cannot serve this now; try again later",
                 )
                 retry_after = raw.headers.get("Retry-After", "")
+                if attempt >= attempts and manner.any_status:
+                    return raw
                 discard(raw)
             if attempt >= attempts:
                 raise failure

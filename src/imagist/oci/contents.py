@@ -34,6 +34,39 @@ def blobs(thing: Image | Index) -> Iterator[Blob]:
     yield from _blobs(thing, set())
 
 
+def manifests(thing: Image | Index) -> Iterator[Image | Index]:
+    """An image, or an index and all that is in it; children before parents, each digest once.
+
+    Raises:
+        NotFound: the medium does not hold a child of an index.
+    """
+    yield from _manifests(thing, set())
+
+
+def _manifests(thing: Image | Index, seen: set[str]) -> Iterator[Image | Index]:
+    digest = sha256(thing.raw_manifest)
+    if digest in seen:
+        return
+    seen.add(digest)
+    if isinstance(thing, Index):
+        for _, child in derive.children(thing):
+            yield from _manifests(child, seen)
+    yield thing
+
+
+def image_blobs(image: Image, *, nondistributable: bool = False) -> Iterator[Blob]:
+    """The configuration and the layers of one image, without its manifest.
+
+    Args:
+        image: the image, or an artifact.
+        nondistributable: whether layers that may not be distributed count too.
+    """
+    for layer in image.layers:
+        if nondistributable or is_distributable(layer):
+            yield Blob(layer.digest, layer.size, layer.compressed, layer=True)
+    yield _document(image.raw_config)
+
+
 def _blobs(thing: Image | Index, seen: set[str]) -> Iterator[Blob]:
     if isinstance(thing, Index):
         for _, child in derive.children(thing):
@@ -44,10 +77,8 @@ def _blobs(thing: Image | Index, seen: set[str]) -> Iterator[Blob]:
 
 
 def _image_blobs(image: Image, seen: set[str]) -> Iterator[Blob]:
-    for layer in image.layers:
-        if is_distributable(layer):
-            yield from _once(Blob(layer.digest, layer.size, layer.compressed, layer=True), seen)
-    yield from _once(_document(image.raw_config), seen)
+    for blob in image_blobs(image):
+        yield from _once(blob, seen)
 
 
 def is_distributable(layer: Layer) -> bool:

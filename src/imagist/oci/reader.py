@@ -35,6 +35,7 @@ class VerifyingReader(io.RawIOBase):
         self._stream = stream
         self._digest = digest
         self._left = size
+        self._passed = 0
         self._state = hashlib.new(algorithm)
         self._what = what
 
@@ -72,8 +73,26 @@ class VerifyingReader(io.RawIOBase):
             self._stream.close()
         super().close()
 
+    def vouches_for(self, digest: str, size: int) -> bool:
+        """Whether its end is this digest's already; a size that was not known is taken note of.
+
+        Raises:
+            Untrusted: another size was promised before.
+        """
+        if digest != self._digest or self._passed:
+            return False
+        if self._left < 0:
+            self._left = size
+        elif 0 <= size != self._left:
+            raise Untrusted(
+                f"{self._what} ({digest}) has {self._left} bytes, not {size} as was promised",
+                help=_HELP,
+            )
+        return True
+
     def _account(self, data: bytes | memoryview) -> None:
         self._state.update(data)
+        self._passed += len(data)
         if self._left >= 0:
             self._left -= len(data)
             if self._left < 0:
@@ -93,5 +112,7 @@ class VerifyingReader(io.RawIOBase):
 
 
 def verified(stream: BinaryIO, digest: str, size: int = -1, what: str = "a blob") -> BinaryIO:
-    """Wrap a stream into a `VerifyingReader`."""
+    """Wrap a stream into a `VerifyingReader`, unless it is one for this digest: once is enough."""
+    if isinstance(stream, VerifyingReader) and stream.vouches_for(digest, size):
+        return stream
     return cast("BinaryIO", VerifyingReader(stream, digest, size, what))

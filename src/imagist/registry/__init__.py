@@ -1,0 +1,1 @@
+"""Registries over HTTP (distribution-spec): a client that moves only what is missing."""

@@ -1,0 +1,127 @@
+"""A blob of a registry as a stream that goes on where it broke.
+
+The digest says what the bytes must be, so no entity tag need vouch for the rest: whoever reads
+keeps the running hash, and a server that gives other bytes is found out at the end.
+"""
+
+from __future__ import annotations
+
+import io
+import re
+from collections.abc import Callable
+from typing import Final
+
+from imagist.errors import NetworkError, Untrusted
+from imagist.net.retry import Patience, Waiter
+from imagist.net.transport import Response
+
+_RANGE: Final = re.compile(r"bytes ([0-9]{1,18})-[0-9]{1,18}/(?:[0-9]{1,18}|\*)")
+_SKIP: Final = 1 << 20
+_PER_BREAK: Final = 16 << 20
+"""Bytes after which one break more is forgiven: long transfers meet more of them."""
+
+
+class RemoteBlob(io.RawIOBase):
+    """The bytes of a blob, unchecked; a break is repaired by asking for the rest."""
+
+    def __init__(
+        self,
+        ask: Callable[[int], Response],
+        what: str,
+        *,
+        size: int = -1,
+        waiter: Waiter,
+        patience: Patience = Patience(),  # noqa: B008 - a value
+    ) -> None:
+        """Ask for the blob.
+
+        Args:
+            ask: makes the request for the bytes from an offset on.
+            what: the blob's name, for messages.
+            size: bytes it must have; -1 where that is not known.
+            waiter: waits before the rest is asked for.
+            patience: how often.
+
+        Raises:
+            NotFound: the registry does not hold it.
+            NetworkError: it cannot be had.
+            Untrusted: it is announced to have another size.
+        """
+        self._ask = ask
+        self._what = what
+        self._waiter = waiter
+        self._patience = patience
+        self._received = 0
+        self._breaks = 0
+        self._response = ask(0)
+        announced = self._response.headers.get("content-length", "")
+        self._size = int(announced) if announced.isdecimal() else size
+        if size >= 0 and self._size != size:
+            self._response.close()
+            raise Untrusted(
+                f"{what} is announced to have {self._size} bytes, not {size} as its manifest says",
+                help="the registry, or something in between, gives another blob; try again",
+            )
+
+    def readable(self) -> bool:
+        """True."""
+        return True
+
+    def readinto(self, buffer: bytearray | memoryview) -> int:  # type: ignore[override]
+        """The next bytes; 0 at the end.
+
+        Raises:
+            NetworkError: the blob broke off more often than patience allows.
+        """
+        view = memoryview(buffer).cast("B")
+        data = self.read(len(view))
+        view[: len(data)] = data
+        return len(data)
+
+    def read(self, size: int = -1) -> bytes:
+        """The next bytes, at most so many; see `readinto`."""
+        if size < 0:
+            return b"".join(iter(lambda: self.read(_SKIP), b""))
+        while True:
+            try:
+                data = self._response.read(size)
+            except NetworkError as error:
+                self._resume(error)
+                continue
+            if not data and size and self._received < self._size:
+                self._resume(NetworkError("it ended too early"))
+                continue
+            self._received += len(data)
+            return data
+
+    def close(self) -> None:
+        """Give the connection back."""
+        if not self.closed:
+            self._response.close()
+        super().close()
+
+    def _resume(self, error: NetworkError) -> None:
+        """Ask for the rest, and pass over what a server gives again that knows no ranges."""
+        self._response.close()
+        self._breaks += 1
+        allowed = self._patience.resumptions + self._received // _PER_BREAK
+        wait = min(self._breaks, 8)
+        if self._breaks > allowed or not self._waiter.wait(self._patience, wait):
+            raise NetworkError(
+                f"{self._what} broke off after {self._received} bytes, "
+                f"{self._breaks} times: {error.problems[0].message}",
+                help="try again; what arrived whole is kept",
+            ) from error
+        self._response = self._ask(self._received)
+        if self._response.status == 206:
+            found = _RANGE.fullmatch(self._response.headers.get("content-range", "").strip())
+            if found is None or int(found[1]) != self._received:
+                self._response.close()
+                raise NetworkError(f"{self._what}: the registry gives another part than the rest")
+            return
+        left = self._received
+        while left:
+            data = self._response.read(min(left, _SKIP))
+            if not data:
+                raise NetworkError(f"{self._what} is shorter than it was a moment ago")
+            left -= len(data)

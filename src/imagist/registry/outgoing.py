@@ -1,0 +1,102 @@
+"""Blobs on their way to a registry: counted, and not whole before their digest held."""
+
+from __future__ import annotations
+
+import io
+import os
+from typing import BinaryIO, cast
+
+from imagist.errors import Untrusted
+from imagist.oci.contents import Blob
+from imagist.oci.reader import verified
+from imagist.progress import Meter
+from imagist.store.blobs import BlobFile
+
+
+def open_checked(blob: Blob, meter: Meter) -> BinaryIO:
+    """Open a blob so that its last bytes are given only if it is what its digest says.
+
+    A store's blob is trusted, but for its size.
+
+    Raises:
+        Untrusted: the blob has another size.
+    """
+    stream = blob.open()
+    if isinstance(stream, BlobFile):
+        size = os.fstat(stream.fileno()).st_size
+        if size != blob.size:
+            stream.close()
+            raise Untrusted(
+                f"the blob {blob.digest} in the store is damaged: {size} bytes, not {blob.size}",
+                help="remove what is damaged with `imagist cache verify`, then build again",
+            )
+        return cast("BinaryIO", _Counted(stream, meter))
+    return cast("BinaryIO", _Withheld(verified(stream, blob.digest, blob.size), meter))
+
+
+class _Counted(io.RawIOBase):
+    """A stream whose bytes a meter counts."""
+
+    def __init__(self, stream: BinaryIO, meter: Meter) -> None:
+        self._stream = stream
+        self._meter = meter
+
+    def readable(self) -> bool:
+        return True
+
+    def read(self, size: int = -1) -> bytes:
+        data = self._stream.read(size)
+        self._meter.add(len(data))
+        return data
+
+    def close(self) -> None:
+        if not self.closed:
+            self._stream.close()
+        super().close()
+
+
+class _Withheld(_Counted):
+    """A stream one piece behind: the last is given only after the end was reached and held."""
+
+    def __init__(self, stream: BinaryIO, meter: Meter) -> None:
+        super().__init__(stream, meter)
+        self._piece = b""
+        self._begun = False
+
+    def read(self, size: int = -1) -> bytes:
+        if not self._begun:
+            self._begun = True
+            self._piece = self._stream.read(size)
+        piece = self._piece
+        if piece:
+            self._piece = self._stream.read(size)
+            self._meter.add(len(piece))
+        return piece
+
+
+class Sent(Meter):
+    """Counts what an attempt has sent, and takes it back when another one begins."""
+
+    def __init__(self, meter: Meter) -> None:
+        """Nothing was sent yet."""
+        self._meter = meter
+        self._size = 0
+
+    def begin(self) -> Meter:
+        """Take back what was counted, and count from nothing."""
+        self._meter.add(-self._size)
+        self._size = 0
+        return self
+
+    def expect(self, size: int) -> None:
+        """See `Meter.expect`."""
+        self._meter.expect(size)
+
+    def add(self, size: int) -> None:
+        """See `Meter.add`."""
+        self._size += size
+        self._meter.add(size)
+
+    def finish(self, name: str, *, remembered: bool = False) -> None:
+        """See `Meter.finish`."""
+        self._meter.finish(name, remembered=remembered)

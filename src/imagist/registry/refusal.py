@@ -1,0 +1,96 @@
+"""Why a registry refuses, in words: its error document (distribution-spec, "Error Codes")."""
+
+from __future__ import annotations
+
+from typing import Final
+
+import msgspec
+
+from imagist.errors import ImagistError, NetworkError, NotFound
+from imagist.net.transport import Response
+from imagist.net.url import redact
+
+_MOST: Final = 1 << 16
+"""Bytes of an error document that are read."""
+_SHOWN: Final = 300
+"""Characters of what is no error document that are shown."""
+
+
+class _Error(msgspec.Struct, frozen=True):
+    code: str = ""
+    message: str | None = ""
+
+
+class _Errors(msgspec.Struct, frozen=True):
+    errors: tuple[_Error, ...] | None = ()
+
+
+class Refused(NetworkError):
+    """A registry refused a request."""
+
+    status = 0
+    codes: tuple[str, ...] = ()
+    """The registry's own codes, such as `DENIED`."""
+    retry_after = ""
+    """When it may be asked again, as its header says."""
+
+
+class Missing(NotFound):
+    """A registry has not what was asked for."""
+
+    codes: tuple[str, ...] = ()
+
+
+def read_refusal(response: Response, method: str, url: str) -> ImagistError:
+    """The error that an answer means; it is read and closed.
+
+    Args:
+        response: an answer that is no success.
+        method: of the request.
+        url: of the request.
+    """
+    with response:
+        found = _read_errors(response)
+    codes = tuple(error.code for error in found if error.code)
+    told = "; ".join(" ".join(filter(None, (e.code, e.message))) for e in found)
+    message = f"{method} {redact(url)}: the registry answers {response.status}"
+    message += f": {told}" if told else ""
+    help_ = _next_step(response.status, codes, url)
+    if response.status in {404, 410}:
+        missing = Missing(message, help=help_)
+        missing.codes = codes
+        return missing
+    refused = Refused(message, help=help_)
+    refused.status, refused.codes = response.status, codes
+    refused.retry_after = response.headers.get("retry-after", "")
+    return refused
+
+
+def _read_errors(response: Response) -> list[_Error]:
+    """What the body says; errors may also be HTML or plain text."""
+    try:
+        raw = response.read(_MOST)
+    except ImagistError:
+        return []
+    try:
+        return list(msgspec.json.decode(raw, type=_Errors).errors or ())
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        text = " ".join(raw.decode(errors="replace").split())
+        return [_Error(message=text[:_SHOWN])] if text and not text.startswith("<") else []
+
+
+def _next_step(status: int, codes: tuple[str, ...], url: str) -> str | None:
+    host = url.partition("://")[2].partition("/")[0]
+    if status in {401, 403} or "DENIED" in codes:
+        return f"check that you may do this; `imagist login {host}` gives credentials"
+    if "NAME_UNKNOWN" in codes:
+        return "check the repository's name; some registries want it to be made first"
+    if status in {404, 410}:
+        return "check the name; `imagist ls REPOSITORY` tells the tags that are there"
+    if status == 429:
+        return "the registry limits how much is asked; try again later, or log in"
+    if status == 413:
+        return "the registry, or a proxy before it, bounds the size of uploads"
+    if status == 405 or "UNSUPPORTED" in codes:
+        return "the registry does not offer this; it may be read-only"
+    return "try again later" if status >= 500 else None

@@ -1,0 +1,45 @@
+"""What a request will do and to what: what tokens are asked for (distribution's token scopes)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NamedTuple, Protocol
+
+
+class Scope(NamedTuple):
+    """A resource and what is to be done with it."""
+
+    resource: str
+    """Such as `repository:team/app` or `registry:catalog`."""
+    actions: tuple[str, ...]
+    """Such as `("pull", "push")`."""
+
+
+class Authorization(Protocol):
+    """Whoever knows the `Authorization` header for requests; safe for many threads."""
+
+    def header(self, registry_url: str, scopes: Sequence[Scope]) -> str | None:
+        """The header from what is known already, without a request; None for an anonymous one."""
+        ...
+
+    def answer(
+        self, registry_url: str, challenges: list[str], scopes: Sequence[Scope]
+    ) -> str | None:
+        """The header after a 401, by its `WWW-Authenticate` headers; None where there is none.
+
+        Raises:
+            NetworkError: the registry wants credentials that are not known, or refuses them.
+        """
+        ...
+
+
+class Anonymous:
+    """The `Authorization` of nobody."""
+
+    def header(self, registry_url: str, scopes: Sequence[Scope]) -> str | None:
+        """None."""
+
+    def answer(
+        self, registry_url: str, challenges: list[str], scopes: Sequence[Scope]
+    ) -> str | None:
+        """None: the refusal stands."""
