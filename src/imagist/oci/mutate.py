@@ -1,31 +1,28 @@
-"""New images from old ones: nothing is changed in place, and nothing unknown is lost.
-
-Documents are edited as plain JSON values, so that members which imagist does not know survive.
-"""
+"""New images from old ones: nothing is changed in place, and nothing unknown is lost."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import Any
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from typing import Any, Final
 
-import msgspec
-
-from imagist.errors import InputError
 from imagist.oci import derive, mediatype
 from imagist.oci.derive import MemoryImage, MemoryIndex
-from imagist.oci.image import Image, Index, Layer
-from imagist.oci.manifest import (
-    Descriptor,
-    History,
-    IndexManifest,
-    decode_object,
-    describe,
-    encode,
+from imagist.oci.documents import (
+    Document,
+    complete_history,
+    merge_members,
+    plain_members,
+    read_members,
+    with_config,
+    write_members,
 )
+from imagist.oci.image import Image, Index, Layer
+from imagist.oci.manifest import Descriptor, History, IndexManifest, encode
 from imagist.oci.platform import Platform
 
-Document = dict[str, Any]
-_CREATED = "org.opencontainers.image.created"
+_CREATED: Final = "org.opencontainers.image.created"
+_ABOUT: Final = "vnd.docker.reference.digest"
+"""The annotation in which BuildKit writes what image of the index an attestation is about."""
 
 
 def append_layers(image: Image, added: Sequence[tuple[Layer, History]]) -> MemoryImage:
@@ -35,16 +32,16 @@ def append_layers(image: Image, added: Sequence[tuple[Layer, History]]) -> Memor
         InputError: this is an artifact, not a container image.
     """
     derive.config(image)
-    config = _document(image.raw_config)
+    config = read_members(image.raw_config)
     diff_ids = config.setdefault("rootfs", {"type": "layers"}).get("diff_ids") or []
     config["rootfs"]["diff_ids"] = [*diff_ids, *(str(layer.diff_id) for layer, _ in added)]
-    history = [_builtins(line) for _, line in added]
-    config["history"] = [*(config.get("history") or []), *history]
-    manifest = _document(image.raw_manifest)
-    descriptors = [_builtins(describe_layer(layer)) for layer, _ in added]
+    history = [plain_members(line) for _, line in added]
+    config["history"] = [*complete_history(config, len(image.layers)), *history]
+    manifest = read_members(image.raw_manifest)
+    descriptors = [plain_members(describe_layer(layer)) for layer, _ in added]
     manifest["layers"] = [*(manifest.get("layers") or []), *descriptors]
     layers = (*image.layers, *(layer for layer, _ in added))
-    return _with_config(image, manifest, config, layers)
+    return with_config(image, manifest, config, layers)
 
 
 def set_config(image: Image, changes: Mapping[str, Any]) -> MemoryImage:
@@ -56,8 +53,8 @@ def set_config(image: Image, changes: Mapping[str, Any]) -> MemoryImage:
         InputError: this is an artifact, not a container image.
     """
     derive.config(image)
-    config = _merged(_document(image.raw_config), changes)
-    return _with_config(image, _document(image.raw_manifest), config, image.layers)
+    config = merge_members(read_members(image.raw_config), changes)
+    return with_config(image, read_members(image.raw_manifest), config, image.layers)
 
 
 def set_created(image: Image, moment: str) -> MemoryImage:
@@ -66,7 +63,7 @@ def set_created(image: Image, moment: str) -> MemoryImage:
     Raises:
         InputError: this is an artifact, not a container image.
     """
-    history = _document(image.raw_config).get("history") or []
+    history = read_members(image.raw_config).get("history") or []
     dated = set_config(
         image, {"created": moment, "history": [{**line, "created": moment} for line in history]}
     )
@@ -77,73 +74,91 @@ def set_created(image: Image, moment: str) -> MemoryImage:
 
 def annotate_image(image: Image, annotations: Mapping[str, str]) -> MemoryImage:
     """The image with annotations added to its manifest; an empty value removes one."""
-    return _with_manifest(image, {"annotations": dict(annotations)})
+    document = _annotated(read_members(image.raw_manifest), annotations)
+    return _with_manifest(image, document)
 
 
 def annotate_index(index: Index, annotations: Mapping[str, str]) -> MemoryIndex:
     """The index with annotations added; an empty value removes one."""
-    document = _merged(_document(index.raw_manifest), {"annotations": dict(annotations)})
-    raw = _encode(document)
+    raw = write_members(_annotated(read_members(index.raw_manifest), annotations))
     return MemoryIndex(raw, _children_by_digest(index), index.media_type)
 
 
 def set_subject(image: Image, subject: Descriptor | None) -> MemoryImage:
     """The image as a referrer of another manifest, or of none."""
-    return _with_manifest(image, {"subject": _builtins(subject) if subject else None})
+    change = {"subject": plain_members(subject) if subject else None}
+    return _with_manifest(image, merge_members(read_members(image.raw_manifest), change))
 
 
-def map_images(index: Index, change: Callable[[Platform, Image], Image]) -> MemoryIndex:
+def map_images(
+    index: Index,
+    change: Callable[[Platform, Image], Image],
+    *,
+    left_out: Callable[[Descriptor], object] = lambda _: None,
+) -> MemoryIndex:
     """The index with every container image in it replaced by what `change` makes of it.
 
-    Descriptors keep their annotations and platforms; artifacts and nested indexes stay in their
-    places, nested indexes with their images changed.
+    Descriptors keep their annotations and platforms, unless the image is for another one now.
+    Artifacts and nested indexes stay in their places, nested indexes with their images changed. An
+    attestation of BuildKit speaks of an image by its digest, and of what it was built from; of an
+    image that changed it would say what is not so: it is left out, and told to `left_out`.
     """
-    document = _document(index.raw_manifest)
+    document = read_members(index.raw_manifest)
+    known = derive.index_manifest(index).manifests
+    children: dict[str, Image | Index] = {}
+    for item in known:
+        if derive.is_child(item) and item.digest not in children:
+            children[item.digest] = _mapped(index.child(item), item, change, left_out)
+    stays = {old for old, child in children.items() if derive.digest(child) == old}
+    edited: list[Document] = []
+    for item, entry in zip(known, document.get("manifests") or [], strict=True):
+        if not _is_kept(item, stays, children):
+            left_out(item)
+        elif item.digest in stays or item.digest not in children:
+            edited.append(entry)
+        else:
+            edited.append(_renamed(entry, index.child(item), children[item.digest]))
+    made: dict[str, Image | Index] = {derive.digest(child): child for child in children.values()}
+    if edited == document.get("manifests"):
+        return MemoryIndex(index.raw_manifest, made, index.media_type)
+    document["manifests"] = edited
+    return MemoryIndex(write_members(document), made, index.media_type)
+
+
+def keep_images(index: Index, kept: Collection[str]) -> MemoryIndex:
+    """The index with some of its images alone, by digest, and the attestations about them."""
+    document = read_members(index.raw_manifest)
+    known = derive.index_manifest(index).manifests
     children: dict[str, Image | Index] = {}
     edited: list[Document] = []
-    known = derive.index_manifest(index).manifests
     for item, entry in zip(known, document.get("manifests") or [], strict=True):
-        if not derive.is_child(item):
+        if item.digest in kept or item.annotations.get(_ABOUT) in kept:
+            children[item.digest] = index.child(item)
             edited.append(entry)
-            continue
-        child = _mapped(index.child(item), item, change)
-        new = derive.describe_image(child)
-        children[new.digest] = child
-        kept = {key: value for key, value in entry.items() if key != "data"}
-        kept.update(mediaType=new.media_type, digest=str(new.digest), size=new.size)
-        edited.append(kept)
+        elif item.media_type in mediatype.INDEXES:
+            old = index.child(item)
+            child = keep_images(old, kept) if isinstance(old, Index) else old
+            if isinstance(child, MemoryIndex) and child.children:
+                children[derive.digest(child)] = child
+                edited.append(_renamed(entry, old, child))
     document["manifests"] = edited
-    return MemoryIndex(_encode(document), children, index.media_type)
+    return MemoryIndex(write_members(document), children, index.media_type)
 
 
-def rebase(image: Image, old_base: Image, new_base: Image) -> MemoryImage:
-    """The image with the layers of one base replaced by those of another.
-
-    Only layers and their history move: what a runtime does stays as the image says.
+def replace_layers(image: Image, layer: Layer, line: History) -> MemoryImage:
+    """The image with one layer in place of all it has; how they came to be stays in its history.
 
     Raises:
-        InputError: the image is not built on `old_base`, or the bases differ in platform.
+        InputError: this is an artifact, not a container image.
     """
-    count = len(old_base.layers)
-    if [x.digest for x in image.layers[:count]] != [x.digest for x in old_base.layers]:
-        raise InputError(
-            f"{derive.digest(image)} does not begin with the layers of {derive.digest(old_base)}",
-            help="name the base it was built on; annotation org.opencontainers.image.base.digest",
-        )
-    platform, other = derive.platform(image), derive.platform(new_base)
-    if platform != other:
-        raise InputError(f"an image for {platform} cannot stand on a base for {other}")
-    config = _document(image.raw_config)
-    own = (config.get("history") or [])[len(derive.config(old_base).history or ()) :]
-    config["history"] = [*(_document(new_base.raw_config).get("history") or []), *own]
-    layers = (*new_base.layers, *image.layers[count:])
-    config["rootfs"]["diff_ids"] = [str(layer.diff_id) for layer in layers]
-    manifest = _document(image.raw_manifest)
-    manifest["layers"] = [
-        *(_document(new_base.raw_manifest).get("layers") or []),
-        *manifest["layers"][count:],
-    ]
-    return _with_config(image, manifest, config, layers)
+    derive.config(image)
+    config = read_members(image.raw_config)
+    config["rootfs"]["diff_ids"] = [str(layer.diff_id)]
+    before = [{**each, "empty_layer": True} for each in config.get("history") or []]
+    config["history"] = [*before, plain_members(line)]
+    manifest = read_members(image.raw_manifest)
+    manifest["layers"] = [plain_members(describe_layer(layer))]
+    return with_config(image, manifest, config, (layer,))
 
 
 def make_index(
@@ -167,59 +182,54 @@ def describe_layer(layer: Layer) -> Descriptor:
 
 
 def _mapped(
-    child: Image | Index, item: Descriptor, change: Callable[[Platform, Image], Image]
+    child: Image | Index,
+    item: Descriptor,
+    change: Callable[[Platform, Image], Image],
+    left_out: Callable[[Descriptor], object],
 ) -> Image | Index:
     if isinstance(child, Index):
-        return map_images(child, change)
-    unknown = item.platform is not None and item.platform.architecture == "unknown"
-    if unknown or not derive.is_image_config(derive.manifest(child).config):
+        return map_images(child, change, left_out=left_out)
+    if is_attestation(item) or not derive.is_image_config(derive.manifest(child).config):
         return child
     return change(item.platform or derive.platform(child), child)
+
+
+def is_attestation(item: Descriptor) -> bool:
+    """Whether a descriptor in an index names an attestation of BuildKit, which is no image."""
+    return item.platform is not None and item.platform.architecture == "unknown"
+
+
+def _is_kept(item: Descriptor, stays: Collection[str], children: Collection[str]) -> bool:
+    """Whether an index keeps a descriptor: an attestation only while its image stays."""
+    if not is_attestation(item):
+        return True
+    about = item.annotations.get(_ABOUT, "")
+    return about in stays if about in children else len(stays) == len(children)
+
+
+def _renamed(entry: Document, old: Image | Index, new: Image | Index) -> Document:
+    """A descriptor in an index, of what its child has become."""
+    kept = {key: value for key, value in entry.items() if key != "data"}
+    item = derive.describe_image(new)
+    kept.update(mediaType=item.media_type, digest=str(item.digest), size=item.size)
+    if not isinstance(old, Index) and not isinstance(new, Index):
+        platform = derive.platform(new)
+        if platform != derive.platform(old):
+            kept["platform"] = plain_members(platform)
+    return kept
 
 
 def _children_by_digest(index: Index) -> dict[str, Image | Index]:
     return {item.digest: child for item, child in derive.children(index)}
 
 
-def _with_manifest(image: Image, changes: Document) -> MemoryImage:
-    manifest = _encode(_merged(_document(image.raw_manifest), changes))
-    return MemoryImage(manifest, image.raw_config, tuple(image.layers), image.media_type)
+def _annotated(document: Document, annotations: Mapping[str, str]) -> Document:
+    edited = merge_members(document, {"annotations": dict(annotations)})
+    if "annotations" in edited:
+        edited["annotations"] = dict(sorted(edited["annotations"].items()))
+    return edited
 
 
-def _with_config(
-    image: Image, manifest: Document, config: Document, layers: Iterable[Layer]
-) -> MemoryImage:
-    raw_config = _encode(config)
-    old = manifest.get("config") or {}
-    kept = {key: value for key, value in old.items() if key != "data"}
-    new = describe(raw_config, old.get("mediaType") or mediatype.CONFIG)
-    manifest["config"] = kept | _builtins(new)
-    return MemoryImage(_encode(manifest), raw_config, tuple(layers), image.media_type)
-
-
-def _merged(document: Document, changes: Mapping[str, Any]) -> Document:
-    """A document with some members replaced, maps member by member; None and "" remove."""
-    merged = dict(document)
-    for key, value in changes.items():
-        if isinstance(value, Mapping):
-            merged[key] = _merged(merged.get(key) or {}, value)
-        else:
-            merged[key] = value
-        if merged[key] in (None, "", {}):
-            del merged[key]
-    return merged
-
-
-def _document(raw: bytes) -> Document:
-    return decode_object(raw, "a document of an image")
-
-
-def _encode(document: Document) -> bytes:
-    try:
-        return msgspec.json.encode(document)
-    except RecursionError as error:  # what could just be read, from a place deeper in the stack
-        raise InputError(f"a document of an image is nested too deep: {error}") from error
-
-
-def _builtins(value: msgspec.Struct) -> Any:
-    return msgspec.json.decode(encode(value))
+def _with_manifest(image: Image, document: Document) -> MemoryImage:
+    raw = write_members(document)
+    return MemoryImage(raw, image.raw_config, tuple(image.layers), image.media_type)
