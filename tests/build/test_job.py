@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import base64
+import gzip
 import hashlib
 import json
 import os
@@ -14,11 +15,17 @@ from build.conftest import Workshop
 from build.described import content, describe_image, read_tree
 from fixtures.demo import _certificate
 from fixtures.maker import EPOCH, load_key
+from fixtures.zstd import compress
+from imagist.inspection.view import view_image
 from imagist.oci import derive, mediatype
+from imagist.oci.derive import BytesLayer
+from imagist.oci.empty import EMPTY_IMAGE
 from imagist.oci.image import Image, Index
+from imagist.oci.manifest import History
+from imagist.oci.mutate import append_layers
 from imagist.oci.validate import validate
 from imagist.store.archive import read_archive
-from imagist.store.layout import read_layout
+from imagist.store.layout import read_layout, write_layout
 from support import ROOT, TESTDATA, needs
 
 GOLDEN = ROOT / "tests" / "golden"
@@ -341,6 +348,33 @@ def test_packages_are_added_on_top_of_a_base_image(workshop: Workshop, with_inde
     assert content(tree, "var/www/index.html") == "<p>demo</p>\n"
     assert tree.get("var/www").entry.mode == 0o700  # type: ignore[union-attr]
     assert "app:x:500" in content(tree, "etc/passwd")
+
+
+def test_a_base_image_of_zstd_is_built_upon_as_one_of_gzip(workshop: Workshop) -> None:
+    workshop.build(workshop.declare("[demo-baselayout, demo-web]"), "-o", "gzip")
+    base = image_of(read_layout(workshop.folder / "gzip"))  # type: ignore[arg-type]
+    layers = []
+    for layer in base.layers:
+        with layer.compressed() as stream:
+            tar = gzip.decompress(stream.read())
+        zstd = BytesLayer(compress(tar), layer.diff_id, mediatype.LAYER_ZSTD)
+        layers.append((zstd, History(created_by="the same")))
+    write_layout(append_layers(EMPTY_IMAGE, layers), workshop.folder / "zstd")
+    trees = []
+    for name in ("gzip", "zstd"):
+        on_top = workshop.write(
+            "contents:\n  repositories: [repo]\n  keyring: [demo-test-only.rsa.pub]\n"
+            f"  packages: [demo-permissions]\n  baseimage: {{image: {name}}}\n"
+            "archs: [x86_64]\nlayering: {strategy: single}\n"
+            "paths: [{path: /hard, type: hardlink, source: /var/www/index.html}]\n",
+            f"{name}.yaml",
+        )
+        image = build_one(workshop, on_top)
+        trees.append(list(view_image(image).tree))
+        assert image.layers[-1].media_type == mediatype.LAYER_GZIP
+    assert [node.entry.path for node in trees[0]] == [node.entry.path for node in trees[1]]
+    [top] = [n for n in trees[1] if n.entry.path == "hard"]
+    assert top.entry.size == len("<p>demo</p>\n")
 
 
 @pytest.mark.parametrize("strategy", ["package", "single"])

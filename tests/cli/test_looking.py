@@ -17,6 +17,7 @@ from build.commandline import command, environment, spawn
 from build.conftest import Workshop
 from fixtures.maker import Apk, write_repository
 from fixtures.maker import file as apk_file
+from fixtures.zstd import compress
 from imagist.digest import sha256
 from imagist.oci import mediatype
 from imagist.oci.derive import BytesLayer, MemoryImage
@@ -24,7 +25,18 @@ from imagist.oci.manifest import Manifest, describe, encode
 from imagist.oci.random import AMD64, random_index
 from imagist.store.archive import write_archive
 from imagist.store.layout import write_layout
-from inspection.described import edited, file, image, installed, layer, read_tar
+from inspection.described import (
+    edited,
+    file,
+    folder,
+    image,
+    installed,
+    layer,
+    layer_of,
+    pack,
+    read_tar,
+    symlink,
+)
 from support import find_tool, needs
 
 Shop = Workshop
@@ -323,17 +335,29 @@ def test_nothing_in_an_image_steers_a_terminal(workshop: Shop, words: tuple[str,
     assert not [line for line in out.splitlines() if line.startswith("forged")]
 
 
-def test_zstd_layers_are_told_of_and_not_read(workshop: Shop) -> None:
+def test_layers_of_zstd_are_read_as_others_are(workshop: Shop) -> None:
+    tar = pack([folder("d"), file("d/a", "text" * 9999), symlink("b", "d/a")])
+    write_archive(image(layer_of(tar), User="7"), Path("gzip.tar"))
+    zstd = BytesLayer(compress(tar), sha256(tar), mediatype.LAYER_ZSTD)
+    write_archive(image(zstd, User="7"), Path("zstd.tar"))
+    assert "tar+zstd" in workshop.run("inspect", "zstd.tar").out
+    assert workshop.run("validate", "zstd.tar").code == 0
+    found = [workshop.run("inspect", name, "--files").out for name in ("gzip.tar", "zstd.tar")]
+    assert found[0].splitlines()[-3:] == found[1].splitlines()[-3:]
+    for name in ("gzip", "zstd"):
+        assert workshop.run("export", f"{name}.tar", "-o", name).code == 0
+    assert Path("gzip").read_bytes() == Path("zstd").read_bytes()
+
+
+def test_damaged_zstd_is_refused(workshop: Shop) -> None:
     data = b"\x28\xb5\x2f\xfd" + bytes(20)
     what = image(BytesLayer(data, str(sha256(b"")), mediatype.LAYER_ZSTD), User="7")
     write_archive(what, Path("a.tar"))
-    code, out, err = workshop.run("inspect", "a.tar")
-    assert (code, "tar+zstd" in out) == (0, True)
-    assert "zstd" in err
     for words in (("inspect", "a.tar", "--files"), ("export", "a.tar", "-o", "x")):
         code, out, err = workshop.run(*words)
         assert (code, out) == (3, "")
-        assert "convert the image to gzip layers" in err
+        assert "zstd" in err
+    assert workshop.run("validate", "a.tar").code == 1
 
 
 def test_an_artifact_is_inspected_but_is_no_image(workshop: Shop) -> None:

@@ -7,6 +7,7 @@ from typing import Any
 import msgspec
 import pytest
 
+from fixtures.zstd import compress
 from imagist.digest import sha256
 from imagist.oci import mediatype
 from imagist.oci.derive import BytesLayer, MemoryImage, MemoryIndex
@@ -14,7 +15,7 @@ from imagist.oci.empty import EMPTY_IMAGE, EMPTY_INDEX
 from imagist.oci.manifest import Descriptor, History
 from imagist.oci.mutate import append_layers, make_index
 from imagist.oci.random import ARM64, random_image, random_index, random_layer
-from imagist.oci.validate import validate
+from imagist.oci.validate import list_unchecked, validate
 
 
 def messages(thing: Any, **options: Any) -> Any:
@@ -76,10 +77,26 @@ def test_several_gzip_members_are_one_layer() -> None:
     assert messages(with_layer(BytesLayer(data, sha256(tar)))) == []
 
 
-def test_a_plain_layer_is_its_own_diff_id_and_zstd_is_left_alone() -> None:
+def test_a_plain_layer_is_its_own_diff_id() -> None:
     assert messages(with_layer(BytesLayer(b"tar", sha256(b"tar"), mediatype.LAYER_TAR))) == []
     assert messages(with_layer(BytesLayer(b"tar", sha256(b"no"), mediatype.LAYER_TAR)))
-    assert messages(with_layer(BytesLayer(b"zst", sha256(b"no"), mediatype.LAYER_ZSTD))) == []
+
+
+def test_the_diff_id_of_a_layer_of_zstd_is_derived() -> None:
+    data = compress(b"tar", bytes(3 << 20))
+    good = BytesLayer(data, sha256(b"tar" + bytes(3 << 20)), mediatype.LAYER_ZSTD)
+    assert messages(with_layer(good)) == []
+    [found] = messages(with_layer(BytesLayer(data, sha256(b"no"), mediatype.LAYER_ZSTD)))
+    assert "diff_id" in found
+    for bad in (data[:-1], b"zst", b""):
+        [found] = messages(with_layer(BytesLayer(bad, sha256(b"no"), mediatype.LAYER_ZSTD)))
+        assert "cannot be read" in found
+
+
+def test_a_layer_of_an_unknown_form_is_left_alone_and_told() -> None:
+    strange = with_layer(BytesLayer(b"?", sha256(b"no"), "application/x-strange"))
+    assert messages(strange) == []
+    assert list_unchecked(strange) == [sha256(b"?")]
 
 
 def test_without_layers_only_documents_are_read() -> None:

@@ -4,16 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import IO, Final
+from typing import Final
 
 import msgspec
 
 from imagist.build.compose import Base
-from imagist.build.contents import StoreContents, open_layer
+from imagist.build.contents import StoreContents
 from imagist.build.context import Context
 from imagist.build.derived.place import read_file
 from imagist.declaration.model import BaseImage
-from imagist.digest import CHUNK
 from imagist.errors import InputError, NotFound
 from imagist.oci import derive
 from imagist.oci.image import Image, Index
@@ -21,8 +20,9 @@ from imagist.oci.manifest import ImageConfig
 from imagist.oci.platform import Platform
 from imagist.packages.apk.database import InstalledPackage, parse_installed
 from imagist.rootfs.flatten import flatten
-from imagist.rootfs.tarread import TarReader
+from imagist.rootfs.tarread import Limits, TarReader
 from imagist.rootfs.tree import Node
+from imagist.rootfs.uncompress import tell_form, uncompress
 from imagist.store.layout import read_layout
 from imagist.store.store import Store
 
@@ -79,15 +79,12 @@ def _choose(thing: Image | Index, platform: Platform, name: str) -> Image:
 
 def _read_layer(store: Store, digest: str) -> Iterator[Node]:
     """The entries of one layer; contents are found again by the layer's digest and an offset."""
-    with open_layer(store, digest) as tar:
-        reader = TarReader(_pieces(tar), what=f"layer {digest}")
-        for entry in reader:
+    what = f"layer {digest}"
+    with store.open_blob(digest) as blob, store.open_blob(digest) as beginning:
+        form = tell_form(beginning.read(4))
+        pieces = uncompress(blob, form, what=what, limit=Limits().total)
+        for entry in TarReader(pieces, what=what):
             yield Node(entry, blob=digest if entry.kind == "file" else "")
-
-
-def _pieces(tar: IO[bytes]) -> Iterator[bytes]:
-    while piece := tar.read(CHUNK):
-        yield piece
 
 
 def _read_database(declared: BaseImage, platform: Platform, context: Context) -> bytes | None:

@@ -13,6 +13,7 @@ from imagist.digest import CHUNK
 from imagist.errors import InputError, Untrusted
 from imagist.rootfs.entry import Entry
 from imagist.rootfs.tree import Node
+from imagist.rootfs.uncompress import tell_form
 from imagist.store.store import Store
 
 _ERRORS: Final = cast(
@@ -101,21 +102,16 @@ def _source(node: Node) -> str:
 
 
 def open_layer(store: Store, digest: str) -> IO[bytes]:
-    """Open the uncompressed tar of a layer in the store, gzip'd or plain; the caller closes it.
-
-    Raises:
-        InputError: it is compressed in another way.
-    """
+    """Open the uncompressed tar of a layer in the store; the caller closes it."""
     path = store.path(digest)
     with path.open("rb") as file:
-        magic = file.read(4)
-    if magic[:2] == b"\x1f\x8b":
+        form = tell_form(file.read(4))
+    if form == "gzip":
         return cast("IO[bytes]", igzip.IGzipFile(path, "rb"))  # type: ignore[no-untyped-call]
-    if magic == b"\x28\xb5\x2f\xfd":
-        raise InputError(
-            f"the layer {digest} is compressed with zstd, which cannot be read yet",
-            help="convert the image to gzip layers",
-        )
+    if form == "zstd":
+        from imagist import zstd  # noqa: PLC0415 - seldom met
+
+        return zstd.open_file(path)
     return path.open("rb")
 
 

@@ -14,8 +14,8 @@ from imagist.errors import ImagistError, InputError, Untrusted
 from imagist.oci import mediatype
 from imagist.oci.image import Layer
 from imagist.rootfs.entry import Entry
-from imagist.rootfs.inflate import Inflater
 from imagist.rootfs.tarread import Limits, TarReader
+from imagist.rootfs.uncompress import tell_form, uncompress
 
 DATABASES: Final = ("usr/lib/apk/db/installed", "lib/apk/db/installed")
 """Where the installed database of APK lies; what is read of it is kept while a layer passes."""
@@ -24,8 +24,6 @@ _MAX_DATABASE: Final = 64 << 20
 _MAX_ENTRIES: Final = 4_000_000
 """Entries of all layers together: each is held in memory."""
 _LIMITS: Final = Limits()
-_GZIP: Final = b"\x1f\x8b"
-_ZSTD: Final = b"\x28\xb5\x2f\xfd"
 
 
 class UnreadableLayer(InputError):
@@ -168,16 +166,8 @@ def read_tar(layer: Layer) -> Iterator[bytes]:
 def _uncompressed(layer: Layer, source: _Source, what: str) -> Iterator[bytes]:
     if layer.media_type == mediatype.LAYER_EROFS:
         raise UnreadableLayer(f"{what} is an EROFS file system, which cannot be read yet")
-    magic = source.peek()
-    if magic.startswith(_ZSTD):
-        raise UnreadableLayer(
-            f"the {what} is compressed with zstd, which cannot be read yet",
-            help="convert the image to gzip layers",
-        )
-    if magic.startswith(_GZIP):
-        inflater = Inflater(cast("BinaryIO", source), what=what)
-        return inflater.read_rest(limit=_LIMITS.total)
-    return iter(lambda: source.read(CHUNK), b"")
+    form = tell_form(source.peek())
+    return uncompress(cast("BinaryIO", source), form, what=what, limit=_LIMITS.total)
 
 
 def _hash(content: Iterable[bytes | memoryview]) -> bytes:

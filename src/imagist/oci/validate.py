@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterator
-from typing import Final, cast
+from typing import TYPE_CHECKING, Final, cast
 
 from isal import isal_zlib
 
@@ -18,20 +18,30 @@ from imagist.oci.contents import is_distributable
 from imagist.oci.image import Image, Index, Layer
 from imagist.oci.manifest import Descriptor
 
+if TYPE_CHECKING:
+    from imagist.zstd import Inflater
+
 _GZIP: Final = 31
 _STEP: Final = 1 << 18
 _PLAIN_LAYERS: Final = frozenset({mediatype.LAYER_TAR, mediatype.LAYER_EROFS})
+_KNOWN_LAYERS: Final = mediatype.GZIP_LAYERS | _PLAIN_LAYERS | {mediatype.LAYER_ZSTD}
 _ERRORS: Final = cast(
     "tuple[type[Exception], ...]",
-    (ImagistError, OSError, EOFError, isal_zlib.error),  # isal's stubs call the last an instance
+    (
+        ImagistError,
+        OSError,
+        EOFError,
+        ValueError,
+        isal_zlib.error,
+    ),  # isal's stubs call the last an instance
 )
 
 
 def validate(thing: Image | Index, *, layers: bool = True) -> list[Problem]:
     """Everything that is wrong with an image or index; empty where nothing is.
 
-    Layers are opened only with `layers`. The diff_id of a layer that is neither plain nor gzip
-    (zstd) is not derived; its digest is.
+    Layers are opened only with `layers`. The diff_id of a layer of an unknown form is not derived;
+    its digest is.
     """
     return list(_index(thing, layers) if isinstance(thing, Index) else _image(thing, layers))
 
@@ -39,9 +49,10 @@ def validate(thing: Image | Index, *, layers: bool = True) -> list[Problem]:
 def list_unchecked(thing: Image | Index) -> list[str]:
     """The layers, by digest, whose diff_id `validate` cannot derive."""
     images = [thing] if not isinstance(thing, Index) else [i for _, i in derive.images(thing)]
-    known = mediatype.GZIP_LAYERS | _PLAIN_LAYERS
     layers = [layer for image in images for layer in image.layers]
-    return list(dict.fromkeys(each.digest for each in layers if each.media_type not in known))
+    return list(
+        dict.fromkeys(each.digest for each in layers if each.media_type not in _KNOWN_LAYERS)
+    )
 
 
 def _index(index: Index, layers: bool) -> Iterator[Problem]:
@@ -163,31 +174,46 @@ class _Content:
 
     def __init__(self, media_type: str) -> None:
         self._state = hashlib.sha256()
-        self._known = media_type in mediatype.GZIP_LAYERS | _PLAIN_LAYERS
-        self._gzip = (
-            isal_zlib.decompressobj(_GZIP) if media_type in mediatype.GZIP_LAYERS else None
-        )
-        self._begun = False
+        self._known = media_type in _KNOWN_LAYERS
+        self._codec: _Gzip | Inflater | None = None
+        if media_type in mediatype.GZIP_LAYERS:
+            self._codec = _Gzip()
+        elif media_type == mediatype.LAYER_ZSTD:
+            from imagist.zstd import Inflater  # noqa: PLC0415 - seldom met
+
+            self._codec = Inflater()
 
     def update(self, chunk: bytes) -> None:
-        if self._gzip is None:
-            if self._known:
-                self._state.update(chunk)
-            return
-        while chunk:
-            if self._gzip.eof:
-                self._gzip = isal_zlib.decompressobj(_GZIP)  # the next member (RFC 1952, 2.2)
-            self._begun = True
-            self._state.update(self._gzip.decompress(chunk, _STEP))
-            chunk = self._gzip.unused_data if self._gzip.eof else self._gzip.unconsumed_tail
+        if self._codec is not None:
+            for piece in self._codec.inflate(chunk):
+                self._state.update(piece)
+        elif self._known:
+            self._state.update(chunk)
 
     def finish(self) -> str:
         if not self._known:
             return ""
-        if self._gzip is not None:
-            while not self._gzip.eof:
-                piece = self._gzip.decompress(b"", _STEP) if self._begun else b""
-                if not piece:
-                    raise EOFError("the gzip stream is cut off")
-                self._state.update(piece)
+        if self._codec is not None:
+            self._codec.finish()
         return f"sha256:{self._state.hexdigest()}"
+
+
+class _Gzip:
+    """Inflates gzip members as they come."""
+
+    def __init__(self) -> None:
+        self._member = isal_zlib.decompressobj(_GZIP)
+
+    def inflate(self, chunk: bytes) -> Iterator[bytes]:
+        while chunk:
+            if self._member.eof:
+                self._member = isal_zlib.decompressobj(_GZIP)  # the next (RFC 1952, 2.2)
+            member = self._member
+            yield member.decompress(chunk, _STEP)
+            chunk = member.unused_data if member.eof else member.unconsumed_tail
+        while not self._member.eof and (piece := self._member.decompress(b"", _STEP)):
+            yield piece  # what the last step had no room for
+
+    def finish(self) -> None:
+        if not self._member.eof:
+            raise EOFError("the gzip stream is cut off")
