@@ -13,6 +13,7 @@ from imagist.registry.known import Known
 from imagist.registry.repository import Repository
 from imagist.registry.scope import Anonymous, Authorization
 from imagist.registry.session import Session
+from imagist.store.parallel import each
 
 T = TypeVar("T")
 R = TypeVar("R")
@@ -79,19 +80,5 @@ class Registries:
             return found
 
     def each(self, function: Callable[[T], R], items: Iterable[T]) -> list[R]:
-        """Do something for each item, `jobs` at a time; the results in order.
-
-        The first failure is raised when what has begun has ended; what has not, never does.
-        """
-        items = list(items)
-        if len(items) < 2 or self.jobs < 2:
-            return [function(item) for item in items]
-        from concurrent.futures import ThreadPoolExecutor  # noqa: PLC0415 - 5 ms
-
-        with ThreadPoolExecutor(min(self.jobs, len(items))) as pool:
-            futures = [pool.submit(function, item) for item in items]
-            try:
-                return [future.result() for future in futures]
-            except BaseException:
-                pool.shutdown(wait=False, cancel_futures=True)
-                raise
+        """Do something for each item, `jobs` at a time; see `store.parallel.each`."""
+        return each(function, items, self.jobs)

@@ -6,7 +6,9 @@ the same files below `blobs/sha256/`, so nothing is there twice (image-layout.md
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
+from io import FileIO
 from pathlib import Path
 from typing import BinaryIO, cast
 
@@ -23,11 +25,17 @@ from imagist.rootfs.tarwrite import END, padding, tar_header
 from imagist.store import output
 from imagist.store.docker import blob_path, docker_entries, read_docker
 from imagist.store.layout import CONTAINERD_NAME, MARKER, REF_NAME, choose, platform_of
+from imagist.store.parallel import each
 from imagist.store.tarsource import TarSource
 
 
 def write_archive(
-    thing: Image | Index, file: Path, *, tags: Sequence[str] = (), meter: Meter = SILENT
+    thing: Image | Index,
+    file: Path,
+    *,
+    tags: Sequence[str] = (),
+    meter: Meter = SILENT,
+    jobs: int = 1,
 ) -> None:
     """Write an image or index into one tar file, at once; the same input gives the same bytes.
 
@@ -37,6 +45,7 @@ def write_archive(
         tags: names such as `example.org/app:1` that loading gives the image. Of an index, Docker
             before 25 gives each to linux/amd64, or else the first, and `NAME-ARCH` to every one.
         meter: counts the bytes of blobs.
+        jobs: blobs that are written at a time; more than one where they come from afar.
 
     Raises:
         RequestError: a tag is not the name of an image.
@@ -47,32 +56,42 @@ def write_archive(
     file = file.resolve()
     with output.temporary_file(file) as path:
         with path.open("r+b", buffering=0) as stream:
-            _write(thing, references, cast("BinaryIO", stream), meter)
+            places = _write_frame(thing, references, stream)
+        meter.expect(sum(blob.size for blob in places))
+
+        def write(blob: contents.Blob) -> None:
+            with path.open("r+b", buffering=0) as stream, blob.open() as source:
+                stream.seek(places[blob])
+                output.copy_blob(blob, source, cast("BinaryIO", stream), meter)
+
+        each(write, output.in_good_order(places) if jobs > 1 else places, jobs)
         path.replace(file)
 
 
-def _write(
-    thing: Image | Index, names: Sequence[Reference], target: BinaryIO, meter: Meter
-) -> None:
+def _write_frame(
+    thing: Image | Index, names: Sequence[Reference], target: FileIO
+) -> dict[contents.Blob, int]:
+    """Write everything but the blobs; where each of them has its place.
+
+    Sizes are known before a byte is, so all can be written at the same time.
+    """
     documents = {
         "oci-layout": MARKER,
         "index.json": format_archive_index(thing, names),
         "manifest.json": msgspec.json.encode(docker_entries(thing, names)),
     }
     for folder in ("blobs", "blobs/sha256"):
-        header = tar_header(Entry(folder, "directory", 0o755))
-        target.write(header)
+        target.write(tar_header(Entry(folder, "directory", 0o755)))
     for name, data in documents.items():
         header = tar_header(Entry(name, size=len(data)))
         target.write(b"".join((header, data, padding(len(data)))))
-    blobs = sorted(contents.blobs(thing), key=_place)
-    meter.expect(sum(blob.size for blob in blobs))
-    for blob in blobs:
+    places = {}
+    for blob in sorted(contents.blobs(thing), key=_place):
         target.write(tar_header(Entry(blob_path(blob.digest), mode=0o444, size=blob.size)))
-        with blob.open() as stream:
-            output.copy_blob(blob, stream, target, meter)
-        target.write(padding(blob.size))
+        places[blob] = target.tell()
+        target.seek(blob.size + len(padding(blob.size)), os.SEEK_CUR)  # what is skipped is zeros
     target.write(END)
+    return places
 
 
 def _place(blob: contents.Blob) -> bool:

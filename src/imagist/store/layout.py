@@ -21,6 +21,7 @@ from imagist.oci.reader import verified
 from imagist.progress import SILENT, Meter
 from imagist.store import output
 from imagist.store.blobs import BlobFile
+from imagist.store.parallel import each
 
 MARKER: Final = b'{"imageLayoutVersion":"1.0.0"}'
 REF_NAME: Final = "org.opencontainers.image.ref.name"
@@ -34,6 +35,7 @@ def write_layout(
     link: bool = True,
     names: Sequence[str] = (),
     meter: Meter = SILENT,
+    jobs: int = 1,
 ) -> None:
     """Write an image or index into a layout, at once: readers see all of it or nothing.
 
@@ -47,6 +49,7 @@ def write_layout(
             and on another file system, they are copied.
         names: what `index.json` shall call it (`org.opencontainers.image.ref.name`).
         meter: counts the bytes of blobs.
+        jobs: blobs that are written at a time; more than one where they come from afar.
 
     Raises:
         RequestError: the folder holds something else.
@@ -64,20 +67,25 @@ def write_layout(
         output.replace_file(folder / "oci-layout", MARKER)
         output.replace_file(folder / "index.json", encode(IndexManifest(schema_version=2)))
         kind = "layout"
-    if kind == "layout" or not _make(thing, folder, link, names, meter):
+    if kind == "layout" or not _make(thing, folder, link, names, meter, jobs):
         with output.alone(folder):
             _remove_rests(folder)
-            _add_blobs(thing, folder, link=link, meter=meter)
+            _add_blobs(thing, folder, link=link, meter=meter, jobs=jobs)
             others = [item for item in read_index(folder) if _stays(item, names)]
             output.replace_file(folder / "index.json", format_index(thing, names, others))
 
 
 def _make(
-    thing: Image | Index, folder: Path, link: bool, names: Sequence[str], meter: Meter
+    thing: Image | Index,
+    folder: Path,
+    link: bool,
+    names: Sequence[str],
+    meter: Meter,
+    jobs: int,
 ) -> bool:
     """Make a new layout, unless another process was faster."""
     with output.temporary_folder(folder) as new:
-        _add_blobs(thing, new, link=link, meter=meter)
+        _add_blobs(thing, new, link=link, meter=meter, jobs=jobs)
         (new / "oci-layout").write_bytes(MARKER)
         (new / "index.json").write_bytes(format_index(thing, names))
         try:
@@ -208,19 +216,22 @@ def _stays(item: Descriptor, names: Sequence[str]) -> bool:
     return item.annotations.get(REF_NAME, "") not in {"", *names}
 
 
-def _add_blobs(thing: Image | Index, folder: Path, *, link: bool, meter: Meter) -> None:
+def _add_blobs(thing: Image | Index, folder: Path, *, link: bool, meter: Meter, jobs: int) -> None:
     blobs = folder / "blobs" / "sha256"
     blobs.mkdir(parents=True, exist_ok=True)
     wanted = list(contents.blobs(thing))
     meter.expect(sum(blob.size for blob in wanted))
-    for blob in wanted:
-        place = blobs / Digest(blob.digest).hex
+
+    def add(blob: contents.Blob) -> None:
         if not blob.digest.startswith("sha256:"):
             raise InputError(f"{blob.digest} is not SHA-256, which is all imagist writes")
+        place = blobs / Digest(blob.digest).hex
         if _is_there(place, blob):
             meter.add(blob.size)
         else:
             output.write_blob(blob, place, link=link, meter=meter)
+
+    each(add, output.in_good_order(wanted), jobs)
 
 
 def _is_there(place: Path, blob: contents.Blob) -> bool:

@@ -10,7 +10,7 @@ import contextlib
 import errno
 import fcntl
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import BinaryIO, Final
@@ -135,6 +135,11 @@ def replace_file(place: Path, data: bytes) -> None:
     with temporary_file(place) as path:
         path.write_bytes(data)
         path.replace(place)
+
+
+def in_good_order(blobs: Iterable[Blob]) -> list[Blob]:
+    """Blobs for several writers: the largest first, so that all end at about the same time."""
+    return sorted(blobs, key=lambda blob: -blob.size)
 
 
 def write_blob(blob: Blob, place: Path, *, link: bool, meter: Meter = SILENT) -> None:

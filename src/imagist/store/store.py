@@ -20,12 +20,16 @@ from types import TracebackType
 from typing import BinaryIO, Final, Self, cast
 
 from imagist.digest import CHUNK, Digest, sha256
-from imagist.errors import ImagistError, InputError, NotFound, RequestError
+from imagist.errors import ImagistError, InputError, NotFound, RequestError, Untrusted
 from imagist.oci import contents, derive, lazy
 from imagist.oci.image import Image, Index
+from imagist.oci.reader import VerifyingReader
+from imagist.progress import SILENT, Meter
 from imagist.store.blobs import BlobFile, Blobs, BlobWriter, storage_error
 from imagist.store.lock import Lock
 from imagist.store.memo import Memo
+from imagist.store.output import in_good_order
+from imagist.store.parallel import each
 
 _SHORTEST_PREFIX: Final = 4
 _HEX: Final = re.compile("[0-9a-f]{64}")
@@ -144,13 +148,13 @@ class Store:
         """A writer of one blob, to be used in a `with` statement."""
         return BlobWriter(self.blobs)
 
-    def add_image(self, image: Image | Index) -> Digest:
+    def add_image(self, image: Image | Index, *, meter: Meter = SILENT, jobs: int = 1) -> Digest:
         """Keep an image or index with everything it names, until `prune` finds it unused.
 
         Raises:
             Untrusted: a layer does not have the digest its manifest states.
         """
-        self.add_blobs(image)
+        self.add_blobs(image, meter=meter, jobs=jobs)
         digest = derive.digest(image)
         self.keep_image(digest)
         return digest
@@ -162,15 +166,20 @@ class Store:
         except OSError as error:
             raise storage_error(error, self.root) from error
 
-    def add_blobs(self, image: Image | Index) -> None:
+    def add_blobs(self, image: Image | Index, *, meter: Meter = SILENT, jobs: int = 1) -> None:
         """Keep everything an image or index names; `prune` removes what nothing else needs.
+
+        Args:
+            image: what to keep.
+            meter: counts the bytes that were not here.
+            jobs: blobs that are taken in at a time; more than one where they come from afar.
 
         Raises:
             Untrusted: a layer does not have the digest its manifest states.
         """
-        for blob in contents.blobs(image):
-            if not self._holds(blob):
-                self.add_blob(blob)
+        missing = [blob for blob in contents.blobs(image) if not self._holds(blob)]
+        meter.expect(sum(blob.size for blob in missing))
+        each(lambda blob: self.add_blob(blob, meter), in_good_order(missing), jobs)
 
     def _holds(self, blob: contents.Blob) -> bool:
         """Whether a blob is here; a document that is damaged is removed."""
@@ -182,15 +191,20 @@ class Store:
             os.unlink(self.blobs.place(blob.digest))  # noqa: PTH108 - str paths
         return False
 
-    def add_blob(self, blob: contents.Blob) -> None:
+    def add_blob(self, blob: contents.Blob, meter: Meter = SILENT) -> None:
         """Copy a blob from anywhere and check it on the way.
 
         Raises:
-            Untrusted: it does not have the digest it is said to have.
+            Untrusted: it does not have the digest or size it is said to have.
         """
         with blob.open() as stream, self.writer() as writer:
-            while chunk := stream.read(CHUNK):
+            # The writer takes the digest anyway, so what only checks need not do it once more.
+            source = stream.source if isinstance(stream, VerifyingReader) else stream
+            while chunk := source.read(CHUNK):
                 writer.write(chunk)
+                meter.add(len(chunk))
+                if writer.size > blob.size:
+                    raise Untrusted(f"{blob.digest} has more than the {blob.size} bytes promised")
             writer.commit(blob.digest)
 
     def image(self, reference: str) -> Image | Index:
