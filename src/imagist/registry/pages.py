@@ -8,6 +8,7 @@ from typing import Final
 from urllib.parse import urljoin
 
 from imagist.errors import NetworkError, Untrusted
+from imagist.net.transport import Response
 from imagist.net.url import is_remote, origin_of, redact
 from imagist.registry.scope import Scope
 from imagist.registry.session import Session
@@ -23,21 +24,31 @@ def read_pages(session: Session, path: str, scopes: Sequence[Scope]) -> Iterator
     """The documents of a list, page by page (`Link` headers with `rel="next"`).
 
     Raises:
+        NotFound: there is no such list.
         NetworkError: the registry refuses, or sends in circles.
     """
+    first = session.expect(_OK, "GET", path, scopes=scopes)
+    yield from read_on(session, first, path, scopes)
+
+
+def read_on(
+    session: Session, response: Response, path: str, scopes: Sequence[Scope]
+) -> Iterator[bytes]:
+    """The documents of a list whose first page is being read; see `read_pages`."""
     for _ in range(_MOST_PAGES):
-        with session.expect(_OK, "GET", path, scopes=scopes) as response:
+        with response:
             page = response.read(_LIST + 1)
             links = [
                 match[1] for value in response.values("link") for match in _LINK.finditer(value)
             ]
+        base = path if is_remote(path) else session.url + path
         if len(page) > _LIST:
-            raise Untrusted(f"a page of {redact(session.url + path)} is larger than any may be")
+            raise Untrusted(f"a page of {redact(base)} is larger than any may be")
         yield page
         if not links:
             return
-        base = path if is_remote(path) else session.url + path
-        following = urljoin(base, links[0])
-        if origin_of(following) != origin_of(session.url) or following == base:
-            raise NetworkError(f"{redact(base)}: the next page is said to be {redact(following)}")
-        path = following
+        path = urljoin(base, links[0])
+        if origin_of(path) != origin_of(session.url) or path == base:
+            raise NetworkError(f"{redact(base)}: the next page is said to be {redact(path)}")
+        response = session.expect(_OK, "GET", path, scopes=scopes)
+    raise NetworkError(f"{session.registry} gives a list without an end")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import BinaryIO, Final, NamedTuple, cast
 from urllib.parse import quote
 
@@ -21,6 +21,7 @@ from imagist.progress import SILENT, Meter
 from imagist.registry.download import RemoteBlob
 from imagist.registry.known import Known
 from imagist.registry.pages import read_pages
+from imagist.registry.referrers import Referrers, describe_referrer
 from imagist.registry.refusal import Missing, Refused, read_refusal
 from imagist.registry.scope import Scope
 from imagist.registry.session import Session
@@ -55,6 +56,7 @@ class Repository:
         self._pull = (Scope(f"repository:{name}", ("pull",)),)
         self._push = (Scope(f"repository:{name}", ("pull", "push")),)
         self._delete = (Scope(f"repository:{name}", ("pull", "push", "delete")),)
+        self._referrers = Referrers(session, name, self, self._pull)
         self._uploader = Uploader(session, name, waiter)
 
     def __str__(self) -> str:
@@ -126,19 +128,11 @@ class Repository:
             NetworkError: the registry cannot be reached, or refuses.
         """
         digest = sha256(raw)
-        path = self._manifest(tag or digest)
-        with self._session.expect(
-            frozenset({200, 201, 202, 204}),
-            "PUT",
-            path,
-            scopes=self._push,
-            headers={"Content-Type": media_type},
-            body=raw,
-        ) as response:
-            told = response.headers.get("docker-content-digest", "")
-        if told.startswith("sha256:") and told != digest:
-            raise NetworkError(f"{self}: the registry has stored {told} instead of {digest}")
-        self.note_manifest(raw, media_type)
+        headers = self._put_manifest(raw, media_type, tag or digest)
+        if b'"subject"' in raw and "oci-subject" not in headers:
+            found = describe_referrer(raw, media_type)
+            if found is not None:
+                self._referrers.add(*found)
         return digest
 
     def delete_manifest(self, tag_or_digest: str) -> None:
@@ -148,9 +142,54 @@ class Repository:
             NotFound: there is none.
             NetworkError: the registry cannot be reached, or refuses.
         """
+        found = None
+        if ":" in tag_or_digest:
+            raw, media_type = self.get_tagged(tag_or_digest)
+            found = describe_referrer(raw, media_type)
         path = self._manifest(tag_or_digest)
         with self._session.expect(frozenset({200, 202, 204}), "DELETE", path, scopes=self._delete):
             pass
+        if found is not None:
+            self._referrers.remove(tag_or_digest, found[1])
+
+    def referrers(self, digest: str, artifact_type: str = "") -> list[Descriptor]:
+        """What refers to a manifest: signatures, attestations and the like.
+
+        Args:
+            digest: the subject's, which need not be there.
+            artifact_type: only those of this type; all where it is empty.
+
+        Raises:
+            NetworkError: the registry cannot be reached, or refuses.
+            InputError: what it gives is no index.
+        """
+        return self._referrers.find(digest, artifact_type)
+
+    def get_tagged(self, tag: str) -> tuple[bytes, str]:
+        """See `referrers.Tagged`."""
+        found = self.get_manifest(tag)
+        return found.raw, found.media_type
+
+    def put_tagged(self, raw: bytes, media_type: str, tag: str) -> None:
+        """See `referrers.Tagged`."""
+        self._put_manifest(raw, media_type, tag)
+
+    def _put_manifest(self, raw: bytes, media_type: str, name: str) -> Mapping[str, str]:
+        """Put a manifest, and give the headers of the answer."""
+        with self._session.expect(
+            frozenset({200, 201, 202, 204}),
+            "PUT",
+            self._manifest(name),
+            scopes=self._push,
+            headers={"Content-Type": media_type},
+            body=raw,
+        ) as response:
+            told = response.headers.get("docker-content-digest", "")
+        digest = sha256(raw)
+        if told.startswith("sha256:") and told != digest:
+            raise NetworkError(f"{self}: the registry has stored {told} instead of {digest}")
+        self.note_manifest(raw, media_type)
+        return response.headers
 
     def note_manifest(self, raw: bytes, media_type: str) -> None:
         """Remember what a manifest that the repository holds proves: it has what that names."""

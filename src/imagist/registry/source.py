@@ -11,10 +11,18 @@ from imagist.oci.image import Image, Index
 from imagist.oci.reference import Reference
 from imagist.registry.client import Registries
 from imagist.registry.repository import RawManifest, Repository
+from imagist.store.store import Store
 
 
-def load_image(registries: Registries, reference: Reference) -> Image | Index:
+def load_image(
+    registries: Registries, reference: Reference, *, store: Store | None = None
+) -> Image | Index:
     """The image or index that a reference names; a digest goes before a tag.
+
+    Args:
+        registries: where to ask.
+        reference: the name.
+        store: what it holds is taken from there instead of being fetched.
 
     Raises:
         NotFound: the registry has none.
@@ -22,36 +30,71 @@ def load_image(registries: Registries, reference: Reference) -> Image | Index:
         Untrusted: what it gives has not the digest that it should have.
         InputError: it is no image that imagist reads.
     """
-    source = RegistrySource(registries.repository(reference))
-    found = source.read_manifest(reference.digest or reference.tag)
-    return lazy.wrap(source, found.raw, found.media_type)
+    source = RegistrySource(registries.repository(reference), store)
+    return source.load(reference.digest or reference.tag)
+
+
+def gather(registries: Registries, thing: Image | Index) -> None:
+    """Have all documents of an image or index at hand, asked for some at a time.
+
+    Raises:
+        NotFound: the registry does not hold a child of an index.
+        NetworkError: the registry cannot be reached, or refuses.
+    """
+    level: list[Image | Index] = [thing]
+    while level:
+        images = [part for part in level if not isinstance(part, Index)]
+        registries.each(lambda image: image.raw_config, images)
+        pairs = [
+            (part, item)
+            for part in level
+            if isinstance(part, Index)
+            for item in derive.index_manifest(part).manifests
+            if derive.is_child(item)
+        ]
+        level = registries.each(lambda pair: pair[0].child(pair[1]), pairs)
 
 
 class RegistrySource:
     """The blobs and manifests of a repository; a `BlobSource`.
 
     Registries keep the two apart, so each manifest that is read teaches what its digests are.
+    Documents are read once: an index asks for its children whenever it is asked for them.
     """
 
-    def __init__(self, repository: Repository) -> None:
+    def __init__(self, repository: Repository, store: Store | None = None) -> None:
         """Nothing is asked yet."""
         self.repository = repository
+        self._store = store
         self._sizes: dict[str, int] = {}
         self._manifests: set[str] = set()
+        self._configs: set[str] = set()
+        self._documents: dict[str, bytes] = {}
         self._lock = threading.Lock()
+
+    def load(self, tag_or_digest: str) -> Image | Index:
+        """An image or index of the repository; see `load_image`."""
+        found = self.read_manifest(tag_or_digest)
+        return lazy.wrap(self, found.raw, found.media_type)
 
     def open_blob(self, digest: str) -> BinaryIO:
         """Open a blob, checked while it is read; see `Repository.open_blob`."""
-        with self._lock:
-            is_manifest, size = digest in self._manifests, self._sizes.get(digest, -1)
-        if is_manifest:
+        raw = self._documents.get(digest)
+        if raw is not None:
+            return io.BytesIO(raw)
+        if digest in self._manifests:
             return io.BytesIO(self.read_manifest(digest).raw)
-        return self.repository.open_blob(digest, size)
+        if digest in self._configs:
+            return io.BytesIO(self._read_config(digest))
+        if self._store is not None and digest.startswith("sha256:") and self._store.has(digest):
+            return self._store.open_blob(digest)
+        return self.repository.open_blob(digest, self._sizes.get(digest, -1))
 
     def read_manifest(self, tag_or_digest: str) -> RawManifest:
         """A manifest; see `Repository.get_manifest`."""
         found = self.repository.get_manifest(tag_or_digest)
         with self._lock:
+            self._documents[found.digest] = found.raw
             if found.media_type in mediatype.INDEXES:
                 children = derive.parse_index(found.raw).manifests
                 self._manifests.update(item.digest for item in children)
@@ -59,4 +102,13 @@ class RegistrySource:
                 document = derive.parse_manifest(found.raw)
                 named = (document.config, *document.layers)
                 self._sizes.update((item.digest, item.size) for item in named)
+                if document.config.size <= derive.MAX_DOCUMENT:
+                    self._configs.add(document.config.digest)
         return found
+
+    def _read_config(self, digest: str) -> bytes:
+        with self.repository.open_blob(digest, self._sizes[digest]) as stream:
+            raw = stream.read()
+        with self._lock:
+            self._documents[digest] = raw
+        return raw
