@@ -9,7 +9,10 @@ from imagist.cli.messages import Messages
 from imagist.errors import RequestError
 from imagist.net.environment import read_environment
 from imagist.net.transport import HttpTransport
+from imagist.registry.authorize import Authorizer
 from imagist.registry.client import Registries
+from imagist.registry.environment import read_registry_environment
+from imagist.registry.keychain import Keychain
 
 JOBS = 8
 """Requests at a time, unless --jobs asks for more."""
@@ -30,4 +33,6 @@ def open_registries(values: argparse.Namespace) -> Registries:
     )
     UNTIL_THE_END.callback(transport.close)
     jobs = max(JOBS, values.jobs or 0)
-    return Registries(transport, insecure=insecure, jobs=jobs, notice=messages.warn)
+    keychain = Keychain(read_registry_environment())
+    authorizer = Authorizer(transport, keychain)
+    return Registries(transport, authorizer, insecure=insecure, jobs=jobs, notice=messages.warn)

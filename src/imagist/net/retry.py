@@ -41,6 +41,8 @@ class Manner(NamedTuple):
     """Give also an answer that says "not now" when patience has ended, instead of an error."""
     resume: bool = True
     """Take a body that breaks off up again; a caller that knows better how does it itself."""
+    follow: bool = True
+    """Follow redirections; who sends secrets looks at each of them first."""
 
 
 HASTY: Final = Patience(attempts=2, resumptions=0, connect=5.0, stall=10.0)

@@ -185,7 +185,7 @@ class HttpTransport:
                 method, url, self._headers(headers, userinfo), body, patience, manner
             )
             target = raw.headers.get("Location", "")
-            if raw.status not in _REDIRECTS or not target:
+            if raw.status not in _REDIRECTS or not target or not manner.follow:
                 return raw, url
             discard(raw)
             if raw.status == 303 or (raw.status in {301, 302} and method == "POST"):

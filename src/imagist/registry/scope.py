@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import NamedTuple, Protocol
 
+from imagist.errors import NetworkError
+
 
 class Scope(NamedTuple):
     """A resource and what is to be done with it."""
@@ -23,13 +25,24 @@ class Authorization(Protocol):
         ...
 
     def answer(
-        self, registry_url: str, challenges: list[str], scopes: Sequence[Scope]
+        self,
+        registry_url: str,
+        challenges: Sequence[str],
+        scopes: Sequence[Scope],
+        *,
+        refused: str | None = None,
     ) -> str | None:
         """The header after a 401, by its `WWW-Authenticate` headers; None where there is none.
+
+        `refused` is the header that the request had.
 
         Raises:
             NetworkError: the registry wants credentials that are not known, or refuses them.
         """
+        ...
+
+    def explain(self, registry_url: str, scopes: Sequence[Scope]) -> NetworkError:
+        """What to tell a person where no header will do."""
         ...
 
 
@@ -40,6 +53,15 @@ class Anonymous:
         """None."""
 
     def answer(
-        self, registry_url: str, challenges: list[str], scopes: Sequence[Scope]
+        self,
+        registry_url: str,
+        challenges: Sequence[str],
+        scopes: Sequence[Scope],
+        *,
+        refused: str | None = None,
     ) -> str | None:
         """None: the refusal stands."""
+
+    def explain(self, registry_url: str, scopes: Sequence[Scope]) -> NetworkError:
+        """That nobody is refused."""
+        return NetworkError(f"{registry_url} refuses {len(scopes)} scopes to nobody")

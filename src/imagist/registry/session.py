@@ -100,12 +100,15 @@ class Session:
         header = self._authorization.header(self.url, scopes) if ours else None
         response = self._ask(method, url, headers, header, body, manner)
         if response.status == 401 and ours and origin_of(response.url) == origin_of(url):
-            header = self._authorization.answer(
-                self.url, response.values("www-authenticate"), scopes
+            answer = self._authorization.answer(
+                self.url, response.values("www-authenticate"), scopes, refused=header
             )
-            if header is not None:
+            if answer is not None:
                 response.close()
-                response = self._ask(method, url, headers, header, body, manner)
+                response = self._ask(method, url, headers, answer, body, manner)
+                if response.status == 401:
+                    response.close()
+                    raise self._authorization.explain(self.url, scopes)
         return response
 
     def expect(
