@@ -31,7 +31,7 @@ _READ_ONLY: Final = 0o444
 _COALESCE: Final = 1 << 16
 """Smaller pieces are gathered: a system call and a hash update each would cost more."""
 _NO_SPACE: Final = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
-_wait_for_disk: Final = getattr(os, "fdatasync", os.fsync)  # macOS has only the second
+wait_for_disk: Final = getattr(os, "fdatasync", os.fsync)  # macOS has only the second
 TOUCH_AFTER: Final = 86_400
 """Seconds after which a use is noted again in a file's mtime; `prune` reads it."""
 
@@ -83,6 +83,31 @@ class Blobs:
         if self.find(digest) is None:
             raise NotFound(f"the store has no blob {digest}")
         return Path(self.place(digest))
+
+    def write_file(self, place: str, data: bytes) -> None:
+        """Put a small file somewhere below the root, so that readers see the old or the new one.
+
+        Its bytes have reached the disk by then; folders that are missing are made.
+
+        Raises:
+            InputError: the disk is full.
+        """
+        name, file = _create(self.temporary)
+        try:
+            with explain(self.root):
+                view = memoryview(data)
+                while view:
+                    view = view[os.write(file, view) :]
+                if data:
+                    wait_for_disk(file)
+                rename(name, place)
+                name = ""
+        finally:
+            if name:
+                with contextlib.suppress(FileNotFoundError):
+                    os.unlink(name)  # noqa: PTH108 - str paths
+            unfinished.end(name)
+            os.close(file)
 
     def remove_rests(self) -> int:
         """Remove temporary files whose writers are dead; return how many."""
@@ -179,8 +204,8 @@ class BlobWriter:
         """
         status = self._blobs.find(digest)
         if status is None or status.st_size != self.size:
-            with _explain(self._blobs.root):
-                _wait_for_disk(self._file)
+            with explain(self._blobs.root):
+                wait_for_disk(self._file)
                 os.replace(self._name, self._blobs.place(digest))  # noqa: PTH105 - str paths
                 unfinished.end(self._name)
                 self._name = ""
@@ -205,16 +230,25 @@ class BlobWriter:
     def _put(self, data: bytes | bytearray | memoryview) -> None:
         self._state.update(data)
         view = memoryview(data).cast("B")
-        with _explain(self._blobs.root):
+        with explain(self._blobs.root):
             while view:
                 view = view[os.write(self._file, view) :]
+
+
+def rename(old: str, new: str) -> None:
+    """Rename a file; the folders of the new name are made where they are missing."""
+    try:
+        os.replace(old, new)  # noqa: PTH105 - str paths
+    except FileNotFoundError:
+        os.makedirs(os.path.dirname(new), exist_ok=True)  # noqa: PTH103, PTH120 - str paths
+        os.replace(old, new)  # noqa: PTH105 - str paths
 
 
 def _create(folder: Path) -> tuple[str, int]:
     """A new temporary file, locked: its name and descriptor."""
     while True:
         name = f"{folder}{os.sep}{os.getpid()}-{os.urandom(8).hex()}"
-        with _explain(folder.parent):
+        with explain(folder.parent):
             file = unfinished.begin(name, _make)
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -245,7 +279,7 @@ def _remove_if_dead(name: str) -> bool:
     return True
 
 
-class _explain(contextlib.AbstractContextManager[None]):  # noqa: N801 - reads as a verb
+class explain(contextlib.AbstractContextManager[None]):  # noqa: N801 - reads as a verb
     """Say what a full or read-only disk means for the store."""
 
     def __init__(self, root: Path) -> None:

@@ -17,6 +17,20 @@ _PATIENCE: Final = 10.0
 """Seconds to wait for builds that are running."""
 
 
+@contextlib.contextmanager
+def shared(file: Path) -> Iterator[None]:
+    """Share a lock for a moment, as who changes the store between two prunings must.
+
+    For processes that live long: others may have the lock alone while this one only reads.
+    """
+    descriptor = os.open(file, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_SH)
+        yield
+    finally:
+        os.close(descriptor)
+
+
 class Lock:
     """A shared lock, held from construction to `close`, garbage collection or death."""
 

@@ -1,4 +1,4 @@
-"""Commands about imagist itself: its store, and what it understands."""
+"""Commands about imagist itself: its store, its registry, and what it understands."""
 
 from __future__ import annotations
 
@@ -15,6 +15,36 @@ KEEPING = (
             Flag(
                 "max-size", "prune the least used until the store is this small", metavar="BYTES"
             ),
+        ),
+    ),
+    Command(
+        "serve",
+        "be a registry, from the store or a folder",
+        "imagist.cli.serve",
+        (Argument("folder", "a store of its own, or an OCI layout to pull from", optional=True),),
+        (
+            Flag(
+                "listen",
+                "where to listen; port 0 takes a free one (default: 127.0.0.1:5000)",
+                metavar="HOST:PORT",
+                default="127.0.0.1:5000",
+            ),
+            Flag("tls-cert", "serve https with this certificate (PEM)", metavar="FILE"),
+            Flag("tls-key", "the certificate's key (PEM)", metavar="FILE"),
+            Flag("htpasswd", "let only these users in (htpasswd -B)", metavar="FILE"),
+            Flag("anonymous-pull", "let everybody pull, and users push", kind="switch"),
+            Flag("read-only", "take nothing, remove nothing", kind="switch"),
+            Flag("quota", "how much the store may hold", metavar="BYTES", kind="bytes"),
+            Flag("sparse", "take manifests whose blobs are not here", kind="switch"),
+            Flag("access-log", "write the access log here, not to stderr", metavar="FILE"),
+        ),
+        "Prints its address when it is ready, and nothing else; each request is a line of JSON on "
+        "stderr (not with -q). What is pushed lies in the store that builds use, and what was "
+        "built can be pushed here without its bytes being sent. `imagist cache prune` removes "
+        "what no repository needs, while the registry runs. /metrics is for Prometheus.",
+        (
+            ("imagist serve", "at 127.0.0.1:5000, from the store"),
+            ("imagist serve /srv/registry --listen :0 --htpasswd users", "with users, anywhere"),
         ),
     ),
     Command(

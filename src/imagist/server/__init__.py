@@ -1,0 +1,1 @@
+"""The registry: the OCI distribution protocol over a store."""

@@ -1,0 +1,166 @@
+"""The registry as an application of granian's RSGI: bodies in and out, threads, counting.
+
+What looks at a few small files is answered on the event loop; whatever may wait for a disk, a lock
+or bcrypt is done by threads. Bodies of blobs go past Python where they can: files are sent by the
+web server itself.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+import traceback
+from collections.abc import AsyncIterator, Callable
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any, Final, TypeVar
+
+from imagist.server.accesslog import AccessLog
+from imagist.server.messages import FilePart, Intake, Refusal, Request, Response
+from imagist.server.metrics import Metrics, Seen
+from imagist.server.registry import Registry, explain
+from imagist.server.routes import find_route
+from imagist.server.rsgi import HTTPProtocol, Scope
+
+T = TypeVar("T")
+_THREADS: Final = 32
+"""They wait for disks most of the time."""
+_PIECE: Final = 1 << 20
+"""Bytes that are hashed and written at a time."""
+_MOST_DRAINED: Final = 64 << 20
+"""Bytes of a body that nobody wants that are still read, so that the client sees the answer."""
+
+
+class Application:
+    """Takes requests from granian."""
+
+    def __init__(self, registry: Registry, metrics: Metrics, log: AccessLog) -> None:
+        self._registry = registry
+        self._metrics = metrics
+        self._log = log
+        self._threads = ThreadPoolExecutor(_THREADS, "registry")
+
+    async def __rsgi__(self, scope: Scope, protocol: HTTPProtocol) -> None:
+        """Answer one request."""
+        start = time.perf_counter()
+        self._metrics.begin()
+        remote = scope.client.rpartition(":")[0].strip("[]")
+        request = Request(scope.method, scope.path, scope.headers, scope.query_string, remote)
+        body = _Body(protocol, request)
+        error = ""
+        try:
+            response = await self._answer(request, body)
+        except Exception as trouble:
+            response = explain(trouble)
+            if response.status >= 500:
+                error = "".join(traceback.format_exception(trouble))
+            await body.drain()
+        try:
+            await _send(request, response, protocol)
+        finally:
+            seconds = time.perf_counter() - start
+            seen = Seen(
+                _kind(request),
+                request.method,
+                response.status,
+                body.size,
+                _size(request, response),
+                seconds,
+            )
+            self._metrics.end(seen)
+            self._log.note(request, seen, error)
+
+    async def _answer(self, request: Request, body: _Body) -> Response:
+        if self._registry.is_quick(request):
+            answer = self._registry.begin(request)
+        else:
+            answer = await self._in_thread(self._registry.begin, request)
+        if isinstance(answer, Response):
+            await body.drain()
+            return answer
+        return await self._take(answer, body)
+
+    async def _take(self, intake: Intake, body: _Body) -> Response:
+        """Let the intake write one piece while the next one arrives."""
+        writing: asyncio.Future[None] | None = None
+        try:
+            async for piece in body.pieces():
+                if writing:
+                    await writing
+                writing = self._in_thread(intake.write, piece)
+            if writing:
+                await writing
+            writing = None
+            return await self._in_thread(intake.finish)
+        except BaseException:
+            if writing:
+                await asyncio.wait([writing])
+            await asyncio.shield(self._in_thread(intake.abort))
+            raise
+
+    def _in_thread(self, function: Callable[..., T], *arguments: Any) -> asyncio.Future[T]:
+        return asyncio.get_running_loop().run_in_executor(self._threads, function, *arguments)
+
+
+class _Body:
+    """The body of a request, read once."""
+
+    def __init__(self, protocol: HTTPProtocol, request: Request) -> None:
+        self._protocol = protocol
+        self._has_any = request.length != 0
+        self._begun = False
+        self.size = 0
+        """Bytes that were read."""
+
+    async def pieces(self) -> AsyncIterator[bytes]:
+        """The body in pieces of about a mebibyte."""
+        self._begun = True
+        if not self._has_any:
+            return
+        waiting: list[bytes] = []
+        size = 0
+        async for chunk in self._protocol:
+            waiting.append(chunk)
+            size += len(chunk)
+            self.size += len(chunk)
+            if size >= _PIECE:
+                yield b"".join(waiting)
+                waiting, size = [], 0
+        if waiting:
+            yield b"".join(waiting)
+
+    async def drain(self) -> None:
+        """Read what nobody wants, within reason: clients send everything before they look up."""
+        if self._begun or not self._has_any:
+            return
+        self._begun = True
+        async for chunk in self._protocol:
+            self.size += len(chunk)
+            if self.size > _MOST_DRAINED:
+                return
+
+
+async def _send(request: Request, response: Response, protocol: HTTPProtocol) -> None:
+    fields = list(response.headers)
+    body = response.body
+    if request.method == "HEAD" or not body:
+        protocol.response_empty(response.status, fields)
+    elif isinstance(body, bytes):
+        protocol.response_bytes(response.status, fields, body)
+    elif body.is_all:
+        protocol.response_file(response.status, fields, body.path)
+    else:
+        protocol.response_file_range(response.status, fields, body.path, body.start, body.end)
+
+
+def _size(request: Request, response: Response) -> int:
+    if request.method == "HEAD":
+        return 0
+    body = response.body
+    return body.end - body.start if isinstance(body, FilePart) else len(body)
+
+
+def _kind(request: Request) -> str:
+    try:
+        return find_route(request.path).kind
+    except Refusal:
+        return "other"

@@ -1,0 +1,137 @@
+"""An OCI layout as a registry to pull from: one repository, called after the folder.
+
+The images that `index.json` lists are its manifests, with everything below them; their names are
+its tags. Nothing is copied, and the folder is not written to.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Final
+
+from imagist.digest import Digest
+from imagist.oci.manifest import Descriptor, decode
+from imagist.server.manifests import Document
+from imagist.server.routes import is_tag
+from imagist.store.layout import REF_NAME, read_index
+from imagist.store.repositories import Content, Stored
+
+_NOT_IN_A_NAME: Final = re.compile("[^a-z0-9]+")
+_UNNAMED: Final = "latest"
+_LARGEST: Final = 16 << 20
+
+
+class LayoutSources:
+    """The one repository of a layout; see `sources.Sources`."""
+
+    def __init__(self, folder: Path) -> None:
+        """Read every manifest of the layout.
+
+        Raises:
+            InputError: a document of it is damaged.
+        """
+        folder = folder.resolve()
+        name = _NOT_IN_A_NAME.sub("-", folder.name.lower()).strip("-") or "layout"
+        self._source = LayoutSource(folder, name)
+
+    def names(self) -> list[str]:
+        """Its name."""
+        return [self._source.name]
+
+    def get(self, name: str) -> LayoutSource:
+        """The repository, or an empty one of another name."""
+        return self._source if name == self._source.name else LayoutSource(None, name)
+
+
+class LayoutSource:
+    """What a layout holds; see `sources.Source`."""
+
+    def __init__(self, folder: Path | None, name: str) -> None:
+        """Read the layout; without one there is nothing."""
+        self.name = name
+        self._folder = folder
+        self._tags: dict[str, Digest] = {}
+        self._stored: dict[Digest, Stored] = {}
+        self._referrers: dict[str, list[Descriptor]] = {}
+        self._blobs: set[str] = set()
+        if folder is not None:
+            listed = read_index(folder)
+            for item in listed:
+                self._add(item)
+                if tag := _tag(item, is_alone=len(listed) == 1):
+                    self._tags[tag] = Digest(item.digest)
+
+    def exists(self) -> bool:
+        """Whether there is a layout."""
+        return self._folder is not None
+
+    def find_blob(self, digest: Digest) -> Content | None:
+        """A blob that a manifest names."""
+        return self._find(digest) if digest in self._blobs else None
+
+    def find_manifest(self, digest: Digest) -> tuple[Stored, Content] | None:
+        """A manifest that `index.json` or an index names."""
+        stored, content = self._stored.get(digest), self._find(digest)
+        return (stored, content) if stored and content else None
+
+    def find_tag(self, tag: str) -> Digest | None:
+        """The image of this name."""
+        return self._tags.get(tag)
+
+    def tags(self) -> list[str]:
+        """The names of images."""
+        return sorted(self._tags)
+
+    def referrers(self, subject: Digest) -> list[Descriptor]:
+        """What refers to a manifest."""
+        return self._referrers.get(subject, [])
+
+    def _add(self, item: Descriptor) -> None:
+        digest = Digest(item.digest)
+        content = self._find(digest)
+        if digest in self._stored or content is None or content.size > _LARGEST:
+            return  # a layout may be sparse
+        document = decode(Document, Path(content.path).read_bytes(), f"{digest} in {self._folder}")
+        subject = document.subject.digest if document.subject else ""
+        self._stored[digest] = Stored(item.media_type, content.size, digest, subject)
+        if subject:
+            kind = document.artifact_type or (
+                document.config.media_type if document.config else ""
+            )
+            referrer = Descriptor(
+                media_type=item.media_type,
+                digest=digest,
+                size=content.size,
+                artifact_type=kind,
+                annotations=document.annotations,
+            )
+            self._referrers.setdefault(subject, []).append(referrer)
+        self._blobs.update(blob.digest for blob in _blobs(document))
+        for child in document.manifests or ():
+            self._add(child)
+
+    def _find(self, digest: Digest) -> Content | None:
+        if self._folder is None:
+            return None
+        path = self._folder / "blobs" / digest.algorithm / digest.hex
+        try:
+            return Content(digest, str(path), path.stat().st_size)
+        except OSError:
+            return None
+
+
+def _blobs(document: Document) -> Iterator[Descriptor]:
+    if document.config:
+        yield document.config
+    yield from document.layers or ()
+
+
+def _tag(item: Descriptor, *, is_alone: bool) -> str:
+    """The tag of an image: its name, or the tag in its name if that is a whole reference."""
+    name = item.annotations.get(REF_NAME, "")
+    if not name:
+        return _UNNAMED if is_alone else ""
+    tag = name.partition("@")[0].rpartition("/")[2].rpartition(":")[2]
+    return tag if is_tag(tag) else ""

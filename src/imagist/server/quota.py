@@ -1,0 +1,105 @@
+"""How much the store may hold. What is being uploaded counts; builds and `prune` are noticed."""
+
+from __future__ import annotations
+
+import os
+import threading
+import time
+from types import TracebackType
+from typing import Final, Self
+
+from imagist.server.messages import Refusal
+from imagist.store.blobs import Blobs
+
+_LOOK_AFTER: Final = 10.0
+"""Seconds after which the store is measured anew."""
+_LOOK_AGAIN_AFTER: Final = 1.0
+"""The same before anything is refused."""
+
+
+class Quota:
+    """A bound on the bytes of all blobs; safe for threads."""
+
+    def __init__(self, blobs: Blobs, limit: int | None) -> None:
+        """Without a limit everything is granted."""
+        self._folder = blobs.folder
+        self._limit = limit
+        self._used = 0
+        self._looked = -_LOOK_AFTER
+        self._reserved = 0
+        self._lock = threading.Lock()
+
+    def reserve(self, size: int = 0) -> Reservation:
+        """Room for an upload; to be closed when it is in the store, or given up.
+
+        Raises:
+            Refusal: there is not so much room.
+        """
+        reservation = Reservation(self)
+        reservation.grow(size)
+        return reservation
+
+    def take(self, size: int) -> None:
+        """Set bytes aside.
+
+        Raises:
+            Refusal: there are not so many.
+        """
+        if self._limit is None:
+            return
+        with self._lock:
+            self._look(_LOOK_AFTER)
+            if self._used + self._reserved + size > self._limit:
+                self._look(_LOOK_AGAIN_AFTER)
+            if self._used + self._reserved + size > self._limit:
+                message = f"the registry may hold {self._limit} bytes, and has no room for this"
+                detail = {"quota": self._limit, "used": self._used, "wanted": size}
+                raise Refusal(403, "DENIED", message, detail=detail)
+            self._reserved += size
+
+    def give_back(self, size: int) -> None:
+        """Bytes are in the store now, or given up."""
+        if self._limit is not None:
+            with self._lock:
+                self._reserved -= size
+                self._used += size  # until the next look, which knows better
+
+    def _look(self, after: float) -> None:
+        now = time.monotonic()
+        if now - self._looked > after:
+            with os.scandir(self._folder) as items:
+                self._used = sum(item.stat().st_size for item in items)
+            self._looked = now
+
+
+class Reservation:
+    """Room that one upload has. A context manager."""
+
+    def __init__(self, quota: Quota) -> None:
+        self._quota = quota
+        self._size = 0
+
+    def grow(self, size: int) -> None:
+        """Have so many more bytes.
+
+        Raises:
+            Refusal: there are not so many.
+        """
+        self._quota.take(size)
+        self._size += size
+
+    def close(self) -> None:
+        """Give all of it back; may be called again."""
+        size, self._size = self._size, 0
+        self._quota.give_back(size)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.close()

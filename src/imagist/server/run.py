@@ -1,0 +1,180 @@
+"""Running the registry: a listening socket, granian, signals, and a tidy end.
+
+granian runs inside our process and its event loop, so there is one process to watch and to kill.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import signal
+import socket
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Final, NamedTuple
+
+from imagist.errors import InputError, NetworkError, RequestError
+from imagist.server.app import Application
+
+if TYPE_CHECKING:
+    from granian.server.embed import Server
+
+_SIGNALS: Final = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
+_PATIENCE: Final = 10.0
+"""Seconds that requests which are being answered have, once the server is to stop."""
+
+
+class Address(NamedTuple):
+    """Where to listen."""
+
+    host: str
+    port: int
+    """0 takes a free one."""
+
+    @property
+    def text(self) -> str:
+        """As it stands in a reference."""
+        host = f"[{self.host}]" if ":" in self.host else self.host
+        return f"{host}:{self.port}"
+
+
+class Certificate(NamedTuple):
+    """Files in PEM."""
+
+    chain: Path
+    key: Path
+
+
+def parse_address(text: str) -> Address:
+    """Read `HOST:PORT`, `[IPv6]:PORT`, `:PORT` (this machine alone) or `PORT`.
+
+    Raises:
+        RequestError: it is none of these.
+    """
+    host, _, port = text.rpartition(":")
+    if not (port.isascii() and port.isdigit() and int(port) < 1 << 16):
+        raise RequestError(
+            f"`{text}` is no address to listen at", help="write HOST:PORT, as in 127.0.0.1:5000"
+        )
+    return Address(host.removeprefix("[").removesuffix("]") or "127.0.0.1", int(port))
+
+
+def serve(
+    application: Application,
+    address: Address,
+    certificate: Certificate | None,
+    ready: Callable[[Address], None],
+) -> None:
+    """Serve until a signal asks to stop; a second one ends the process at once.
+
+    Args:
+        application: what answers.
+        address: where to listen.
+        certificate: for https; without it http is spoken.
+        ready: is told the address once connections are accepted.
+
+    Raises:
+        NetworkError: nobody can listen there.
+        InputError: the certificate or its key cannot be used.
+    """
+    if certificate:
+        _check(certificate)
+    with _reserve(address) as reserved:
+        host, port = reserved.getsockname()[:2]
+        asyncio.run(_serve(application, Address(host, port), certificate, ready))
+
+
+async def _serve(
+    application: Application,
+    address: Address,
+    certificate: Certificate | None,
+    ready: Callable[[Address], None],
+) -> None:
+    server = _make_server(application, address, certificate)
+    loop = asyncio.get_running_loop()
+    stopping = False
+
+    def stop() -> None:
+        nonlocal stopping
+        if stopping:
+            os._exit(130)
+        stopping = True
+        server.stop()  # type: ignore[no-untyped-call]
+        loop.call_later(_PATIENCE, os._exit, 0)
+
+    for number in _SIGNALS:
+        loop.add_signal_handler(number, stop)
+    telling = loop.create_task(_tell(address, ready))
+    await server.serve()
+    telling.cancel()
+
+
+async def _tell(address: Address, ready: Callable[[Address], None]) -> None:
+    """Tell the address as soon as a connection is accepted there."""
+    while True:
+        with contextlib.suppress(OSError):
+            _, writer = await asyncio.open_connection(address.host, address.port)
+            writer.close()
+            return ready(address)
+        await asyncio.sleep(0.002)
+
+
+def _make_server(
+    application: Application, address: Address, certificate: Certificate | None
+) -> Server:
+    from granian.constants import HTTPModes, Interfaces, SSLProtocols  # noqa: PLC0415
+    from granian.server.embed import Server  # noqa: PLC0415
+
+    return Server(
+        application,
+        address=address.host,
+        port=address.port,
+        interface=Interfaces.RSGI,
+        http=HTTPModes.auto,
+        websockets=False,
+        backlog=1024,
+        backpressure=1024,
+        log_enabled=False,
+        ssl_cert=certificate.chain if certificate else None,
+        ssl_key=certificate.key if certificate else None,
+        ssl_protocol_min=SSLProtocols.tls12,
+    )
+
+
+@contextlib.contextmanager
+def _reserve(address: Address) -> Iterator[socket.socket]:
+    """Bind the port, so that a free one is known and one that is taken is refused.
+
+    granian listens on it by SO_REUSEPORT. That is allowed only after our own bind, which so fails
+    if anybody else listens there.
+    """
+    try:
+        found = socket.getaddrinfo(
+            address.host, address.port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
+        )
+        family, _, _, _, place = found[0]
+        with socket.socket(family, socket.SOCK_STREAM) as reserved:
+            reserved.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            reserved.bind(place)
+            reserved.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+            yield reserved
+    except OSError as error:
+        raise NetworkError(
+            f"cannot listen at {address.text}: {error.strerror or error}",
+            help="name another address with --listen; port 0 takes a free one",
+        ) from error
+
+
+def _check(certificate: Certificate) -> None:
+    import ssl  # noqa: PLC0415 - most registries on this machine speak plain http
+
+    try:
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.load_cert_chain(certificate.chain, certificate.key)
+    except (OSError, ValueError) as error:  # ssl.SSLError is an OSError
+        raise InputError(
+            f"the certificate {certificate.chain} with the key {certificate.key} "
+            f"cannot be used: {error}",
+            help="both are files in PEM; the key has no passphrase",
+        ) from error
