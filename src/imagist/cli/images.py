@@ -18,8 +18,13 @@ from imagist.text.diagnostics import columns, printable
 
 if TYPE_CHECKING:
     from imagist.inspection.describe import FileReport
+    from imagist.oci.reference import Reference
 
 _PATHS: Final = ("oci", "oci-archive", "docker-archive")
+_REMOTE: Final = "docker://"
+_HOST: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:@-]*|\[[0-9a-fA-F:]+\](?::[0-9]+)?")
+_TAGGED: Final = re.compile(r":[A-Za-z0-9_][A-Za-z0-9._-]*\Z")
+_SUFFIXES: Final = (".tar", ".oci")
 _DIGEST: Final = re.compile("[0-9a-f]{6,64}")
 _SHORT: Final = 12
 """Hex digits of a digest that are shown."""
@@ -41,13 +46,29 @@ _PREFIXES: Final = {
 
 
 def open_image(name: str, values: argparse.Namespace) -> Image | Index:
-    """The image at a path (a layout folder or an archive), or in the store.
+    """The image at a path (a layout folder or an archive), in the store, or in a registry.
 
     `oci:`, `oci-archive:` and `docker-archive:` name a path, after which `:NAME` may choose one of
-    several images; `store:` and `sha256:` name a digest in the store or the beginning of one.
+    several images; `store:` and `sha256:` name a digest in the store or the beginning of one;
+    `docker://` names a reference in a registry.
 
     Raises:
         NotFound: it is nowhere.
+        NetworkError: its registry cannot be reached, or refuses.
+        RequestError: the name fits several images, or something of another kind.
+        InputError: what is there is no image.
+    """
+    local = open_local(name, values)
+    if local is not None:
+        return local
+    return open_remote(name, values, keep=True)
+
+
+def open_local(name: str, values: argparse.Namespace) -> Image | Index | None:
+    """The image that a name means on this machine; None where it means one in a registry.
+
+    Raises:
+        NotFound: it means one on this machine, but there is none.
         RequestError: the name fits several images, or something of another kind.
         InputError: what is there is no image.
     """
@@ -58,10 +79,55 @@ def open_image(name: str, values: argparse.Namespace) -> Image | Index:
         return _open_path(Path(name))
     if kind in {"store", "sha256"} or _DIGEST.fullmatch(name):
         return open_store(values).image(rest if kind == "store" else name)
+    if is_remote_name(name):
+        return None
     raise NotFound(
         f"there is no image {name}",
-        help="name a layout folder, an archive, or sha256:... in the store",
+        help="name a layout folder, an archive, sha256:... in the store, or host/repository:tag",
     )
+
+
+def open_remote(name: str, values: argparse.Namespace, *, keep: bool = False) -> Image | Index:
+    """The image that a reference names in a registry; what the store has is taken from there.
+
+    `keep`: whether layers come into the store when they are opened; for those who read them.
+
+    Raises:
+        NotFound: the registry has none.
+        NetworkError: the registry cannot be reached, or refuses.
+        RequestError: the name is no reference.
+    """
+    from imagist.cli.registries import open_registries
+    from imagist.registry.source import load_image
+
+    reference = read_reference(name)
+    return load_image(open_registries(values), reference, store=open_store(values), keep=keep)
+
+
+def read_reference(name: str) -> Reference:
+    """The reference that a word of the command line means, with or without `docker://`.
+
+    Raises:
+        RequestError: it is none.
+    """
+    from imagist.oci.reference import parse_reference
+
+    return parse_reference(name.removeprefix(_REMOTE))
+
+
+def is_remote_name(name: str) -> bool:
+    """Whether a name that is no path here means an image in a registry, by how it looks.
+
+    `docker://` says so; else it must have a tag, a digest, or a host in front. So a path that is
+    misspelt is not asked for at Docker's registry.
+    """
+    if name.startswith(_REMOTE):
+        return True
+    first, slash, rest = name.partition("/")
+    if not _HOST.fullmatch(first) or rest.endswith(_SUFFIXES):
+        return False
+    hosted = bool(slash) and (first == "localhost" or "." in first or ":" in first)
+    return hosted or "@sha" in name or bool(_TAGGED.search(name))
 
 
 def read_platform_names(values: argparse.Namespace) -> list[str]:

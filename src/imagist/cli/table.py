@@ -6,6 +6,7 @@ from imagist.cli.command import Flag
 from imagist.cli.verbs.building import BUILDING
 from imagist.cli.verbs.keeping import KEEPING
 from imagist.cli.verbs.looking import LOOKING
+from imagist.cli.verbs.moving import MOVING
 
 GLOBAL_FLAGS = (
     Flag("directory", "run as if started in DIR", short="C", metavar="DIR", aliases=("workdir",)),
@@ -36,4 +37,4 @@ GLOBAL_FLAGS = (
     ),
 )
 
-COMMANDS = (*BUILDING, *LOOKING, *KEEPING)
+COMMANDS = (*BUILDING, *LOOKING, *MOVING, *KEEPING)

@@ -6,9 +6,10 @@ from collections.abc import Iterator, Sequence
 from typing import Final, NamedTuple
 
 from imagist.errors import InputError, NotFound, RequestError
-from imagist.oci import derive
+from imagist.oci import derive, mediatype
 from imagist.oci.image import Image, Index
 from imagist.oci.manifest import Descriptor
+from imagist.oci.mutate import keep_images
 from imagist.oci.platform import Platform, parse_platform
 
 _DEPTH: Final = 8
@@ -88,6 +89,40 @@ def choose_image(thing: Image | Index, names: Sequence[str], host: Platform | No
             help=f"name one: `--platform {found[0].platform}`",
         )
     return first
+
+
+def restrict(thing: Image | Index, names: Sequence[str]) -> Image | Index:
+    """What of an index is for some platforms: one image as itself, several as an index.
+
+    Descriptors that state platforms suffice; then no other image is looked at.
+
+    Args:
+        thing: where to look; without names it stays as it is.
+        names: platforms as `choose_images` takes them.
+
+    Raises:
+        NotFound: there is none for a platform.
+        InputError: a document is not what the image specification allows.
+    """
+    if not names or "all" in names:
+        return thing
+    if isinstance(thing, Index):
+        stated = [
+            Found(item.platform, None, item)
+            for item in derive.index_manifest(thing).manifests
+            if item.media_type in mediatype.MANIFESTS
+        ]
+        meant = [item for item in stated if any(_fits(item, name) for name in names)]
+        if meant and all(any(_fits(item, name) for item in meant) for name in names):
+            if len(meant) == 1:
+                return thing.child(meant[0].descriptor)
+            return keep_images(thing, {item.descriptor.digest for item in meant})
+    found = choose_images(thing, names)
+    if len(found) > 1 and isinstance(thing, Index):
+        return keep_images(thing, {item.descriptor.digest for item in found})
+    image = found[0].image
+    assert image is not None  # noqa: S101 - `choose_images` gives no others
+    return image
 
 
 def pair_images(old: Image | Index, new: Image | Index, names: Sequence[str]) -> Paired:

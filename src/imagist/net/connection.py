@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import threading
 from collections.abc import Mapping
 from pathlib import Path
@@ -32,6 +33,10 @@ _AUTHORITIES: Final = (
     "/etc/ssl/cert.pem",
 )
 """Where systems keep their certificate authorities, for a Python that does not know."""
+
+
+_OBJECT: Final = re.compile(r"HTTPS?Connection\([^)]*\): ")
+"""How urllib3 names a connection in its messages."""
 
 
 class Unreachable(NetworkError):
@@ -189,5 +194,5 @@ def _shorten(error: BaseException) -> str:
     inner = error.args[-1] if error.args else error
     if isinstance(inner, BaseException) and inner is not error:
         return _shorten(inner)
-    text = redact(str(inner)).rpartition(">: ")[2] or type(error).__name__
+    text = _OBJECT.sub("", redact(str(inner))).rpartition(">: ")[2] or type(error).__name__
     return text.removeprefix("Failed to establish a new connection: ")

@@ -22,7 +22,7 @@ from imagist.registry.download import RemoteBlob
 from imagist.registry.known import Known
 from imagist.registry.pages import read_pages
 from imagist.registry.referrers import Referrers, describe_referrer
-from imagist.registry.refusal import Missing, Refused, read_refusal
+from imagist.registry.refusal import Missing, read_refusal
 from imagist.registry.scope import Scope
 from imagist.registry.session import Session
 from imagist.registry.upload import SMALL, Uploader
@@ -274,7 +274,7 @@ class Repository:
         if other:
             try:
                 location = self.mount(blob.digest, other)
-            except (Refused, Missing):
+            except (NetworkError, Missing):
                 pass  # some registries have no mounts, or not for this user
             else:
                 if not location:

@@ -24,6 +24,7 @@ _WARNING: Final = re.compile(r'299 - "((?:[^"\\]|\\.)*)"')
 _MOST_WARNINGS: Final = 4096
 """Characters of warnings of one answer that are looked at (distribution-spec, "Warnings")."""
 ANY_STATUS: Final = Manner(any_status=True)
+_PROBE: Final = Manner(repeat=False, any_status=True)
 
 
 class Session:
@@ -200,7 +201,7 @@ class Session:
         for url in (plain, secure) if loopback else (secure, plain):
             try:
                 with self._transport.request(
-                    "GET", f"{url}/v2/", hasty=True, manner=ANY_STATUS
+                    "GET", f"{url}/v2/", hasty=True, manner=_PROBE
                 ) as response:
                     # A TLS server answers plain http with 400, in no protocol's name.
                     if response.status != 400:

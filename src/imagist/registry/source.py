@@ -7,6 +7,7 @@ import threading
 from typing import BinaryIO
 
 from imagist.oci import derive, lazy, mediatype
+from imagist.oci.contents import Blob
 from imagist.oci.image import Image, Index
 from imagist.oci.reference import Reference
 from imagist.registry.client import Registries
@@ -15,7 +16,11 @@ from imagist.store.store import Store
 
 
 def load_image(
-    registries: Registries, reference: Reference, *, store: Store | None = None
+    registries: Registries,
+    reference: Reference,
+    *,
+    store: Store | None = None,
+    keep: bool = False,
 ) -> Image | Index:
     """The image or index that a reference names; a digest goes before a tag.
 
@@ -23,6 +28,8 @@ def load_image(
         registries: where to ask.
         reference: the name.
         store: what it holds is taken from there instead of being fetched.
+        keep: whether layers that are opened come into the store first, so that whoever reads
+            them again needs no network.
 
     Raises:
         NotFound: the registry has none.
@@ -30,7 +37,7 @@ def load_image(
         Untrusted: what it gives has not the digest that it should have.
         InputError: it is no image that imagist reads.
     """
-    source = RegistrySource(registries.repository(reference), store)
+    source = RegistrySource(registries.repository(reference), store, keep=keep)
     return source.load(reference.digest or reference.tag)
 
 
@@ -62,9 +69,12 @@ class RegistrySource:
     Documents are read once: an index asks for its children whenever it is asked for them.
     """
 
-    def __init__(self, repository: Repository, store: Store | None = None) -> None:
+    def __init__(
+        self, repository: Repository, store: Store | None = None, *, keep: bool = False
+    ) -> None:
         """Nothing is asked yet."""
         self.repository = repository
+        self._keep = keep
         self._store = store
         self._sizes: dict[str, int] = {}
         self._manifests: set[str] = set()
@@ -86,9 +96,14 @@ class RegistrySource:
             return io.BytesIO(self.read_manifest(digest).raw)
         if digest in self._configs:
             return io.BytesIO(self._read_config(digest))
-        if self._store is not None and digest.startswith("sha256:") and self._store.has(digest):
-            return self._store.open_blob(digest)
-        return self.repository.open_blob(digest, self._sizes.get(digest, -1))
+        size = self._sizes.get(digest, -1)
+        store = self._store if digest.startswith("sha256:") else None
+        if store is not None and self._keep and size >= 0 and not store.has(digest):
+            fetched = Blob(digest, size, lambda: self.repository.open_blob(digest, size), True)
+            store.add_blob(fetched)
+        if store is not None and store.has(digest):
+            return store.open_blob(digest)
+        return self.repository.open_blob(digest, size)
 
     def read_manifest(self, tag_or_digest: str) -> RawManifest:
         """A manifest; see `Repository.get_manifest`."""

@@ -140,6 +140,20 @@ def read_layout(folder: Path, name: str = "") -> Image | Index:
     return choose(source, raw, str(folder), (name,) if name else ())
 
 
+def read_named(folder: Path) -> dict[str, Image | Index]:
+    """The images of a layout that have names, by these, in the order of `index.json`.
+
+    Raises:
+        NotFound: there is no layout, or it does not hold an image that it names.
+        InputError: the layout is damaged.
+    """
+    if _kind(folder) != "layout":
+        raise NotFound(f"{folder} is not an OCI layout: it has no oci-layout and index.json")
+    source = LayoutSource(folder)
+    names = [(item.annotations.get(REF_NAME, ""), item) for item in read_index(folder)]
+    return {name: lazy.load(source, item) for name, item in names if name}
+
+
 class LayoutSource:
     """The blobs of a layout, checked while they are read; a `BlobSource`."""
 

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 from imagist.cli.command import Argument, Command, Flag
+from imagist.cli.verbs.flags import INSECURE
 
-IMAGE = Argument("image", "a layout folder, an archive, or sha256:... in the store")
+IMAGE = Argument(
+    "image", "a layout folder, an archive, sha256:... in the store, or host/repository:tag"
+)
 PLATFORMS = Flag(
     "platform",
     "only these platforms: linux/arm64, amd64, host ...; by comma or repeated (default: all)",
@@ -13,8 +16,9 @@ PLATFORMS = Flag(
     aliases=("arch",),
 )
 NAMES = (
-    "An image is an OCI layout folder, an archive, or a digest in the store (the beginning of one "
-    "will do). In case of doubt write `oci:`, `oci-archive:`, `docker-archive:` or `store:` in "
+    "An image is an OCI layout folder, an archive, a digest in the store (the beginning of one "
+    "will do), or a reference in a registry (host/repository:tag, alpine:3.20, ...@sha256:...). "
+    "In case of doubt write `oci:`, `oci-archive:`, `docker-archive:`, `store:` or `docker://` in "
     "front; behind the first three, `:NAME` chooses one of several images."
 )
 
@@ -24,7 +28,7 @@ LOOKING = (
         "check an image: every digest, size and layer is derived again",
         "imagist.cli.validate",
         (IMAGE,),
-        (),
+        (INSECURE,),
         NAMES,
     ),
     Command(
@@ -36,6 +40,7 @@ LOOKING = (
             PLATFORMS,
             Flag("files", "list every path: mode, owner, size, layer, package", kind="switch"),
             Flag("layers", "list the entries of each layer, whiteouts included", kind="switch"),
+            INSECURE,
         ),
         "A layer is `verbatim` where it is a package's signed bytes, and `written` where imagist "
         "wrote it. Packages are those that own files in the layer. -v shows digests, media types "
@@ -50,7 +55,7 @@ LOOKING = (
         "show how the layers of an image came to be",
         "imagist.cli.history",
         (IMAGE,),
-        (PLATFORMS,),
+        (PLATFORMS, INSECURE),
         "The base comes first.\n\n" + NAMES,
     ),
     Command(
@@ -70,6 +75,7 @@ LOOKING = (
                 help="the platform: linux/arm64, amd64 ... (default: the only one, else this "
                 "machine's)"
             ),
+            INSECURE,
         ),
         "The tar holds what a container would see, with whiteouts applied; the same image gives "
         "the same bytes.\n\n" + NAMES,
@@ -88,6 +94,7 @@ LOOKING = (
             Flag("files", "list the files, not only how many of each package", kind="switch"),
             Flag("layers", "list the layers, not only how many", kind="switch"),
             Flag("times", "also tell files of which only the time differs", kind="switch"),
+            INSECURE,
         ),
         "The exit code is 0 where the two have the same digest, and 1 where they differ.\n\n"
         + NAMES,
