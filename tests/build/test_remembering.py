@@ -13,7 +13,7 @@ from build.conftest import Workshop
 from fixtures.demo import demo_packages
 from fixtures.maker import Apk, load_key, write_repository
 from fixtures.webserver import serve
-from imagist.build import construct, job
+from imagist.build import construct, plan
 from imagist.build.sources import SourceItem, read_source
 
 Change = Callable[[Path], None]
@@ -46,7 +46,7 @@ class Counter:
 @pytest.fixture
 def builds(monkeypatch: pytest.MonkeyPatch) -> Counter:
     """Counts the builds that were not answered from memory."""
-    return Counter(monkeypatch, job, "build_images")
+    return Counter(monkeypatch, plan, "plan_images")
 
 
 @pytest.fixture

@@ -64,7 +64,7 @@ def test_the_version(words: list[str]) -> None:
         (["build", "x", "--max-apk-data-size", "-2"], "--max-apk-data-size"),
         (["build", "x", "--color", "pink"], "pink"),
         (["build", "x", "--platform", "vax"], "vax"),
-        (["build", "x", "-t", "a:1"], "-o"),
+        (["build", "x", "-t", "A:1"], "lower-case"),
         (["build", "x", "--annotation", "novalue"], "novalue"),
         (["build", "x", "--build-date", "soon"], "soon"),
         (["cache", "prune", "--older-than", "-1"], "--older-than"),

@@ -12,8 +12,7 @@ from imagist.build.derived.files import DeclaredFile
 from imagist.build.fingerprint import Fingerprint, fingerprint_image
 from imagist.build.known import KnownImage, check_lock, recall_image, remember_image, stated_image
 from imagist.build.local_files import read_declared_files
-from imagist.build.plan import Plan, plan_images
-from imagist.declaration.include import LoadedDeclaration
+from imagist.build.plan import Plan
 from imagist.errors import NetworkError
 from imagist.oci.image import Image, Index
 from imagist.oci.platform import Platform
@@ -28,21 +27,12 @@ class Built(msgspec.Struct, frozen=True):
     fingerprints: dict[Platform, Fingerprint]
 
 
-def build_images(loaded: LoadedDeclaration, options: Options, context: Context) -> Built:
-    """Build the images of a declaration into the store.
-
-    Raises:
-        ImagistError: anything about declaration, packages or servers is wrong; nothing but
-            verified packages and finished layers is then left in the store.
-    """
-    return build_plan(plan_images(loaded, options, context), options, context)
-
-
 def build_plan(plan: Plan, options: Options, context: Context) -> Built:
     """The images of a plan; those that are known already are not constructed again.
 
     Raises:
-        ImagistError: see `build_images`.
+        ImagistError: anything about declaration, packages or servers is wrong; nothing but
+            verified packages and finished layers is then left in the store.
     """
     files = read_declared_files(plan.declaration.files, plan.loaded, context.trace)
     fingerprints = {each: fingerprint_image(plan, each, files, options) for each in plan.platforms}

@@ -15,9 +15,9 @@ from __future__ import annotations
 
 import io
 import zlib
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from functools import partial
-from typing import Final
+from typing import BinaryIO, Final
 
 import deflate
 import msgspec
@@ -32,7 +32,6 @@ from imagist.oci.mutate import describe_layer
 from imagist.packages.apk.archive import PackageFiles
 from imagist.packages.apk.fetch import Identity
 from imagist.packages.apk.packed import FORMAT, decode_package_files, encode_package_files
-from imagist.store.store import Store
 
 TAG: Final = "imagist-memory"
 """A build replaces the memory of the one before."""
@@ -56,21 +55,23 @@ class _Facts(msgspec.Struct, array_like=True):
 
 
 def make_memory(
-    packages: Iterable[PackageFiles], layers: Collection[str], store: Store
+    packages: Iterable[PackageFiles],
+    layers: Collection[str],
+    open_blob: Callable[[str], BinaryIO],
 ) -> MemoryImage:
     """The artifact for the packages of an image, or of the images of an index.
 
     Args:
-        packages: all of them, in the store.
+        packages: all of them.
         layers: the digests of the image's layers.
-        store: where the packages' data segments are.
+        open_blob: opens a package's data segment, given its digest.
     """
     once = {_identity(files): files for files in packages}
     ordered = [once[identity] for identity in sorted(once)]
     facts = _Facts(FORMAT, [(*_identity(each), encode_package_files(each)) for each in ordered])
     data = bytes(deflate.gzip_compress(msgspec.msgpack.encode(facts), _LEVEL))
     stored = BlobLayer(sha256(data), "", len(data), FACTS, partial(io.BytesIO, data))
-    held = (stored, *_data_of(ordered, layers, store))
+    held = (stored, *_data_of(ordered, layers, open_blob))
     manifest = Manifest(
         schema_version=2,
         artifact_type=ARTIFACT,
@@ -81,7 +82,9 @@ def make_memory(
 
 
 def _data_of(
-    packages: Iterable[PackageFiles], layers: Collection[str], store: Store
+    packages: Iterable[PackageFiles],
+    layers: Collection[str],
+    open_blob: Callable[[str], BinaryIO],
 ) -> Iterator[Layer]:
     """The data segments that are no layers, the small ones first, as far as there is room."""
     apart = {files.data: files for files in packages if files.entries and files.data not in layers}
@@ -90,7 +93,7 @@ def _data_of(
         room -= files.data_size
         if room < 0:
             return
-        opener = partial(store.open_blob, files.data)
+        opener = partial(open_blob, files.data)
         yield BlobLayer(files.data, "", files.data_size, DATA, opener)
 
 

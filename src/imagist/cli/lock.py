@@ -29,7 +29,7 @@ from imagist.build.lockfile import SUFFIX, Lock, format_lock, parse_lock
 from imagist.build.plan import Plan, plan_images
 from imagist.build.trace import Trace
 from imagist.cli.answer import print_json
-from imagist.cli.build import read_build_options, read_vcs_url
+from imagist.cli.options import read_build_options, read_vcs_url
 from imagist.cli.session import load_thing, open_context, read_file
 from imagist.declaration.include import LoadedDeclaration
 from imagist.errors import CheckFailed, InputError, NotFound, Problem, RequestError

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from imagist.cli.command import Argument, Command, Flag
+from imagist.cli.verbs.flags import INSECURE
 
 _THING = Argument("thing", "the declaration: an image's YAML file, or a lock of one")
 
@@ -94,6 +95,14 @@ _BUILDING = (
 )
 """What decides an image beside its declaration."""
 
+_TO = Flag(
+    "tag",
+    "where it is to go: registry/repository:tag; repeatable",
+    short="t",
+    metavar="REF",
+    kind="list",
+)
+
 BUILDING = (
     Command(
         "build",
@@ -109,20 +118,49 @@ BUILDING = (
             ),
             Flag(
                 "tag",
-                "the name the image has in the archive or layout",
+                "push the image under this name; with -o, what it is called in the archive or "
+                "layout; repeatable",
                 short="t",
                 metavar="REF",
                 kind="list",
             ),
             *_DECLARATION,
             *_BUILDING,
+            INSECURE,
         ),
-        "Without -o the image stays in the store. The digest is that of the index, or that of the "
-        "manifest where exactly one platform was asked for with --platform.",
+        "Without -o and -t the image stays in the store. The digest is that of the index, or that "
+        "of the manifest where exactly one platform was asked for with --platform. With a lock, "
+        "what the registry has is neither built nor fetched.",
         (
             ("imagist build image.yaml -o image.tar", "an archive for docker load or podman load"),
             ("imagist build image.yaml --platform arm64 -o layout/", "one platform, OCI layout"),
+            ("imagist build image.lock.json -t example.org/app:1", "push what was locked"),
         ),
+    ),
+    Command(
+        "plan",
+        "say what digest a reference will name, and what must move for that",
+        "imagist.cli.plan",
+        (_THING,),
+        (
+            _TO,
+            *_DECLARATION,
+            *_BUILDING,
+            Flag("check", "exit with 1 if anything would move", kind="switch", twin=False),
+            INSECURE,
+        ),
+        "What is known from memory or stated by a lock is not built; what nobody knows is built "
+        "into the store. Nothing is pushed.",
+        (("imagist plan image.lock.json -t example.org/app:1", "before a deployment"),),
+    ),
+    Command(
+        "apply",
+        "make references name what a declaration becomes, moving only what is missing",
+        "imagist.cli.apply",
+        (_THING,),
+        (_TO, *_DECLARATION, *_BUILDING, INSECURE),
+        "The same as `imagist build` with -t, and it says what moves.",
+        (("imagist apply image.lock.json -t example.org/app:1", "what `plan` has said"),),
     ),
     Command(
         "lock",

@@ -119,6 +119,12 @@ class PackageFetcher:
         found = {i: each for i, each in results.items() if isinstance(each, PackageFiles)}
         return [found[package.identity] for package in wanted]
 
+    def recall(self, wanted: Sequence[Wanted]) -> list[PackageFiles] | None:
+        """The packages in the order asked for; None where one would have to be fetched."""
+        found = [self._recall(package) or self._recollect(package) for package in wanted]
+        known = [files for files in found if files is not None]
+        return known if len(known) == len(found) else None
+
     def _work(
         self, queue: Sequence[Wanted], results: dict[Identity, PackageFiles | ImagistError]
     ) -> None:

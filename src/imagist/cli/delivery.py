@@ -1,0 +1,153 @@
+"""Where a finished image goes: to a path (-o), to registries (-t), or to the store alone."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple
+
+from imagist.cli.answer import print_json
+from imagist.errors import RequestError
+from imagist.oci import derive
+from imagist.oci.image import Image, Index
+
+if TYPE_CHECKING:
+    from imagist.oci.reference import Reference
+    from imagist.registry.client import Registries
+
+
+class Destination(NamedTuple):
+    """What -o and -t say."""
+
+    path: str = ""
+    """An archive where it ends in `.tar`, else an OCI layout folder; empty: nothing is written."""
+    names: tuple[str, ...] = ()
+    """What the image is called at the path."""
+    references: tuple[Reference, ...] = ()
+    """Where it is pushed; none where there is a path."""
+
+
+def read_destination(values: argparse.Namespace) -> Destination:
+    """What -o and -t say; beside a path, -t gives names, else it pushes.
+
+    Raises:
+        RequestError: an image cannot go there, or be called so.
+    """
+    if values.output:
+        check_output(values.output)
+        return Destination(values.output, tuple(values.tag))
+    if not values.tag:
+        return Destination()
+    from imagist.oci.reference import parse_reference
+
+    references = tuple(dict.fromkeys(map(parse_reference, values.tag)))
+    for reference in references:
+        if reference.digest:
+            raise RequestError(
+                f"-t takes a name to give, and {reference} has a digest",
+                help=f"write {reference.registry}/{reference.repository}:TAG",
+            )
+    return Destination(references=references)
+
+
+def deliver(thing: Image | Index, to: Destination, values: argparse.Namespace) -> None:
+    """Write an image to its path, or push it; with neither there is nothing to do.
+
+    Raises:
+        InputError: the path cannot be written.
+        NetworkError: a registry cannot be reached, or refuses.
+    """
+    if to.path:
+        _write(thing, to, values)
+    elif to.references:
+        from imagist.cli.registries import open_registries
+
+        push(thing, to.references, open_registries(values), values)
+
+
+def push(
+    thing: Image | Index,
+    references: Sequence[Reference],
+    registries: Registries,
+    values: argparse.Namespace,
+) -> None:
+    """Push an image under some names, and show how it goes."""
+    from imagist.cli.messages import Messages
+    from imagist.registry.push import push_image
+
+    with Messages(values).meter(f"blobs to {references[0].registry}") as meter:
+        push_image(registries, thing, references, meter=meter)
+
+
+def tell(thing: Image | Index, to: Destination, values: argparse.Namespace) -> None:
+    """Print the answer: the digest, with the names under which it was pushed."""
+    digest = derive.digest(thing)
+    pushed = [f"{reference}@{digest}" for reference in to.references]
+    if values.json:
+        print_json(describe(thing) | ({"references": pushed} if pushed else {}))
+    else:
+        sys.stdout.write("".join(f"{line}\n" for line in pushed or [digest]))
+
+
+def describe(thing: Image | Index) -> dict[str, object]:
+    """The digests of an image, and of all that it consists of."""
+    images = (
+        derive.images(thing) if isinstance(thing, Index) else [(derive.platform(thing), thing)]
+    )
+    platforms = {
+        str(platform): {
+            "digest": derive.digest(image),
+            "layers": [
+                {"digest": layer.digest, "size": layer.size, "diff_id": layer.diff_id}
+                for layer in image.layers
+            ],
+        }
+        for platform, image in images
+    }
+    return {
+        "digest": derive.digest(thing),
+        "media_type": thing.media_type,
+        "platforms": platforms,
+    }
+
+
+def _write(thing: Image | Index, to: Destination, values: argparse.Namespace) -> None:
+    from imagist.cli.messages import Messages
+
+    place = Path(to.path)
+    with Messages(values).meter(place.name) as meter:
+        if to.path.endswith(".tar"):
+            from imagist.store.archive import write_archive
+
+            write_archive(thing, place, tags=to.names, meter=meter)
+        else:
+            from imagist.store.layout import write_layout
+
+            write_layout(thing, place, names=to.names, meter=meter)
+
+
+def check_output(path: str) -> None:
+    """Refuse, before any work, what is probably not meant as an archive or a layout folder.
+
+    Raises:
+        RequestError: with what to write instead.
+    """
+    place = Path(path)
+    if path == "-":
+        raise RequestError("an image is not written to stdout", help="name a file: `-o image.tar`")
+    if path.endswith((".tar.gz", ".tgz", ".tar.zst")):
+        raise RequestError(
+            f"`{path}` would be a compressed archive, but layers are compressed already",
+            help="name a file that ends in .tar",
+        )
+    if place.exists() and not (place.is_file() or place.is_dir()):
+        raise RequestError(
+            f"{path} is neither a file nor a folder", help="name a file that ends in .tar"
+        )
+    if place.is_file() and not path.endswith(".tar"):
+        raise RequestError(f"{path} is a file", help="name a folder, or a file that ends in .tar")
+    blocked = next((above for above in place.absolute().parents if above.is_file()), None)
+    if blocked is not None:
+        raise RequestError(f"{path} cannot be written: {blocked} is a file")
