@@ -71,7 +71,7 @@ def write(
 
 def _read_place(values: argparse.Namespace) -> str:
     """Where the image shall go; empty for the store."""
-    from imagist.cli.build import check_output
+    from imagist.cli.delivery import check_output
 
     if values.output and values.path:
         raise RequestError("the path is given twice", help="leave -o out, or the second word")
