@@ -10,8 +10,7 @@ from typing import NamedTuple
 
 import pytest
 
-from fixtures.registries import running
-from fixtures.tokenserver import ISSUER, SERVICE, TokenServer, serve_tokens
+from fixtures.tokenserver import TokenServer, serve_tokens
 from imagist.net.environment import Environment
 from imagist.net.transport import HttpTransport
 from imagist.registry.authorize import Authorizer, Unauthorized
@@ -19,12 +18,10 @@ from imagist.registry.environment import RegistryEnvironment
 from imagist.registry.keychain import Keychain
 from imagist.registry.scope import Scope
 from registry.credentials import SECRET, entry, write_config
+from registry.guarded import demanding_passwords, demanding_tokens
 from support import find_tool, needs
 
 pytestmark = needs("registry", "crane")
-
-HTPASSWD = "alice:$2b$05$abcdefghijklmnopqrstuu12xgx35XzVimpLAARVsY.qvjwFuB00y\n"
-"""The password is `wonder:land`."""
 
 
 class Guarded(NamedTuple):
@@ -36,25 +33,18 @@ class Guarded(NamedTuple):
 
 @pytest.fixture
 def with_tokens(tmp_path: Path) -> Iterator[Guarded]:
-    with serve_tokens(public={"team/app"}) as tokens:
-        bundle = tmp_path / "bundle.pem"
-        bundle.write_bytes(tokens.certificate)
-        more = (
-            f"auth: {{token: {{realm: '{tokens.url}', service: {SERVICE}, issuer: {ISSUER}, "
-            f"rootcertbundle: {bundle}}}}}\n"
-        )
-        with running("registry", tmp_path / "registry", more=more) as host:
-            fill(host, tmp_path)
-            tokens.received.clear()
-            yield Guarded(host, tokens)
+    with (
+        serve_tokens(public={"team/app"}) as tokens,
+        demanding_tokens(tmp_path / "guarded", tokens) as host,
+    ):
+        fill(host, tmp_path)
+        tokens.received.clear()
+        yield Guarded(host, tokens)
 
 
 @pytest.fixture
 def with_passwords(tmp_path: Path) -> Iterator[Guarded]:
-    passwords = tmp_path / "htpasswd"
-    passwords.write_text(HTPASSWD)
-    more = f"auth: {{htpasswd: {{realm: test, path: {passwords}}}}}\n"
-    with running("registry", tmp_path / "registry", more=more) as host:
+    with demanding_passwords(tmp_path / "guarded") as host:
         fill(host, tmp_path)
         yield Guarded(host, None)
 

@@ -27,20 +27,38 @@ def open_registries(values: argparse.Namespace) -> Registries:
     Raises:
         RequestError: --offline forbids to speak with any.
     """
+    if not _open:
+        messages = Messages(values)
+        transport = open_transport(values, messages)
+        _open.append(
+            Registries(
+                transport,
+                Authorizer(transport, Keychain(read_registry_environment())),
+                insecure=is_insecure(values),
+                jobs=max(JOBS, values.jobs or 0),
+                notice=messages.warn,
+            )
+        )
+        UNTIL_THE_END.callback(_open.clear)
+    return _open[0]
+
+
+def open_transport(values: argparse.Namespace, messages: Messages) -> HttpTransport:
+    """What makes the requests, without any credentials; closed when the command has ended.
+
+    Raises:
+        RequestError: --offline forbids to make any.
+    """
     if values.offline:
         raise RequestError("a registry cannot be asked with --offline", help="leave --offline out")
-    if _open:
-        return _open[0]
-    messages = Messages(values)
-    insecure = bool(getattr(values, "insecure", False))
+    verify = not is_insecure(values)
     transport = HttpTransport(
-        read_environment(), verify=not insecure, anonymous=True, limit=None, notice=messages.warn
+        read_environment(), verify=verify, anonymous=True, limit=None, notice=messages.warn
     )
     UNTIL_THE_END.callback(transport.close)
-    jobs = max(JOBS, values.jobs or 0)
-    authorizer = Authorizer(transport, Keychain(read_registry_environment()))
-    _open.append(
-        Registries(transport, authorizer, insecure=insecure, jobs=jobs, notice=messages.warn)
-    )
-    UNTIL_THE_END.callback(_open.clear)
-    return _open[0]
+    return transport
+
+
+def is_insecure(values: argparse.Namespace) -> bool:
+    """Whether plain http and any certificate will do."""
+    return bool(getattr(values, "insecure", False))

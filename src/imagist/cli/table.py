@@ -7,6 +7,7 @@ from imagist.cli.verbs.building import BUILDING
 from imagist.cli.verbs.keeping import KEEPING
 from imagist.cli.verbs.looking import LOOKING
 from imagist.cli.verbs.moving import MOVING
+from imagist.cli.verbs.registry import REGISTRY
 
 GLOBAL_FLAGS = (
     Flag("directory", "run as if started in DIR", short="C", metavar="DIR", aliases=("workdir",)),
@@ -37,4 +38,4 @@ GLOBAL_FLAGS = (
     ),
 )
 
-COMMANDS = (*BUILDING, *LOOKING, *MOVING, *KEEPING)
+COMMANDS = (*BUILDING, *LOOKING, *MOVING, *REGISTRY, *KEEPING)

@@ -14,8 +14,7 @@ from imagist.net.transport import Transport
 from imagist.net.url import Userinfo, origin_of
 from imagist.oci.reference import DOCKER_HUB
 from imagist.registry.challenge import choose, parse_challenges
-from imagist.registry.credential import Credential
-from imagist.registry.keychain import Keychain
+from imagist.registry.credential import Credential, CredentialSource
 from imagist.registry.keys import normalize
 from imagist.registry.refusal import Refused
 from imagist.registry.scope import Scope
@@ -65,7 +64,7 @@ class Authorizer:
     def __init__(
         self,
         transport: Transport,
-        keychain: Keychain,
+        keychain: CredentialSource,
         *,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Protocol
+
 import msgspec
 
 
@@ -29,3 +31,26 @@ class Credential(msgspec.Struct, frozen=True):
 
 
 ANONYMOUS = Credential()
+
+
+class CredentialSource(Protocol):
+    """Whoever knows credentials; safe for many threads."""
+
+    def find(self, registry: str, repository: str = "") -> Credential:
+        """The credentials for a repository, or for all of a registry; anonymous without any."""
+        ...
+
+
+class Offered:
+    """A `CredentialSource` of one credential, for whoever asks."""
+
+    def __init__(self, credential: Credential) -> None:
+        self._credential = credential
+
+    def __repr__(self) -> str:
+        return "Offered(***)"
+
+    def find(self, registry: str, repository: str = "") -> Credential:
+        """That one."""
+        del registry, repository
+        return self._credential

@@ -39,6 +39,11 @@ class _Answer(msgspec.Struct, frozen=True, rename="pascal"):
         return "_Answer(***)"
 
 
+def program_of(helper: Helper) -> str:
+    """The name of a helper's program."""
+    return f"docker-credential-{helper.name}"
+
+
 def ask(
     helper: Helper, path: str, origin: str, *, patience: float = PATIENCE
 ) -> Credential | None:
@@ -55,7 +60,7 @@ def ask(
         InputError: it fails for another reason than not to know, or says something odd.
     """
     code, said, complaint = _run(helper, "get", helper.server.encode(), path, origin, patience)
-    program = _program(helper)
+    program = program_of(helper)
     if code:
         if _UNKNOWN in said.lower() or _UNKNOWN in complaint.lower():
             return None
@@ -103,15 +108,11 @@ def erase(helper: Helper, path: str, origin: str) -> None:
         raise _failed(helper, origin, said or complaint)
 
 
-def _program(helper: Helper) -> str:
-    return f"docker-credential-{helper.name}"
-
-
 def _run(
     helper: Helper, action: str, given: bytes, path: str, origin: str, patience: float
 ) -> tuple[int, str, str]:
     """The exit code of a helper, and what it wrote to its two streams."""
-    program = _program(helper)
+    program = program_of(helper)
     found = shutil.which(program, path=path) if _NAME.fullmatch(helper.name) else None
     if found is None:
         raise NotFound(
@@ -157,7 +158,7 @@ def _text(data: bytes) -> str:
 def _failed(helper: Helper, origin: str, said: str) -> InputError:
     """A helper's failure, in its own words unless they may be credentials."""
     words = "" if "{" in said else printable(" ".join(said.split())[:_SAID])
-    program = _program(helper)
+    program = program_of(helper)
     why = f": {words}" if words else ""
     return InputError(
         f"the credential helper {program} fails for {helper.server}{why}",

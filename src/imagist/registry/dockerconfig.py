@@ -12,7 +12,7 @@ import msgspec
 
 from imagist.errors import InputError, Span
 from imagist.registry.credential import ANONYMOUS, Credential
-from imagist.registry.keys import find_key, key_of
+from imagist.registry.keys import find_key, key_of, normalize
 
 MAX_CONFIG: Final = 8 << 20
 """Bytes that such a file may have."""
@@ -73,6 +73,11 @@ class DockerConfig:
                 return Helper(name, key)
         store = self._document.creds_store
         return Helper(store, key_of(registry)) if store else None
+
+    def keys(self, registry: str) -> list[str]:
+        """The keys of `auths` that mean a registry, or a namespace of one."""
+        name = normalize(registry)
+        return [key for key in self._document.auths or {} if normalize(key) == name]
 
     def find(self, registry: str, repository: str = "") -> Credential:
         """What `auths` has for a repository; anonymous where it has nothing.
