@@ -138,7 +138,7 @@ class Fault:
         self._lock = threading.Lock()
         for name in self.CALLS:
             monkeypatch.setattr(os, name, self._wrap(name, getattr(os, name)))
-        monkeypatch.setattr(blobs, "_wait_for_disk", self._wrap("sync", os.fsync))
+        monkeypatch.setattr(blobs, "wait_for_disk", self._wrap("sync", os.fsync))
 
     def _wrap(self, name: str, call: Callable[..., Any]) -> Callable[..., Any]:
         def wrapped(*words: Any, **more: Any) -> Any:

@@ -221,7 +221,7 @@ def test_a_blob_reaches_the_disk_before_it_reaches_its_place(
     def wait(file: int) -> None:
         seen.append((os.fstat(file).st_size, stored(store.root)))
 
-    monkeypatch.setattr(blobs, "_wait_for_disk", wait)
+    monkeypatch.setattr(blobs, "wait_for_disk", wait)
     store.put(b"hello")
     assert seen == [(5, [])]
     store.put(b"hello")

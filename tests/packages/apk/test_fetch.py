@@ -113,7 +113,7 @@ def test_while_a_package_waits_for_the_disk_the_next_is_verified(
         all_wait.wait()
         written.append(file)
 
-    monkeypatch.setattr(blobs, "_wait_for_disk", wait_for_disk)
+    monkeypatch.setattr(blobs, "wait_for_disk", wait_for_disk)
     found = PackageFetcher(store, reader, jobs=1).fetch(wanted)
     assert len(written) == len(found) == 3
 
