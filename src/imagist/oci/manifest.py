@@ -62,6 +62,31 @@ class IndexManifest(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=Tru
     annotations: dict[str, str] = {}
 
 
+class AnyManifest(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
+    """What a manifest of whatever kind may name, for who keeps manifests without judging them."""
+
+    schema_version: int = 2
+    media_type: str = ""
+    artifact_type: str = ""
+    config: Descriptor | None = None
+    layers: tuple[Descriptor, ...] | None = None
+    manifests: tuple[Descriptor, ...] | None = None
+    subject: Descriptor | None = None
+    annotations: dict[str, str] = {}
+
+    @property
+    def blobs(self) -> tuple[Descriptor, ...]:
+        """Its config and layers, as far as it has them."""
+        return (*((self.config,) if self.config else ()), *(self.layers or ()))
+
+    @property
+    def kind(self) -> str:
+        """What a list of referrers calls it (distribution-spec, "Listing Referrers")."""
+        if self.artifact_type or self.config is None:
+            return self.artifact_type
+        return self.config.media_type
+
+
 class Healthcheck(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, rename="pascal"):
     """How Docker probes a container; durations in nanoseconds (reserved in config.md)."""
 

@@ -7,13 +7,11 @@ its tags. Nothing is copied, and the folder is not written to.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
 
 from imagist.digest import Digest
-from imagist.oci.manifest import Descriptor, decode
-from imagist.server.manifests import Document
+from imagist.oci.manifest import AnyManifest, Descriptor, decode
 from imagist.server.routes import is_tag
 from imagist.store.layout import REF_NAME, read_index
 from imagist.store.repositories import Content, Stored
@@ -93,22 +91,21 @@ class LayoutSource:
         content = self._find(digest)
         if digest in self._stored or content is None or content.size > _LARGEST:
             return  # a layout may be sparse
-        document = decode(Document, Path(content.path).read_bytes(), f"{digest} in {self._folder}")
+        document = decode(
+            AnyManifest, Path(content.path).read_bytes(), f"{digest} in {self._folder}"
+        )
         subject = document.subject.digest if document.subject else ""
         self._stored[digest] = Stored(item.media_type, content.size, digest, subject)
         if subject:
-            kind = document.artifact_type or (
-                document.config.media_type if document.config else ""
-            )
             referrer = Descriptor(
                 media_type=item.media_type,
                 digest=digest,
                 size=content.size,
-                artifact_type=kind,
+                artifact_type=document.kind,
                 annotations=document.annotations,
             )
             self._referrers.setdefault(subject, []).append(referrer)
-        self._blobs.update(blob.digest for blob in _blobs(document))
+        self._blobs.update(blob.digest for blob in document.blobs)
         for child in document.manifests or ():
             self._add(child)
 
@@ -120,12 +117,6 @@ class LayoutSource:
             return Content(digest, str(path), path.stat().st_size)
         except OSError:
             return None
-
-
-def _blobs(document: Document) -> Iterator[Descriptor]:
-    if document.config:
-        yield document.config
-    yield from document.layers or ()
 
 
 def _tag(item: Descriptor, *, is_alone: bool) -> str:

@@ -5,12 +5,10 @@ from __future__ import annotations
 import hashlib
 from typing import Final
 
-import msgspec
-
 from imagist.digest import Digest, sha256
 from imagist.errors import ImagistError
 from imagist.oci import mediatype
-from imagist.oci.manifest import Descriptor, decode
+from imagist.oci.manifest import AnyManifest, Descriptor, decode
 from imagist.server.contents import give
 from imagist.server.messages import Refusal, Request, Response
 from imagist.server.quota import Quota
@@ -28,19 +26,6 @@ _SCHEMA_1: Final = (
 )
 _ELSEWHERE: Final = ("nondistributable", "foreign")
 """Parts of the media types of layers that stay where they are, and are not pushed."""
-
-
-class Document(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
-    """What the registry looks at in a manifest of any kind."""
-
-    schema_version: int = 2
-    media_type: str = ""
-    artifact_type: str = ""
-    config: Descriptor | None = None
-    layers: tuple[Descriptor, ...] | None = None
-    manifests: tuple[Descriptor, ...] | None = None
-    subject: Descriptor | None = None
-    annotations: dict[str, str] = {}
 
 
 def give_manifest(sources: Sources, request: Request, route: Route) -> Response:
@@ -145,7 +130,7 @@ class ManifestIntake:
             media_type=media_type,
             digest=digest,
             size=len(raw),
-            artifact_type=_artifact_type(document),
+            artifact_type=document.kind,
             annotations=document.annotations,
         )
         with (
@@ -172,16 +157,15 @@ class ManifestIntake:
             raise Refusal(400, "DIGEST_INVALID", message, detail={"digest": self._digest})
         return actual
 
-    def _check_members(self, document: Document) -> None:
+    def _check_members(self, document: AnyManifest) -> None:
         """Refuse a manifest whose config or layers are not here; an index may be sparse."""
         if self._sparse:
             return
-        wanted = [document.config] if document.config else []
-        wanted += [layer for layer in document.layers or () if not _is_elsewhere(layer)]
         missing = [
-            item.digest
-            for item in wanted
-            if self._repository.find_blob(parse_digest(item.digest)) is None
+            blob.digest
+            for blob in document.blobs
+            if not _is_elsewhere(blob)
+            and self._repository.find_blob(parse_digest(blob.digest)) is None
         ]
         if missing:
             names = ", ".join(missing[:3]) + (" ..." if len(missing) > 3 else "")
@@ -202,13 +186,13 @@ class ManifestIntake:
         return fields
 
 
-def _parse(raw: bytes, announced: str) -> Document:
+def _parse(raw: bytes, announced: str) -> AnyManifest:
     """Read a manifest of any media type that is JSON."""
     if announced in _SCHEMA_1:
         message = "manifests of schema 1 are not taken: push the image with a newer tool"
         raise Refusal(400, "MANIFEST_INVALID", message)
     try:
-        document = decode(Document, raw, "the manifest")
+        document = decode(AnyManifest, raw, "the manifest")
     except ImagistError as error:
         raise Refusal(400, "MANIFEST_INVALID", str(error)) from None
     media_type = document.media_type or announced
@@ -230,15 +214,8 @@ def _parse(raw: bytes, announced: str) -> Document:
     return document
 
 
-def _artifact_type(document: Document) -> str:
-    """What a list of referrers calls it (distribution-spec, "Listing Referrers")."""
-    if document.artifact_type or document.config is None:
-        return document.artifact_type
-    return document.config.media_type
-
-
-def _is_elsewhere(layer: Descriptor) -> bool:
-    return bool(layer.urls) or any(part in layer.media_type for part in _ELSEWHERE)
+def _is_elsewhere(blob: Descriptor) -> bool:
+    return bool(blob.urls) or any(part in blob.media_type for part in _ELSEWHERE)
 
 
 def _find(source: Source, route: Route) -> Digest | None:

@@ -3,10 +3,13 @@
 1. Images and remembered results that were not used for `older_than` seconds are forgotten.
 2. While what the rest needs is larger than `max_size`, the least recently used results are
    forgotten, and only then images. Results themselves count with their size.
-3. Blobs that nothing needs any more are removed; without `older_than` and `max_size` this is all.
+3. Members of repositories that no manifest there names are dropped, once they are a day old:
+   before, they may belong to an image that is being pushed.
+4. Blobs that nothing needs any more are removed; without `older_than` and `max_size` this is all.
 
-A blob is needed when an image consists of it or a remembered result names it. Uses are noted to
-the day. The store's lock is held alone, so nobody is half-way through a build.
+A blob is needed when an image consists of it, a remembered result names it, or a repository of the
+registry has it. Uses are noted to the day. The store's lock is held alone, so nobody is half-way
+through a build; a registry that runs waits with what it would commit, and goes on giving.
 """
 
 from __future__ import annotations
@@ -21,8 +24,11 @@ from typing import Final, NamedTuple
 from imagist.errors import ImagistError
 from imagist.oci import contents, lazy
 from imagist.store.blobs import storage_error
+from imagist.store.members import tidy
 from imagist.store.memo import Remembered
+from imagist.store.repositories import Repositories
 from imagist.store.store import Store
+from imagist.store.uploads import remove_abandoned
 
 _HEX: Final = re.compile("[0-9a-f]{64}")
 
@@ -63,12 +69,15 @@ def prune(store: Store, *, older_than: float | None = None, max_size: int | None
 
 def _prune(store: Store, older_than: float | None, max_size: int | None) -> Pruned:
     store.blobs.remove_rests()
+    repositories = Repositories(store.blobs)
+    remove_abandoned(repositories)
+    pinned = tidy(repositories)
     sizes = store.blob_sizes()
     holders = sorted([*_results(store), *_images(store)], key=_order)
     oldest = time.time() - older_than if older_than is not None else 0.0
     kept = [holder for holder in holders if holder.used >= oldest and holder.blobs <= sizes.keys()]
     if max_size is not None:
-        kept = _shrink(kept, sizes, max_size)
+        kept = _shrink(kept, sizes, max_size, pinned)
     gone = set(holders) - set(kept)
     images = [holder.what for holder in gone if isinstance(holder.what, Path)]
     results = [holder.what for holder in gone if isinstance(holder.what, Remembered)]
@@ -76,7 +85,7 @@ def _prune(store: Store, older_than: float | None, max_size: int | None) -> Prun
     for image in images:
         image.unlink(missing_ok=True)
     store.memo.delete_all(results)
-    unneeded = sizes.keys() - _needed(kept)
+    unneeded = sizes.keys() - _needed(kept) - pinned
     for digest in unneeded:
         Path(store.blobs.place(digest)).unlink(missing_ok=True)
     return Pruned(len(unneeded), sum(sizes[d] for d in unneeded), len(images), len(results))
@@ -114,9 +123,14 @@ def _needed(holders: Iterable[_Holder]) -> set[str]:
     return {digest for holder in holders for digest in holder.blobs}
 
 
-def _shrink(holders: list[_Holder], sizes: dict[str, int], limit: int) -> list[_Holder]:
-    """Leave out the first holders until what the others need is no larger than the limit."""
-    users: dict[str, int] = {}
+def _shrink(
+    holders: list[_Holder], sizes: dict[str, int], limit: int, pinned: set[str]
+) -> list[_Holder]:
+    """Leave out the first holders until what the others need is no larger than the limit.
+
+    What is pinned counts, and stays.
+    """
+    users = dict.fromkeys(pinned & sizes.keys(), 1)
     for holder in holders:
         for digest in holder.blobs:
             users[digest] = users.get(digest, 0) + 1

@@ -72,23 +72,24 @@ class Repositories:
 
     def names(self) -> list[str]:
         """The names of all repositories that have or had a manifest, in order."""
-        return sorted(self._walk(str(self.folder), ""))
+        return sorted(name for name, parts in self._walk() if "_manifests" in parts)
+
+    def all_names(self) -> list[str]:
+        """The names of all repositories that have or had anything, in order."""
+        return sorted(name for name, parts in self._walk() if any(p[0] == "_" for p in parts))
 
     def committing(self) -> AbstractContextManager[None]:
         """Keep `prune` out while content and what names it are put in their places."""
         return shared(self._lock)
 
-    def _walk(self, folder: str, name: str) -> Iterator[str]:
-        try:
-            with os.scandir(folder) as items:
-                parts = [item.name for item in items]
-        except (FileNotFoundError, NotADirectoryError):
-            return
-        if "_manifests" in parts:
-            yield name
+    def _walk(self, name: str = "") -> Iterator[tuple[str, list[str]]]:
+        """The names of all folders, and what is in each."""
+        parts = _names(f"{self.folder}/{name}" if name else str(self.folder))
+        if name:
+            yield name, parts
         for part in parts:
             if not part.startswith("_"):
-                yield from self._walk(f"{folder}/{part}", f"{name}/{part}" if name else part)
+                yield from self._walk(f"{name}/{part}" if name else part)
 
 
 class Repository:

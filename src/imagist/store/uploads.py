@@ -60,8 +60,7 @@ class Uploads:
         number = os.urandom(16).hex()
         path = _path(repository, number)
         with explain(repository.blobs.root):
-            os.makedirs(os.path.dirname(path), exist_ok=True)  # noqa: PTH103, PTH120 - str paths
-            os.close(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o644))
+            os.close(_create(path))
         self.remember(number, _Progress(0, hashlib.sha256()))
         return number
 
@@ -242,6 +241,15 @@ def _path(repository: Repository, number: str) -> str:
     if not _ID.fullmatch(number):
         raise _no_upload(number)
     return f"{repository.folder}/_uploads/{number}"
+
+
+def _create(path: str) -> int:
+    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
+    while True:
+        try:
+            return os.open(path, flags, 0o644)
+        except FileNotFoundError:  # the first upload, or `prune` removed the empty folder
+            os.makedirs(os.path.dirname(path), exist_ok=True)  # noqa: PTH103, PTH120 - str paths
 
 
 def _open_locked(path: str, number: str) -> int:
