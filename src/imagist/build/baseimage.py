@@ -7,18 +7,22 @@ from pathlib import Path
 from typing import Final
 
 import msgspec
+from msgspec.structs import replace
 
 from imagist.build.compose import Base
 from imagist.build.contents import StoreContents
-from imagist.build.context import Context
+from imagist.build.context import Context, Options
 from imagist.build.derived.place import read_file
+from imagist.build.trace import Note
 from imagist.declaration.model import BaseImage
-from imagist.errors import InputError, NotFound
+from imagist.errors import InputError, NotFound, RequestError
 from imagist.oci import derive
 from imagist.oci.image import Image, Index
 from imagist.oci.manifest import ImageConfig
 from imagist.oci.platform import Platform
+from imagist.oci.reference import REMOTE, Reference, is_remote_name, parse_reference
 from imagist.packages.apk.database import InstalledPackage, parse_installed
+from imagist.registry.source import load_image
 from imagist.rootfs.flatten import flatten
 from imagist.rootfs.tarread import Limits, TarReader
 from imagist.rootfs.tree import Node
@@ -26,6 +30,7 @@ from imagist.rootfs.uncompress import tell_form, uncompress
 from imagist.store.layout import read_layout
 from imagist.store.store import Store
 
+_CONNECTIONS: Final = 8
 _DATABASES: Final = ("usr/lib/apk/db/installed", "lib/apk/db/installed")
 
 
@@ -37,21 +42,69 @@ class LoadedBase(msgspec.Struct, frozen=True):
     base: Base
 
 
-def load_base(declared: BaseImage, platform: Platform, context: Context) -> LoadedBase:
+class OpenBase(msgspec.Struct, frozen=True):
+    """A base image as it was found, for all platforms."""
+
+    name: str
+    thing: Image | Index
+    pin: str = ""
+    """The digest that its name meant, where another day it may mean another."""
+
+
+def open_base(declared: BaseImage, options: Options, context: Context) -> OpenBase:
+    """Find a base image: a layout folder, or a reference in a registry.
+
+    A lock holds a reference to the digest that it had.
+
+    Raises:
+        NotFound: there is no such image.
+        NetworkError: the registry cannot be reached, or refuses.
+        InputError: something of it cannot be read.
+    """
+    name = declared.image
+    if not is_remote_name(name) or Path(name).exists():
+        context.trace.note_file(str(Path(name) / "index.json"))
+        return OpenBase(name, read_layout(Path(name)))
+    reference = parse_reference(name.removeprefix(REMOTE))
+    if reference.digest:
+        return OpenBase(name, _load(reference, context))
+    locked = options.lock.base if options.lock else None
+    if locked is not None and locked.name == name:
+        reference = replace(reference, digest=locked.digest)
+    thing = _load(reference, context)
+    pin = derive.digest(thing)
+    context.trace.note(Note("tag", str(reference), pin))
+    return OpenBase(name, thing, pin)
+
+
+def _load(reference: Reference, context: Context) -> Image | Index:
+    if context.registries is None:
+        raise RequestError(
+            f"the base image {reference} lies in a registry, which this command does not ask",
+            help="pull it into a layout folder, and name that",
+        )
+    # Where no network needs to be asked, none is: what a digest names does not change.
+    if reference.digest and (known := context.store.find_image(reference.digest)) is not None:
+        return known
+    return load_image(context.registries(), reference, store=context.store, keep=True)
+
+
+def load_base(
+    base: OpenBase, declared: BaseImage, platform: Platform, context: Context
+) -> LoadedBase:
     """Read a base image: its layers come into the store, so that their files can be read.
 
     What is installed is told by `apkindex`, or where that is not given by the image's own
     database.
 
     Raises:
-        NotFound: there is no such image, or none for the platform.
+        NotFound: there is none for the platform.
         InputError: something of it cannot be read.
     """
     store = context.store
-    context.trace.note_file(str(Path(declared.image) / "index.json"))
-    thing = read_layout(Path(declared.image))
-    image = _choose(thing, platform, declared.image)
-    store.add_image(image)
+    image = _choose(base.thing, platform, base.name)
+    with context.report.meter(f"layers of {base.name}") as meter:
+        store.add_image(image, meter=meter, jobs=_CONNECTIONS)
     layers = derive.manifest(image).layers
     tree = flatten(_read_layer(store, layer.digest) for layer in layers)
     database = _read_database(declared, platform, context)

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from contextlib import AbstractContextManager
-from typing import BinaryIO, NamedTuple, Protocol
+from typing import TYPE_CHECKING, BinaryIO, NamedTuple, Protocol
 
 import msgspec
 
@@ -16,6 +17,9 @@ from imagist.packages.apk.index import MAX_INDEX
 from imagist.packages.apk.reading import Reader
 from imagist.progress import Meter
 from imagist.store.store import Store
+
+if TYPE_CHECKING:
+    from imagist.registry.client import Registries
 
 
 class Limits(NamedTuple):
@@ -115,3 +119,5 @@ class Context(NamedTuple):
     """Takes notes of what is read."""
     target: Target | None = None
     """Where the images go, if that is known and may be asked."""
+    registries: Callable[[], Registries] | None = None
+    """Where base images come from."""

@@ -12,6 +12,7 @@ from imagist.build.job import Built
 from imagist.build.lockfile import (
     VERSION,
     Lock,
+    LockedBase,
     LockedBlob,
     LockedConfig,
     LockedContents,
@@ -108,6 +109,9 @@ def make_lock(
                 )
             ),
         ),
+        base=LockedBase(name=plan.base.name, digest=plan.base.pin)
+        if plan.base and plan.base.pin
+        else None,
         images=tuple(_lock_image(built, platform) for platform in plan.platforms),
         index=Descriptor(
             media_type=built.index.media_type,

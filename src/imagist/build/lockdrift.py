@@ -47,6 +47,7 @@ def find_drift(
         *_check_platforms(lock, plan.platforms),
         *_check_repositories(lock, plan),
         *_check_keys(lock, plan),
+        *_check_base(lock, plan),
         *(_tell_move(move, before, universes) for move in find_moves(before, after)),
         *_check_places(before, after, has_tags=bool(lock.images)),
     ]
@@ -157,6 +158,18 @@ def _check_places(before: Pins, after: Pins, *, has_tags: bool) -> Iterator[Prob
                 yield Problem(f"{name} would be taken from {redact(new[name].url)}")
             if has_tags and old[name].tag != new[name].tag:
                 yield Problem(f"{name} would be taken from another tag ({architecture})")
+
+
+def _check_base(lock: Lock, plan: Plan) -> Iterator[Problem]:
+    """Whether the tag of a base image names what it named."""
+    base = plan.base
+    if base is None or lock.base is None or lock.base.name != base.name:
+        return  # where the declaration has changed, that is told
+    if base.pin != lock.base.digest:
+        yield Problem(
+            f"the base image {redact(base.name)} is now {base.pin}, in the lock it is "
+            f"{lock.base.digest}"
+        )
 
 
 def _check_inputs(lock: Lock, inputs: Mapping[Platform, str]) -> Iterator[Problem]:

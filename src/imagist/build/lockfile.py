@@ -158,6 +158,15 @@ class LockedBlob(msgspec.Struct, frozen=True, kw_only=True):
     size: Size
 
 
+class LockedBase(msgspec.Struct, frozen=True, kw_only=True):
+    """Ours: the base image, where it is named by a tag."""
+
+    name: str
+    """As the declaration has it."""
+    digest: str
+    """What the tag named."""
+
+
 class LockedImage(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """Ours: the image that the inputs of a platform become."""
 
@@ -178,6 +187,8 @@ class Lock(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     version: str
     config: LockedConfig | None = None
     contents: LockedContents = field(default_factory=LockedContents)
+    base: LockedBase | None = None
+    """Ours: the base image, where a tag names it."""
     images: tuple[LockedImage, ...] = ()
     """Ours: by platform."""
     index: Descriptor | None = None

@@ -145,6 +145,8 @@ def _check_images(lock: Lock) -> Iterator[tuple[str, str]]:
                 yield place, f"`{digest}` is no SHA-256 digest"
         if image.size > _MAX_DOCUMENT:
             yield place, f"no manifest has {image.size} bytes"
+    if lock.base is not None and not _DIGEST.fullmatch(lock.base.digest):
+        yield "base", f"`{lock.base.digest}` is no SHA-256 digest"
     index = lock.index
     if index is None:
         return

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import msgspec
 
-from imagist.build.baseimage import LoadedBase, load_base
+from imagist.build.baseimage import LoadedBase, OpenBase, load_base, open_base
 from imagist.build.compose import ApkState
 from imagist.build.context import Context, Options
 from imagist.build.resolve import Resolved, add_options, choose_platforms, resolve, world_of
@@ -25,6 +25,8 @@ class Plan(msgspec.Struct, frozen=True):
     declaration: Declaration
     """The same with options added and defaults filled in."""
     platforms: tuple[Platform, ...]
+    base: OpenBase | None
+    """The image that is built upon, of all platforms."""
     bases: dict[Platform, LoadedBase]
     resolved: Resolved
 
@@ -70,6 +72,7 @@ def plan_images(
     declaration = with_defaults(add_options(loaded.declaration, options))
     platforms = choose_platforms(declaration, options)
     bases: dict[Platform, LoadedBase] = {}
+    opened: OpenBase | None = None
     if declaration.contents.baseimage is not None:
         base = declaration.contents.baseimage
         if declaration.format == "erofs":
@@ -77,7 +80,8 @@ def plan_images(
                 "an EROFS image is one layer, and cannot be built on a base image",
                 help="leave `format` out, or `baseimage`",
             )
-        bases = {platform: load_base(base, platform, context) for platform in platforms}
+        opened = open_base(base, options, context)
+        bases = {each: load_base(opened, base, each, context) for each in platforms}
     installed = {
         platform: [record.package for record in base.base.packages]
         for platform, base in bases.items()
@@ -88,4 +92,4 @@ def plan_images(
     resolved = resolve(
         loaded, declaration, platforms, options, context, installed, reasons=reasons
     )
-    return Plan(loaded, declaration, platforms, bases, resolved)
+    return Plan(loaded, declaration, platforms, opened, bases, resolved)

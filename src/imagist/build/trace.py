@@ -23,7 +23,8 @@ STEP: Final = "build"
 FORMAT: Final = 2
 """Raise it whenever the same inputs give another image, or another answer."""
 
-Kind = Literal["file", "source", "document", "day"]
+Kind = Literal["file", "source", "document", "tag", "day"]
+_REMOTE: Final = frozenset({"document", "tag"})
 
 
 class Note(msgspec.Struct, frozen=True, array_like=True):
@@ -82,8 +83,8 @@ def recall_answer(
     Args:
         store: where answers are remembered; one whose blobs are gone is none.
         key: of the command line, see `memo_key`.
-        find_documents: gives the digests of documents of servers; asked only where all else is
-            as it was.
+        find_documents: gives the digests of documents of servers, and of what tags name; asked
+            only where all else is as it was.
     """
     value = store.memo.get(STEP, key)
     if value is None:
@@ -92,7 +93,7 @@ def recall_answer(
         answer = msgspec.msgpack.decode(value, type=Answer)
     except msgspec.DecodeError:
         return None
-    remote = [note for note in answer.notes if note.kind == "document"]
+    remote = [note for note in answer.notes if note.kind in _REMOTE]
     if all(map(_holds, answer.notes)) and (
         not remote or find_documents(remote) == [note.digest for note in remote]
     ):
@@ -123,8 +124,8 @@ def _holds(note: Note) -> bool:
             return source_digest(note.name) == note.digest
         case "day":
             return today() == note.name
-        case "document":
-            return True
+        case "document" | "tag":
+            return True  # servers are asked when all else is as it was
 
 
 def today() -> str:

@@ -14,17 +14,13 @@ from imagist.cli.stores import open_store
 from imagist.errors import InputError, NotFound, RequestError
 from imagist.oci import mediatype
 from imagist.oci.image import Image, Index
+from imagist.oci.reference import REMOTE, Reference, is_remote_name, parse_reference
 from imagist.text.diagnostics import columns, printable
 
 if TYPE_CHECKING:
     from imagist.inspection.describe import FileReport
-    from imagist.oci.reference import Reference
 
 _PATHS: Final = ("oci", "oci-archive", "docker-archive")
-_REMOTE: Final = "docker://"
-_HOST: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:@-]*|\[[0-9a-fA-F:]+\](?::[0-9]+)?")
-_TAGGED: Final = re.compile(r":[A-Za-z0-9_][A-Za-z0-9._-]*\Z")
-_SUFFIXES: Final = (".tar", ".oci")
 _DIGEST: Final = re.compile("[0-9a-f]{6,64}")
 _SHORT: Final = 12
 """Hex digits of a digest that are shown."""
@@ -110,24 +106,7 @@ def read_reference(name: str) -> Reference:
     Raises:
         RequestError: it is none.
     """
-    from imagist.oci.reference import parse_reference
-
-    return parse_reference(name.removeprefix(_REMOTE))
-
-
-def is_remote_name(name: str) -> bool:
-    """Whether a name that is no path here means an image in a registry, by how it looks.
-
-    `docker://` says so; else it must have a tag, a digest, or a host in front. So a path that is
-    misspelt is not asked for at Docker's registry.
-    """
-    if name.startswith(_REMOTE):
-        return True
-    first, slash, rest = name.partition("/")
-    if not _HOST.fullmatch(first) or rest.endswith(_SUFFIXES):
-        return False
-    hosted = bool(slash) and (first == "localhost" or "." in first or ":" in first)
-    return hosted or "@sha" in name or bool(_TAGGED.search(name))
+    return parse_reference(name.removeprefix(REMOTE))
 
 
 def read_platform_names(values: argparse.Namespace) -> list[str]:

@@ -6,7 +6,7 @@ import argparse
 import os
 import posixpath
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from imagist.build.context import Context, Limits, Options
 from imagist.build.lockfile import SUFFIX, parse_lock
@@ -26,6 +26,9 @@ from imagist.packages.apk.index import MAX_INDEX
 from imagist.rootfs import tarread
 from imagist.store.store import Store
 
+if TYPE_CHECKING:
+    from imagist.registry.client import Registries
+
 _UNBOUNDED: Final = 1 << 62
 _MAX_FILE: Final = 64 << 20
 """Bytes of the largest declaration or lock."""
@@ -40,7 +43,14 @@ def open_context(
     cached = open_cached(values, store)
     reader = WatchedReader(cached, trace)
     report = WatchedReport(Messages(values), trace)
-    return Context(store, reader, report, today(), values.jobs or os.cpu_count() or 1, trace)
+    jobs = values.jobs or os.cpu_count() or 1
+
+    def registries() -> Registries:
+        from imagist.cli.registries import open_registries
+
+        return open_registries(values)
+
+    return Context(store, reader, report, today(), jobs, trace, registries=registries)
 
 
 def open_cached(values: argparse.Namespace, store: Store) -> CachedGet:

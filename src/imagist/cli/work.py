@@ -91,7 +91,20 @@ class Work:
         from imagist.build.watch import find_documents
         from imagist.cli.session import open_cached
 
-        return find_documents(open_cached(self.values, self._store), notes)
+        documents = [note for note in notes if note.kind == "document"]
+        found = iter(find_documents(open_cached(self.values, self._store), documents))
+        return [self._find_tag(note) if note.kind == "tag" else next(found) for note in notes]
+
+    def _find_tag(self, note: Note) -> str:
+        """What a tag names now; offline what it named, as far as anyone can know."""
+        if self.values.offline or "@" in note.name:
+            return note.digest
+        from imagist.cli.registries import open_registries
+        from imagist.oci.reference import parse_reference
+
+        reference = parse_reference(note.name)
+        found = open_registries(self.values).repository(reference).resolve(reference.tag)
+        return found.digest if found else ""
 
     def planned(self) -> Planned:
         """The declaration made definite, once.

@@ -10,6 +10,8 @@ import msgspec
 from imagist.digest import Digest
 from imagist.errors import RequestError
 
+REMOTE: Final = "docker://"
+"""In front of a name that means an image in a registry, whatever it looks like."""
 DOCKER_HUB: Final = "docker.io"
 _COMPONENT: Final = r"[a-z0-9]+(?:(?:\.|_|__|-+)[a-z0-9]+)*"
 _REPOSITORY: Final = re.compile(rf"{_COMPONENT}(?:/{_COMPONENT})*")
@@ -17,6 +19,10 @@ _TAG: Final = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]{0,127}")
 _REGISTRY: Final = re.compile(
     r"(?:[A-Za-z0-9](?:[A-Za-z0-9.-]*[A-Za-z0-9])?|\[[0-9a-fA-F:]+\])(?::[0-9]+)?"
 )
+
+_HOST: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:@-]*|\[[0-9a-fA-F:]+\](?::[0-9]+)?")
+_TAGGED: Final = re.compile(r":[A-Za-z0-9_][A-Za-z0-9._-]*\Z")
+_SUFFIXES: Final = (".tar", ".oci")
 
 
 class Reference(msgspec.Struct, frozen=True):
@@ -66,6 +72,21 @@ def parse_reference(text: str) -> Reference:
     if at:
         digest = Digest(digest)
     return Reference(registry, repository, tag or ("" if at else "latest"), digest)
+
+
+def is_remote_name(name: str) -> bool:
+    """Whether a name that is no path here means an image in a registry, by how it looks.
+
+    `docker://` says so; else it must have a tag, a digest, or a host in front. So a path that is
+    misspelt is not asked for at Docker's registry.
+    """
+    if name.startswith(REMOTE):
+        return True
+    first, slash, rest = name.partition("/")
+    if not _HOST.fullmatch(first) or rest.endswith(_SUFFIXES):
+        return False
+    hosted = bool(slash) and (first == "localhost" or "." in first or ":" in first)
+    return hosted or "@sha" in name or bool(_TAGGED.search(name))
 
 
 def _refuse(text: str, why: str) -> RequestError:

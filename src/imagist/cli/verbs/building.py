@@ -64,6 +64,7 @@ _DECLARATION = (
         metavar="BYTES",
         kind="bytes",
     ),
+    INSECURE,
 )
 
 _BUILDING = (
@@ -126,7 +127,6 @@ BUILDING = (
             ),
             *_DECLARATION,
             *_BUILDING,
-            INSECURE,
         ),
         "Without -o and -t the image stays in the store. The digest is that of the index, or that "
         "of the manifest where exactly one platform was asked for with --platform. With a lock, "
@@ -147,7 +147,6 @@ BUILDING = (
             *_DECLARATION,
             *_BUILDING,
             Flag("check", "exit with 1 if anything would move", kind="switch", twin=False),
-            INSECURE,
         ),
         "What is known from memory or stated by a lock is not built; what nobody knows is built "
         "into the store. Nothing is pushed.",
@@ -158,7 +157,7 @@ BUILDING = (
         "make references name what a declaration becomes, moving only what is missing",
         "imagist.cli.apply",
         (_THING,),
-        (_TO, *_DECLARATION, *_BUILDING, INSECURE),
+        (_TO, *_DECLARATION, *_BUILDING),
         "The same as `imagist build` with -t, and it says what moves.",
         (("imagist apply image.lock.json -t example.org/app:1", "what `plan` has said"),),
     ),
