@@ -5,19 +5,16 @@ from __future__ import annotations
 import json
 import os
 import shutil
-import subprocess
 import tempfile
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from fixtures.engines import Tool, running_docker, running_podman
 from realworld.conftest import NAME, Outputs
 from realworld.tools import run
-from support import find_tool, needs
-
-Tool = Callable[..., str]
+from support import needs
 
 # Neither raises a limit, which takes more than root in some sandboxes, nor opens a network.
 _MODEST = ("--rm", "--network", "none", "--ulimit", "nofile=1024:1024")
@@ -34,57 +31,15 @@ def state() -> Iterator[Path]:
 @pytest.fixture(scope="module")
 def podman(state: Path) -> Iterator[Tool]:
     """Podman with images of its own."""
-    found = find_tool("podman")
-    assert found, "podman is not on PATH"
-    for driver in ("overlay", "vfs"):
-        storage = ["--root", f"{state}/{driver}", "--runroot", f"{state}/{driver}-run"]
-        storage += ["--storage-driver", driver]
-        # Where overlays cannot be mounted, vfs copies the tree for every layer.
-        if subprocess.run([found, *storage, "info"], capture_output=True).returncode == 0:
-            break
-    # crun does not run on a host with both kinds of cgroups; runc does.
-    yield lambda *arguments: run("podman", *storage, "--runtime", "runc", *arguments)
-    run("podman", *storage, "rmi", "--all", "--force")
+    with running_podman(state) as tool:
+        yield tool
 
 
 @pytest.fixture(scope="module")
 def docker(state: Path) -> Iterator[Tool]:
     """A docker daemon of its own, without a network."""
-    folder = state / "docker"
-    folder.mkdir()
-    socket = f"unix://{folder}/sock"
-    settings = {
-        "data-root": f"{folder}/data",
-        "exec-root": f"{folder}/exec",
-        "pidfile": f"{folder}/pid",
-        "hosts": [socket],
-        "iptables": False,
-        "ip6tables": False,
-        "bridge": "none",
-    }
-    (folder / "daemon.json").write_text(json.dumps(settings))
-    daemon = find_tool("dockerd")
-    assert daemon, "dockerd is not on PATH"
-    log = folder / "log"
-    with log.open("wb") as output:
-        process = subprocess.Popen(
-            [daemon, "--config-file", str(folder / "daemon.json")], stdout=output, stderr=output
-        )
-    try:
-        _wait_for(Path(f"{folder}/sock"), process, log)
-        yield lambda *arguments: run("docker", "-H", socket, *arguments)
-    finally:
-        process.terminate()
-        process.wait(30)
-
-
-def _wait_for(socket: Path, process: subprocess.Popen[bytes], log: Path) -> None:
-    give_up = time.monotonic() + 30
-    while not socket.exists():
-        said = log.read_text(errors="replace")[-2000:]
-        assert process.poll() is None, f"dockerd ended:\n{said}"
-        assert time.monotonic() < give_up, f"dockerd did not start:\n{said}"
-        time.sleep(0.05)
+    with running_docker(state / "docker") as tool:
+        yield tool
 
 
 @needs("shared", "apt-get", "podman", "runc")
