@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import datetime
 from collections.abc import Mapping, Sequence
 
 import msgspec
@@ -21,6 +20,7 @@ from imagist.oci.manifest import (
     RunConfig,
     describe,
     encode,
+    format_time,
 )
 from imagist.oci.mutate import describe_layer, make_index
 from imagist.oci.platform import Platform
@@ -36,12 +36,6 @@ class BuiltLayer(msgspec.Struct, frozen=True):
 
     layer: Layer
     created_by: str
-
-
-def format_time(epoch: int) -> str:
-    """Seconds since 1970 as RFC 3339 in UTC, to the second."""
-    moment = datetime.datetime.fromtimestamp(epoch, tz=datetime.UTC)
-    return moment.strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
 def assemble_image(

@@ -8,7 +8,7 @@ from typing import Final
 
 import msgspec
 
-from imagist.build.assemble import BuiltLayer, annotations_of, assemble_image, format_time
+from imagist.build.assemble import BuiltLayer, annotations_of, assemble_image
 from imagist.build.compose import compose
 from imagist.build.contents import StoreContents
 from imagist.build.context import Context, Options
@@ -22,7 +22,7 @@ from imagist.build.supply import Supply
 from imagist.declaration.include import LoadedDeclaration
 from imagist.declaration.model import Declaration, Layering
 from imagist.errors import ImagistError, Problem, RequestError
-from imagist.oci.manifest import RunConfig
+from imagist.oci.manifest import RunConfig, format_time
 from imagist.oci.platform import Platform
 from imagist.packages.apk.archive import PackageFiles
 from imagist.packages.apk.fetch import NOTHING, PackageFetcher, Recollected

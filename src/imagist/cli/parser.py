@@ -124,7 +124,13 @@ def _add_command(parser: argparse.ArgumentParser, command: Command) -> None:
             metavar=None if argument.choices else argument.name.upper(),
         )
     _add_flags(parser, command.flags)
-    _add_flags(parser.add_argument_group("everywhere"), GLOBAL_FLAGS)
+    # A command's own word goes before another name of a flag that all have.
+    own = {name for flag in command.flags for name in (flag.name, *flag.aliases)}
+    everywhere = [
+        flag._replace(aliases=tuple(name for name in flag.aliases if name not in own))
+        for flag in GLOBAL_FLAGS
+    ]
+    _add_flags(parser.add_argument_group("everywhere"), everywhere)
 
 
 def _add_flags(parser: argparse._ActionsContainer, flags: Sequence[Flag]) -> None:

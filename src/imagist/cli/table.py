@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from imagist.cli.command import Flag
 from imagist.cli.verbs.building import BUILDING
+from imagist.cli.verbs.editing import EDITING
 from imagist.cli.verbs.keeping import KEEPING
 from imagist.cli.verbs.looking import LOOKING
 from imagist.cli.verbs.moving import MOVING
@@ -38,4 +39,4 @@ GLOBAL_FLAGS = (
     ),
 )
 
-COMMANDS = (*BUILDING, *LOOKING, *MOVING, *REGISTRY, *KEEPING)
+COMMANDS = (*BUILDING, *LOOKING, *MOVING, *EDITING, *REGISTRY, *KEEPING)

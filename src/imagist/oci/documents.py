@@ -54,23 +54,19 @@ def write_members(document: Document) -> bytes:
 
 
 def merge_members(document: Document, changes: Mapping[str, Any]) -> Document:
-    """A document with some members replaced, maps member by member; None and "" remove.
+    """A document with some members replaced; None, "" and {} remove one.
 
     A new member comes before the first that crane would write after it; at the end, where it is
     none that crane knows.
     """
     merged = dict(document)
     for key, value in changes.items():
-        if isinstance(value, Mapping):
-            new: Any = merge_members(merged.get(key) or {}, value)
-        else:
-            new = value
-        if new in (None, "", {}):
+        if value in (None, "", {}):
             merged.pop(key, None)
         elif key in merged or key not in _ORDER:
-            merged[key] = new
+            merged[key] = value
         else:
-            merged = dict(_inserted(merged, key, new))
+            merged = dict(_inserted(merged, key, value))
     return merged
 
 

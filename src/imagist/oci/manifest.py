@@ -7,6 +7,7 @@ without members that have their default; those with a factory are always written
 
 from __future__ import annotations
 
+import datetime
 from typing import Annotated, Any, Final, TypeVar
 
 import msgspec
@@ -154,6 +155,12 @@ class ImageConfig(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True)
             tuple(self.os_features or ()),
             self.variant,
         )
+
+
+def format_time(epoch: int) -> str:
+    """Seconds since 1970 as documents write times: RFC 3339 in UTC, to the second."""
+    moment = datetime.datetime.fromtimestamp(epoch, tz=datetime.UTC)
+    return moment.strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
 def encode(document: msgspec.Struct) -> bytes:

@@ -53,7 +53,11 @@ def set_config(image: Image, changes: Mapping[str, Any]) -> MemoryImage:
         InputError: this is an artifact, not a container image.
     """
     derive.config(image)
-    config = merge_members(read_members(image.raw_config), changes)
+    config = read_members(image.raw_config)
+    if changes.get("config"):
+        run = merge_members(config.get("config") or {}, changes["config"])
+        changes = {**changes, "config": run}
+    config = merge_members(config, changes)
     return with_config(image, read_members(image.raw_manifest), config, image.layers)
 
 
@@ -224,10 +228,8 @@ def _children_by_digest(index: Index) -> dict[str, Image | Index]:
 
 
 def _annotated(document: Document, annotations: Mapping[str, str]) -> Document:
-    edited = merge_members(document, {"annotations": dict(annotations)})
-    if "annotations" in edited:
-        edited["annotations"] = dict(sorted(edited["annotations"].items()))
-    return edited
+    edited = merge_members(document.get("annotations") or {}, annotations)
+    return merge_members(document, {"annotations": dict(sorted(edited.items()))})
 
 
 def _with_manifest(image: Image, document: Document) -> MemoryImage:

@@ -75,3 +75,17 @@ def parse_platform(text: str) -> Platform:
         )
     architecture, _, variant = arch.partition("/")
     return Platform(architecture, os, os_version, (), variant)
+
+
+def read_platform(text: str) -> Platform:
+    """Read `os/arch[/variant][:os.version]`, of whatever system and architecture.
+
+    Raises:
+        RequestError: the text has not that form.
+    """
+    name, _, os_version = text.partition(":")
+    parts = name.split("/")
+    if not 2 <= len(parts) <= 3 or not all(parts):
+        raise RequestError(f"`{text}` is no platform", help="write os/arch[/variant][:os.version]")
+    os, architecture, *variant = parts
+    return Platform(architecture, os, os_version, (), *variant)

@@ -1,0 +1,158 @@
+"""What the commands that edit images share: where an image comes from, and goes back to."""
+
+from __future__ import annotations
+
+import argparse
+import csv
+import os
+from collections.abc import Iterable, Sequence
+from typing import NamedTuple
+
+import msgspec
+
+from imagist.cli.delivery import Destination, deliver, tell
+from imagist.cli.environment import read_epoch
+from imagist.cli.images import (
+    open_local,
+    open_remote,
+    read_platform_names,
+    read_reference,
+)
+from imagist.cli.stores import open_store
+from imagist.editing.additions import Addition, parse_addition
+from imagist.editing.append import Addable, appending, prepare
+from imagist.editing.layers import LayerWriter
+from imagist.editing.place import Ownership
+from imagist.editing.whole import Change, Warn, narrow
+from imagist.errors import RequestError
+from imagist.oci.image import Image, Index
+from imagist.oci.reference import Reference
+
+
+class Source(NamedTuple):
+    """An image to edit, and the reference it was had by where that is in a registry."""
+
+    thing: Image | Index
+    reference: Reference | None
+
+    @property
+    def origin(self) -> list[Reference]:
+        """Where an edit is pushed to if nothing else is said: what was named by digest, by digest.
+
+        This is what crane does.
+        """
+        if self.reference is None:
+            return []
+        if not self.reference.digest:
+            return [self.reference]
+        return [msgspec.structs.replace(self.reference, digest="", tag="")]
+
+
+def open_source(name: str, values: argparse.Namespace, *, keep: bool = False) -> Source:
+    """The image that a command line names, or those of its platforms that are wanted.
+
+    `keep`: whether layers of a registry come into the store when they are read.
+
+    Raises:
+        NotFound: it is nowhere, or has no image for a platform.
+        RequestError: the name fits several images, or something of another kind.
+    """
+    source = open_whole(name, values, keep=keep)
+    return source._replace(thing=narrow(source.thing, read_platform_names(values)))
+
+
+def open_whole(name: str, values: argparse.Namespace, *, keep: bool = False) -> Source:
+    """The same with all its platforms, whatever is wanted."""
+    local = open_local(name, values)
+    if local is not None:
+        return Source(local, None)
+    return Source(open_remote(name, values, keep=keep), read_reference(name))
+
+
+def finish(
+    thing: Image | Index,
+    to: Destination,
+    values: argparse.Namespace,
+    origin: Sequence[Reference] = (),
+) -> None:
+    """Bring an edited image where the flags say, else to its origin, else into the store."""
+    if not (to.path or to.references):
+        to = to._replace(references=tuple(origin))
+        if not origin:
+            open_store(values).add_image(thing)
+    deliver(thing, to, values)
+    tell(thing, to, values)
+
+
+def read_additions(names: Iterable[str], folder: str = "") -> list[Addition]:
+    """What -f names; by comma where nothing has that name, as crane takes it.
+
+    Raises:
+        RequestError: a place is no path from the image's root.
+    """
+    if folder and not folder.startswith("/"):
+        raise RequestError(f"--to takes a path from the image's root, not `{folder}`")
+    parts = [part for name in names for part in _split_paths(name)]
+    return [parse_addition(part, folder) for part in parts]
+
+
+def read_ownership(text: str) -> Ownership:
+    """The owner that --owner names, `UID[:GID]`, and the time that SOURCE_DATE_EPOCH states.
+
+    Raises:
+        RequestError: they are no numbers.
+    """
+    uid, _, gid = text.partition(":")
+    try:
+        owner = int(uid or 0), int(gid or uid or 0)
+    except ValueError:
+        owner = (-1, -1)
+    if not all(0 <= number < (1 << 32) - 1 for number in owner):
+        raise RequestError(f"--owner takes numbers, UID or UID:GID, not `{text}`")
+    return Ownership(*owner, read_epoch(os.environ) or 0)
+
+
+def append_change(
+    additions: Sequence[Addition],
+    writer: LayerWriter,
+    values: argparse.Namespace,
+    warn: Warn,
+    owner: str = "",
+) -> Change:
+    """The change that puts what was named on an image."""
+    ownership = read_ownership(owner)
+    addables: list[Addable] = prepare(additions, writer)
+    jobs = int(values.jobs or os.cpu_count() or 1)
+    return appending(addables, writer, ownership, warn=warn, jobs=jobs)
+
+
+def read_pairs(flag: str, texts: Iterable[str]) -> dict[str, str]:
+    """`KEY=VALUE`; a value with further pairs behind commas is several, as crane takes it.
+
+    Raises:
+        RequestError: there is no KEY, or no sign.
+    """
+    pairs: dict[str, str] = {}
+    for text in texts:
+        several = read_words([text]) if text.count("=") > 1 else [text]
+        for part in several if all("=" in each for each in several) else [text]:
+            key, sign, value = part.partition("=")
+            if not sign or not key:
+                raise RequestError(f"--{flag} takes KEY=VALUE, not `{part}`")
+            pairs[key] = value
+    return pairs
+
+
+def read_words(texts: Iterable[str]) -> list[str]:
+    """Words separated by commas; quotes keep a comma in one, as crane takes it."""
+    try:
+        return [word for text in texts for row in csv.reader([text], strict=True) for word in row]
+    except csv.Error as error:
+        raise RequestError(f"words by comma cannot be read: {error}") from None
+
+
+def _split_paths(name: str) -> list[str]:
+    if os.path.lexists(name) or os.path.lexists(name.rpartition(":")[0]):
+        return [name]
+    parts = name.split(",")
+    return parts if all(map(os.path.lexists, parts)) else [name]

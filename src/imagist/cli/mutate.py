@@ -1,0 +1,75 @@
+"""`imagist mutate`: labels, annotations and what a runtime does, changed on every platform."""
+
+from __future__ import annotations
+
+import argparse
+
+from imagist.cli.delivery import read_destination
+from imagist.cli.edits import (
+    append_change,
+    finish,
+    open_source,
+    read_additions,
+    read_pairs,
+    read_words,
+)
+from imagist.cli.messages import Messages
+from imagist.cli.stores import open_store
+from imagist.editing.configure import MEMBERS, Settings, configure_images
+from imagist.editing.layers import LayerWriter
+from imagist.editing.whole import edit_images
+from imagist.errors import RequestError
+from imagist.oci.platform import read_platform
+from imagist.oci.reference import Reference, parse_reference
+
+
+def run(values: argparse.Namespace) -> None:
+    """Change the image, bring it where the flags say, and print its digest."""
+    to = read_destination(values)
+    if values.repo and values.tag:
+        raise RequestError("--repo pushes by digest and --tag by name: leave one of them out")
+    settings = _read_settings(values)
+    additions = read_additions(values.append)
+    if settings == Settings() and not additions:
+        raise RequestError("nothing is to be changed", help="see `imagist mutate --help`")
+    messages = Messages(values)
+    source = open_source(values.image, values)
+    thing = source.thing
+    if additions:
+        with messages.meter("layers") as meter:
+            writer = LayerWriter(open_store(values), jobs=values.jobs, meter=meter)
+            change = append_change(additions, writer, values, messages.warn)
+            thing = edit_images(thing, change, messages.warn)
+    thing = configure_images(thing, settings, messages.warn)
+    origin = source.origin
+    if values.repo:
+        named = parse_reference(values.repo)
+        origin = [Reference(named.registry, named.repository)]
+    finish(thing, to, values, origin)
+
+
+def _read_settings(values: argparse.Namespace) -> Settings:
+    for name in values.clear:
+        if name not in MEMBERS:
+            raise RequestError(f"`{name}` cannot be cleared", help="one of " + ", ".join(MEMBERS))
+    variables: dict[str, str] = {}
+    for text in values.env:
+        name, sign, value = text.partition("=")
+        if not sign or not name:
+            raise RequestError(f"--env takes NAME=VALUE, not `{text}`")
+        variables[name] = value
+    return Settings(
+        labels=read_pairs("label", values.label),
+        annotations=read_pairs("annotation", values.annotation),
+        env=variables,
+        entrypoint=read_words(values.entrypoint),
+        cmd=read_words(values.cmd),
+        user=values.user,
+        workdir=values.workdir,
+        exposed_ports=values.exposed_ports,
+        platform=read_platform(values.set_platform) if values.set_platform else None,
+        removed_labels=values.remove_label,
+        removed_annotations=values.remove_annotation,
+        removed_env=values.remove_env,
+        cleared=values.clear,
+    )

@@ -1,0 +1,64 @@
+"""`imagist rebase`: an image on another base, without a layer being touched."""
+
+from __future__ import annotations
+
+import argparse
+
+import msgspec
+
+from imagist.cli.delivery import read_destination
+from imagist.cli.edits import Source, finish, open_source, open_whole
+from imagist.cli.messages import Messages
+from imagist.editing.rebase import StatedBase, find_stated_base, rebase_images
+from imagist.errors import RequestError
+from imagist.oci.reference import parse_reference
+
+
+def run(values: argparse.Namespace) -> None:
+    """Rebase, bring the image where the flags say, and print its digest."""
+    to = read_destination(values)
+    messages = Messages(values)
+    source = open_source(values.image, values)
+    stated = StatedBase()
+    if not (values.old_base and values.new_base):
+        stated = find_stated_base(source.thing)
+    new = _open_new(values, stated)
+    old = _open_old(values, stated, new)
+    name = str(new.reference) if new.reference else ""
+    edited = rebase_images(source.thing, old.thing, new.thing, name=name, warn=messages.warn)
+    finish(edited, to, values, source.origin)
+
+
+def _open_new(values: argparse.Namespace, stated: StatedBase) -> Source:
+    if values.new_base:
+        return open_whole(values.new_base, values)
+    if not stated.name:
+        raise RequestError(
+            f"{values.image} does not state its base by the annotation "
+            "org.opencontainers.image.base.name",
+            help="name the bases with --old_base and --new_base",
+        )
+    return _open_stated(stated.name, values)
+
+
+def _open_old(values: argparse.Namespace, stated: StatedBase, new: Source) -> Source:
+    if values.old_base:
+        return open_whole(values.old_base, values)
+    if not stated.digest:
+        raise RequestError(
+            f"{values.image} does not state its base by the annotation "
+            "org.opencontainers.image.base.digest",
+            help="name the base it stands on with --old_base",
+        )
+    if new.reference is not None:
+        reference = msgspec.structs.replace(new.reference, tag="", digest=stated.digest)
+        return _open_stated(str(reference), values)
+    if stated.name:
+        reference = msgspec.structs.replace(parse_reference(stated.name), tag="")
+        return _open_stated(str(msgspec.structs.replace(reference, digest=stated.digest)), values)
+    return open_whole(f"store:{stated.digest}", values)
+
+
+def _open_stated(name: str, values: argparse.Namespace) -> Source:
+    """A base that an image states: it is in a registry, whatever lies here under its name."""
+    return open_whole(f"docker://{name}", values)

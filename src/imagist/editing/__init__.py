@@ -1,0 +1,1 @@
+"""Edits of finished images: functions from images and indexes to images and indexes."""
