@@ -71,6 +71,11 @@ class Work:
 
             self.registries = open_registries(values)
 
+    @property
+    def is_locked(self) -> bool:
+        """Whether a lock decides the packages."""
+        return bool(self.values.lock) or self.values.thing.endswith(".lock.json")
+
     def recall(self) -> Image | Index | None:
         """What the same command line gave, if everything it read is as it was."""
         store = self._store
