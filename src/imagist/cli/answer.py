@@ -25,3 +25,9 @@ def print_text(text: str) -> None:
     except UnicodeEncodeError:
         encoding = sys.stdout.encoding
         sys.stdout.write(text.encode(encoding, "backslashreplace").decode(encoding))
+
+
+def print_bytes(data: bytes) -> None:
+    """Print bytes as they are, such as a document that has a digest."""
+    sys.stdout.flush()
+    sys.stdout.buffer.write(data)

@@ -12,6 +12,8 @@ class Argument(NamedTuple):
     help: str
     optional: bool = False
     choices: tuple[str, ...] = ()
+    many: bool = False
+    """Whether it may be repeated, and is a list."""
 
 
 class Flag(NamedTuple):

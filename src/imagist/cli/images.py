@@ -120,13 +120,25 @@ def count_jobs(values: argparse.Namespace) -> int:
     return int(values.jobs or os.cpu_count() or 1)
 
 
-def _open_named(kind: str, rest: str, name: str) -> Image | Index:
-    """A path of a kind that is told, with an image's name behind it where it holds several."""
-    ends = [match.start() for match in re.finditer(":", rest)]
-    path, chosen = next(
-        ((rest[:end], rest[end + 1 :]) for end in [len(rest), *ends] if _exists(rest[:end])),
+def find_path(name: str) -> Path | None:
+    """The layout folder or archive that a name of an image means; None for one elsewhere."""
+    kind, _, rest = name.partition(":")
+    path = _split_path(rest)[0] if kind in _PATHS else name if _exists(name) else ""
+    return Path(path) if path else None
+
+
+def _split_path(text: str) -> tuple[str, str]:
+    """A path that is there and what stands behind it and a colon; two empty texts without one."""
+    ends = [match.start() for match in re.finditer(":", text)]
+    return next(
+        ((text[:end], text[end + 1 :]) for end in [len(text), *ends] if _exists(text[:end])),
         ("", ""),
     )
+
+
+def _open_named(kind: str, rest: str, name: str) -> Image | Index:
+    """A path of a kind that is told, with an image's name behind it where it holds several."""
+    path, chosen = _split_path(rest)
     if not path:
         raise NotFound(f"there is no image {name}")
     if Path(path).is_dir() != (kind == "oci"):

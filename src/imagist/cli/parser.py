@@ -119,7 +119,7 @@ def _add_command(parser: argparse.ArgumentParser, command: Command) -> None:
         parser.add_argument(
             argument.name,
             help=argument.help,
-            nargs="?" if argument.optional else None,
+            nargs="+" if argument.many else "?" if argument.optional else None,
             choices=argument.choices or None,
             metavar=None if argument.choices else argument.name.upper(),
         )

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import argparse
 
+from msgspec.structs import replace
+
 from imagist.cli.closing import UNTIL_THE_END
 from imagist.cli.messages import Messages
 from imagist.errors import RequestError
 from imagist.net.environment import read_environment
 from imagist.net.transport import HttpTransport
+from imagist.oci.reference import Reference, parse_reference
 from imagist.registry.authorize import Authorizer
 from imagist.registry.client import Registries
 from imagist.registry.environment import read_registry_environment
@@ -57,6 +60,22 @@ def open_transport(values: argparse.Namespace, messages: Messages) -> HttpTransp
     )
     UNTIL_THE_END.callback(transport.close)
     return transport
+
+
+def read_repository(name: str) -> Reference:
+    """The repository that a word of the command line names, as a reference without tag and digest.
+
+    Raises:
+        RequestError: it names something else.
+    """
+    last = name.rpartition("/")[2]
+    reference = parse_reference(name.removeprefix("docker://"))
+    if ":" in last or "@" in last:
+        raise RequestError(
+            f"`{name}` is not the name of a repository",
+            help=f"leave out what comes behind {reference.repository.rpartition('/')[2]}",
+        )
+    return replace(reference, tag="")
 
 
 def is_insecure(values: argparse.Namespace) -> bool:
