@@ -17,8 +17,8 @@ from realworld.tools import run
 from support import needs
 
 # Neither raises a limit, which takes more than root in some sandboxes, nor opens a network.
-_MODEST = ("--rm", "--network", "none", "--ulimit", "nofile=1024:1024")
-_PROCESSES = ("--ulimit", "nproc=1024:1024")
+MODEST = ("--rm", "--network", "none", "--ulimit", "nofile=1024:1024")
+PROCESSES = ("--ulimit", "nproc=1024:1024")
 
 
 @pytest.fixture(scope="module")
@@ -45,14 +45,14 @@ def docker(state: Path) -> Iterator[Tool]:
 @needs("shared", "apt-get", "podman", "runc")
 def test_podman_runs_the_archive(podman: Tool, python_image: Outputs) -> None:
     assert NAME in podman("load", "-i", python_image.archive)
-    assert podman("run", *_MODEST, *_PROCESSES, NAME) == "1"
+    assert podman("run", *MODEST, *PROCESSES, NAME) == "1"
 
 
 @needs("shared", "apt-get", "podman", "runc")
 @pytest.mark.parametrize("form", ["layout", "single"])
 def test_podman_runs_the_layout(podman: Tool, python_image: Outputs, form: str) -> None:
     layout = getattr(python_image, form)
-    assert podman("run", *_MODEST, *_PROCESSES, f"oci:{layout}:{NAME}") == "1"
+    assert podman("run", *MODEST, *PROCESSES, f"oci:{layout}:{NAME}") == "1"
 
 
 @needs("shared", "apt-get", "dockerd", "docker")
@@ -66,7 +66,7 @@ def test_runc_runs_what_umoci_unpacks_of_the_layout(state: Path, python_image: O
     bundle = state / "bundle"
     run("umoci", "unpack", "--image", f"{python_image.single}:{NAME}", bundle)
     try:
-        _make_modest(bundle / "config.json")
+        make_modest(bundle / "config.json")
         name = f"imagist-{os.getpid()}"
         said = run("runc", "--root", state / "runc", "run", "--bundle", bundle, name)
         assert said == "1"
@@ -74,7 +74,7 @@ def test_runc_runs_what_umoci_unpacks_of_the_layout(state: Path, python_image: O
         shutil.rmtree(bundle, ignore_errors=True)
 
 
-def _make_modest(file: Path) -> None:
+def make_modest(file: Path) -> None:
     """Adapt a runtime's configuration to hosts that give no terminal, cgroups or higher limits."""
     config = json.loads(file.read_text())
     config["process"]["terminal"] = False

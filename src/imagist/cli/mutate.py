@@ -30,7 +30,7 @@ def run(values: argparse.Namespace) -> None:
         raise RequestError("--repo pushes by digest and --tag by name: leave one of them out")
     settings = _read_settings(values)
     additions = read_additions(values.append)
-    if settings == Settings() and not additions:
+    if settings.is_empty and not additions:
         raise RequestError("nothing is to be changed", help="see `imagist mutate --help`")
     messages = Messages(values)
     source = open_source(values.image, values)

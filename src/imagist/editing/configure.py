@@ -49,6 +49,11 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     cleared: Collection[str] = ()
     """Members that are removed, by their names in `MEMBERS`."""
 
+    @property
+    def is_empty(self) -> bool:
+        """Whether nothing is changed."""
+        return not any(msgspec.structs.astuple(self))
+
 
 def configure_images(thing: Image | Index, settings: Settings, warn: Warn) -> Image | Index:
     """The image, or every image of an index, with other settings; annotations are the index's too.
@@ -91,8 +96,10 @@ def _annotation_changes(settings: Settings) -> dict[str, str]:
 
 
 def _changes_config(settings: Settings) -> bool:
-    return settings != Settings(
-        annotations=settings.annotations, removed_annotations=settings.removed_annotations
+    return any(
+        getattr(settings, name)
+        for name in settings.__struct_fields__
+        if name not in {"annotations", "removed_annotations"}
     )
 
 
@@ -104,7 +111,7 @@ def _changes(run: RunConfig, settings: Settings) -> dict[str, Any]:
         kept = {key: known[key] for key in known if key not in settings.removed_labels}
         config["Labels"] = dict(sorted({**kept, **settings.labels}.items()))
     if settings.env or settings.removed_env:
-        config["Env"] = _set_variables(run.env or (), settings)
+        config["Env"] = _set_variables(run.env or (), settings) or None
     if settings.entrypoint:
         config |= {"Entrypoint": list(settings.entrypoint), "Cmd": None}
     if settings.cmd:

@@ -76,7 +76,7 @@ def _without_version(platform: Platform) -> tuple[str, str, str]:
 def _own_history(config: Document, base: list[Document], layers: int) -> list[Document]:
     """The lines after those of the base, which has so many layers."""
     lines = list(config.get("history") or [])
-    if lines[: len(base)] == base:
+    if lines[: len(base)] == base and sum(map(has_layer, base)) == layers:
         return lines[len(base) :]
     # The base was described in other words: its lines end where the next layer begins.
     for number, line in enumerate(lines):
