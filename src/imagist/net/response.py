@@ -6,21 +6,19 @@ import contextlib
 import re
 from collections.abc import Callable, Mapping
 from types import TracebackType
-from typing import TYPE_CHECKING, Final, Self
+from typing import Final, Self
 
 from imagist.digest import CHUNK
 from imagist.errors import NetworkError, Untrusted
+from imagist.net.connection import RawAnswer, broken
 from imagist.net.date import parse_date
-
-if TYPE_CHECKING:
-    from urllib3.response import BaseHTTPResponse
 
 _RANGE: Final = re.compile(r"bytes ([0-9]{1,18})-([0-9]{1,18})/([0-9]{1,18}|\*)")
 _NUMBER: Final = re.compile(r"[0-9]{1,18}")
 _SMALL: Final = 1 << 16
 """A body up to this size is read to its end, so that its connection can be used again."""
 
-Reopen = Callable[[int, Mapping[str, str]], "BaseHTTPResponse"]
+Reopen = Callable[[int, Mapping[str, str]], "RawAnswer"]
 """Makes the request once more, for the n-th time, with these headers added."""
 
 
@@ -36,7 +34,7 @@ class HttpResponse:
     """
 
     def __init__(
-        self, raw: BaseHTTPResponse, url: str, *, limit: int | None, reopen: Reopen | None
+        self, raw: RawAnswer, url: str, *, limit: int | None, reopen: Reopen | None
     ) -> None:
         """Take over a response; `limit` bounds the bytes of its body.
 
@@ -44,9 +42,7 @@ class HttpResponse:
             Untrusted: the body is announced to be larger than the limit.
         """
         self.status = raw.status
-        self.headers: Mapping[str, str] = {
-            key.lower(): value for key, value in raw.headers.items()
-        }
+        self.headers: Mapping[str, str] = dict(raw.headers.items())
         self._all = raw.headers
         self.url = url
         """Where the answer came from after redirections, fit to be shown."""
@@ -77,7 +73,7 @@ class HttpResponse:
 
     def values(self, name: str) -> list[str]:
         """The values of a header that may come more than once; its name in lower case."""
-        return list(self._all.getlist(name))
+        return self._all.getlist(name)
 
     def read(self, size: int = -1, /) -> bytes:
         """The next `size` bytes, fewer only at the end; all that are left if negative.
@@ -90,27 +86,42 @@ class HttpResponse:
             return b"".join(iter(lambda: self._read(CHUNK), b""))
         return self._read(size)
 
+    def readinto(self, view: memoryview) -> int:
+        """Some of the next bytes, as soon as there are any; 0 at the end. See `read`."""
+        while True:
+            try:
+                size = self._raw.readinto(view)
+            except broken() as error:
+                self._resume(error)
+                continue
+            if size or not len(view) or not self._is_short():
+                break
+            self._resume(EOFError())
+        self._count(size)
+        return size
+
     def close(self) -> None:
         """Give the connection back, for the next request if its body is (nearly) read."""
         discard(self._raw)
 
     def _read(self, size: int) -> bytes:
-        from urllib3.exceptions import HTTPError  # noqa: PLC0415 - loaded only with a request
-
         while True:
             try:
                 data = self._raw.read(size)
-            except (HTTPError, OSError) as error:
+            except broken() as error:
                 self._resume(error)
                 continue
             if data or not size or not self._is_short():
                 break
             self._resume(EOFError())
-        self.received += len(data)
+        self._count(len(data))
+        return data
+
+    def _count(self, size: int) -> None:
+        self.received += size
         if self._limit is not None and self.received > self._limit:
             self._raw.close()
             raise self._refuse_size()
-        return data
 
     def _is_short(self) -> bool:
         """Whether a body that was taken up ended early: a server may send less than was asked."""
@@ -130,7 +141,7 @@ class HttpResponse:
         except NetworkError as failed:
             raise self._interrupted(failed.problems[0].message) from error
         # 3. 206 is the rest; 200 is everything: the same again, or another.
-        known = {key.lower(): value for key, value in self._raw.headers.items()}
+        known = dict(self._raw.headers.items())
         if self._raw.status == 206 and self._is_rest(known):
             return
         if self._raw.status == 200 and _strong_validator(known) == self._validator:
@@ -151,15 +162,13 @@ class HttpResponse:
 
     def _skip(self, size: int) -> None:
         """Pass over what was read before; a break here starts from the same place again."""
-        from urllib3.exceptions import HTTPError  # noqa: PLC0415
-
         try:
             while size > 0:
                 data = self._raw.read(min(size, CHUNK))
                 size -= len(data)
                 if not data:
                     raise self._interrupted("then it was shorter")
-        except (HTTPError, OSError) as error:
+        except broken() as error:
             self._resume(error)
 
     def _interrupted(self, why: str) -> Interrupted:
@@ -175,12 +184,10 @@ class HttpResponse:
         )
 
 
-def discard(raw: BaseHTTPResponse) -> None:
+def discard(raw: RawAnswer) -> None:
     """Have done with a response; its connection is kept if the rest of its body is small."""
-    from urllib3.exceptions import HTTPError  # noqa: PLC0415
-
-    with contextlib.suppress(HTTPError, OSError):
-        left = 0 if raw.status in {204, 304} else _length(raw.headers)
+    with contextlib.suppress(*broken()):
+        left = 0 if raw.status in {204, 304} else _length(dict(raw.headers.items()))
         if left is not None and left <= _SMALL:
             raw.read(_SMALL)
     raw.close()

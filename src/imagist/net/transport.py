@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from types import MappingProxyType, TracebackType
-from typing import TYPE_CHECKING, Final, Protocol, Self
+from typing import Final, Protocol, Self
 from urllib.parse import urljoin
 
 from imagist import __version__
 from imagist.errors import NetworkError, NotFound, RequestError
 from imagist.net.auth import Credentials, format_basic
 from imagist.net.body import Body
-from imagist.net.connection import Connections, Unreachable
+from imagist.net.connection import Connections, RawAnswer, Unreachable
 from imagist.net.environment import Environment
 from imagist.net.response import HttpResponse, discard
 from imagist.net.retry import HASTY, TRIED_AGAIN, Manner, Patience, Waiter
@@ -24,9 +24,6 @@ from imagist.net.url import (
     userinfo_of,
     without_userinfo,
 )
-
-if TYPE_CHECKING:
-    from urllib3.response import BaseHTTPResponse
 
 USER_AGENT: Final = f"imagist/{__version__}"
 MAX_RESPONSE: Final = 8 << 30
@@ -56,6 +53,10 @@ class Response(Protocol):
     ) -> None: ...
     def read(self, size: int = -1, /) -> bytes:
         """The next bytes of the body; none at its end."""
+
+    def readinto(self, view: memoryview, /) -> int:
+        """Some of the next bytes, as soon as there are any; 0 at the end."""
+        ...
 
     def values(self, name: str) -> list[str]:
         """The values of a header that may come more than once; its name in lower case."""
@@ -103,7 +104,7 @@ class Transport(Protocol):
 
 
 class HttpTransport:
-    """The `Transport` of the real world; urllib3 is loaded with the first request."""
+    """The `Transport` of the real world."""
 
     def __init__(
         self,
@@ -157,7 +158,7 @@ class HttpTransport:
         """See `Transport.request`."""
         patience = HASTY if hasty else self._patience
 
-        def reopen(breaks: int, more: Mapping[str, str]) -> BaseHTTPResponse:
+        def reopen(breaks: int, more: Mapping[str, str]) -> RawAnswer:
             if breaks > patience.resumptions or not self._waiter.wait(patience, breaks):
                 raise NetworkError(f"gave up after {patience.resumptions} attempts to go on")
             self._notice(f"{redact(url)} broke off; going on where it did")
@@ -176,7 +177,7 @@ class HttpTransport:
         body: bytes | Body | None,
         patience: Patience,
         manner: Manner,
-    ) -> tuple[BaseHTTPResponse, str]:
+    ) -> tuple[RawAnswer, str]:
         """The answer after redirections (RFC 9110, section 15.4), and the URL that gave it."""
         first = url
         for _ in range(_REDIRECTIONS + 1):
@@ -216,7 +217,7 @@ class HttpTransport:
         body: bytes | Body | None,
         patience: Patience,
         manner: Manner,
-    ) -> BaseHTTPResponse:
+    ) -> RawAnswer:
         """One step, tried again as long as the server may do better, and patience lasts."""
         repeatable = method in _REPEATABLE if manner.repeat is None else manner.repeat
         attempts = patience.attempts if repeatable else 1

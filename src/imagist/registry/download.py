@@ -68,31 +68,30 @@ class RemoteBlob(io.RawIOBase):
         return True
 
     def readinto(self, buffer: bytearray | memoryview) -> int:  # type: ignore[override]
-        """The next bytes; 0 at the end.
+        """Some of the next bytes; 0 at the end.
 
         Raises:
             NetworkError: the blob broke off more often than patience allows.
         """
         view = memoryview(buffer).cast("B")
-        data = self.read(len(view))
-        view[: len(data)] = data
-        return len(data)
+        while True:
+            failure: NetworkError | None = None
+            count = 0
+            try:
+                count = self._response.readinto(view)
+            except NetworkError as error:
+                failure = error
+            self._received += count
+            if count or not len(view) or (failure is None and self._received >= self._size):
+                return count
+            self._resume(failure or NetworkError("it ended too early"))
 
     def read(self, size: int = -1) -> bytes:
         """The next bytes, at most so many; see `readinto`."""
         if size < 0:
             return b"".join(iter(lambda: self.read(_SKIP), b""))
-        while True:
-            try:
-                data = self._response.read(size)
-            except NetworkError as error:
-                self._resume(error)
-                continue
-            if not data and size and self._received < self._size:
-                self._resume(NetworkError("it ended too early"))
-                continue
-            self._received += len(data)
-            return data
+        buffer = bytearray(size)
+        return bytes(buffer[: self.readinto(buffer)])
 
     def close(self) -> None:
         """Give the connection back."""
