@@ -47,6 +47,11 @@ def test_help_imports_neither_network_nor_database_nor_yaml() -> None:
     assert heavy.isdisjoint(name.partition(".")[0] for name in modules)
 
 
+def test_registries_are_asked_without_a_library_for_http() -> None:
+    _, modules, _ = imported("push", "image", "127.0.0.1:1/app")
+    assert {"http.client", "urllib3", "ssl", "sqlite3", "concurrent.futures"}.isdisjoint(modules)
+
+
 def test_the_schema_imports_no_network() -> None:
     _, modules, _ = imported("schema")
     assert {"urllib3", "cryptography", "sqlite3"}.isdisjoint(modules)

@@ -153,11 +153,14 @@ def _open_named(kind: str, rest: str, name: str) -> Image | Index:
 
 
 def _open_path(path: Path, chosen: str = "") -> Image | Index:
-    from imagist.store.archive import read_archive
-    from imagist.store.layout import read_layout
-
     try:
-        return read_layout(path, chosen) if path.is_dir() else read_archive(path, chosen)
+        if path.is_dir():
+            from imagist.store.layout import read_layout
+
+            return read_layout(path, chosen)
+        from imagist.store.archive import read_archive
+
+        return read_archive(path, chosen)
     except OSError as error:
         raise InputError(f"{path} cannot be read: {error.strerror}") from error
 

@@ -76,6 +76,8 @@ class Pool:
             for connection in connections:
                 connection.close()
 
+    __del__ = close  # whoever forgets a pool leaves no sockets behind
+
     def send(
         self,
         method: str,
@@ -146,8 +148,6 @@ class _Connection:
 
     def close(self) -> None:
         self.socket.close()
-
-    __del__ = close  # whoever forgets an answer or a pool leaves no socket behind
 
     def is_alive(self) -> bool:
         """Whether it can be used again: what can be read now is an end, or nobody's answer."""
@@ -341,7 +341,9 @@ class Answer:
 
 
 def _connect(origin: Origin, context: SSLContext | None, timeout: float) -> socket.socket:
-    connected = socket.create_connection((origin.host, origin.port), timeout)
+    # As bytes, or Python loads the tables of international names for every name.
+    host = origin.host.encode("ascii" if origin.host.isascii() else "idna")
+    connected = socket.create_connection((host, origin.port), timeout)  # type: ignore[arg-type]
     try:
         connected.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         if context is None:

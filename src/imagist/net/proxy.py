@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-import ipaddress
+from typing import TYPE_CHECKING
 
 from imagist.net.environment import Environment
 from imagist.net.url import Origin
+
+if TYPE_CHECKING:
+    import ipaddress
 
 
 def choose_proxy(environment: Environment, origin: Origin) -> str:
@@ -46,6 +49,8 @@ def _matches(item: str, origin: Origin) -> bool:
 
 
 def _parse_network(text: str) -> ipaddress.IPv4Network | ipaddress.IPv6Network | None:
+    import ipaddress  # noqa: PLC0415 - few have a NO_PROXY
+
     try:
         return ipaddress.ip_network(text, strict=False)
     except ValueError:
@@ -53,6 +58,8 @@ def _parse_network(text: str) -> ipaddress.IPv4Network | ipaddress.IPv6Network |
 
 
 def _parse_address(text: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
+    import ipaddress  # noqa: PLC0415
+
     try:
         return ipaddress.ip_address(text)
     except ValueError:

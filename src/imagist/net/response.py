@@ -52,7 +52,8 @@ class HttpResponse:
         self._limit = limit
         self._reopen = reopen
         self._breaks = 0
-        self._validator = _strong_validator(self.headers) if raw.status == 200 else ""
+        resumable = raw.status == 200 and reopen is not None
+        self._validator = _strong_validator(self.headers) if resumable else ""
         self._length = _length(self.headers)
         # What a server says beside an error is nobody's document: it is bounded only if read.
         announced = self._length if raw.status < 300 else None
@@ -210,6 +211,8 @@ def _strong_validator(headers: Mapping[str, str]) -> str:
     if etag:
         return "" if etag.startswith("W/") else etag
     modified = headers.get("last-modified", "")
+    if not modified:
+        return ""
     try:
         age = parse_date(headers.get("date", "")) - parse_date(modified)
     except ValueError:

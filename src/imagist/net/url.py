@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ipaddress
 import re
 from typing import Final, NamedTuple
 from urllib.parse import unquote, urlsplit
@@ -11,6 +10,7 @@ from imagist.errors import RequestError
 
 PORTS: Final = {"http": 80, "https": 443}
 _REMOTE: Final = re.compile(r"https?://", re.IGNORECASE)
+_ADDRESS: Final = re.compile("[0-9a-f.:]+")
 _UNFIT: Final = re.compile(r"[\x00-\x20\x7f]")
 _USERINFO: Final = re.compile(r"(?<=://)[^/?#\s]*@")
 _MISPLACED: Final = re.compile(r"(?<=://)[^/?#\s@]*:(?![0-9]{0,5}/)\S*@")
@@ -36,8 +36,12 @@ class Origin(NamedTuple):
     @property
     def is_loopback(self) -> bool:
         """Whether this is the same machine, where nobody is in between."""
-        if self.host == "localhost" or self.host.endswith(".localhost"):
+        if self.host in {"127.0.0.1", "localhost"} or self.host.endswith(".localhost"):
             return True
+        if not _ADDRESS.fullmatch(self.host):
+            return False
+        import ipaddress  # noqa: PLC0415 - names need it not
+
         try:
             return ipaddress.ip_address(self.host).is_loopback
         except ValueError:

@@ -7,9 +7,7 @@ take the server's name, `store` takes a JSON object, and `get` answers with one.
 from __future__ import annotations
 
 import re
-import shutil
-import subprocess
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 import msgspec
 
@@ -17,6 +15,9 @@ from imagist.errors import InputError, NotFound
 from imagist.registry.credential import Credential
 from imagist.registry.dockerconfig import Helper
 from imagist.text.diagnostics import printable
+
+if TYPE_CHECKING:
+    import subprocess
 
 TOKEN_USER: Final = "<token>"  # noqa: S105 - a name
 """The user under which a helper keeps an identity token."""
@@ -112,6 +113,9 @@ def _run(
     helper: Helper, action: str, given: bytes, path: str, origin: str, patience: float
 ) -> tuple[int, str, str]:
     """The exit code of a helper, and what it wrote to its two streams."""
+    import shutil  # noqa: PLC0415 - most have no helper
+    import subprocess  # noqa: PLC0415
+
     program = program_of(helper)
     found = shutil.which(program, path=path) if _NAME.fullmatch(helper.name) else None
     if found is None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 import threading
 from collections.abc import Callable, Mapping, Sequence
-from ipaddress import ip_address
 from typing import Final
 from urllib.parse import urljoin
 
@@ -215,6 +214,8 @@ def _is_inside(origin: Origin) -> bool:
     """Whether a host is an address of a private network, or of this machine."""
     if origin.is_loopback:
         return True
+    from ipaddress import ip_address  # noqa: PLC0415 - only where an upload goes elsewhere
+
     try:
         address = ip_address(origin.host)
     except ValueError:

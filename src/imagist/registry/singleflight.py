@@ -4,33 +4,44 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Hashable
-from concurrent.futures import Future
 from typing import Generic, TypeVar
 
 T = TypeVar("T")
+
+
+class _Flight(Generic[T]):
+    """Work under way, and what came of it."""
+
+    def __init__(self) -> None:
+        self.landed = threading.Event()
+        self.results: list[T] = []
+        self.error: BaseException | None = None
 
 
 class SingleFlight(Generic[T]):
     """Lets the first who asks do the work, and gives all who came meanwhile what came of it."""
 
     def __init__(self) -> None:
-        self._under_way: dict[Hashable, Future[T]] = {}
+        self._under_way: dict[Hashable, _Flight[T]] = {}
         self._lock = threading.Lock()
 
     def do(self, key: Hashable, work: Callable[[], T]) -> T:
         """The result of the work, or its error; nothing is remembered afterwards."""
         with self._lock:
-            future = self._under_way.get(key)
-            if future is not None:
-                waiting = future
-            else:
-                waiting = self._under_way[key] = Future()
-        if future is None:
+            flight = self._under_way.get(key)
+            first = flight is None
+            if flight is None:
+                flight = self._under_way[key] = _Flight()
+        if first:
             try:
-                waiting.set_result(work())
+                flight.results.append(work())
             except BaseException as error:  # raised again, here and by who waits
-                waiting.set_exception(error)
+                flight.error = error
             finally:
                 with self._lock:
                     del self._under_way[key]
-        return waiting.result()
+                flight.landed.set()
+        flight.landed.wait()
+        if flight.error is not None:
+            raise flight.error
+        return flight.results[0]

@@ -7,7 +7,6 @@ asked only on behalf of a registry in one, and credentials never follow a redire
 
 from __future__ import annotations
 
-import ipaddress
 import re
 from collections.abc import Mapping, Sequence
 from typing import Final, NamedTuple
@@ -225,6 +224,8 @@ def _is_private(origin: Origin) -> bool:
     if origin.is_loopback:
         return True
     try:
+        import ipaddress  # noqa: PLC0415 - a name is the usual case
+
         address = ipaddress.ip_address(origin.host)
     except ValueError:
         return False

@@ -17,7 +17,7 @@ from contextlib import AbstractContextManager
 from functools import cached_property
 from pathlib import Path
 from types import TracebackType
-from typing import BinaryIO, Final, Self, cast
+from typing import TYPE_CHECKING, BinaryIO, Final, Self, cast
 
 from imagist.digest import CHUNK, Digest, sha256
 from imagist.errors import ImagistError, InputError, NotFound, RequestError, Untrusted
@@ -27,9 +27,11 @@ from imagist.oci.reader import VerifyingReader
 from imagist.progress import SILENT, Meter
 from imagist.store.blobs import BlobFile, Blobs, BlobWriter, storage_error
 from imagist.store.lock import Lock
-from imagist.store.memo import Memo
 from imagist.store.output import in_good_order
 from imagist.store.parallel import each
+
+if TYPE_CHECKING:
+    from imagist.store.memo import Memo
 
 _SHORTEST_PREFIX: Final = 4
 _HEX: Final = re.compile("[0-9a-f]{64}")
@@ -80,6 +82,8 @@ class Store:
     @cached_property
     def memo(self) -> Memo:
         """Remembered results of steps."""
+        from imagist.store.memo import Memo  # noqa: PLC0415 - SQLite, which many never need
+
         # Not `self.has`: a cycle would keep the lock until the garbage collector runs.
         blobs = self.blobs
         return Memo(self.root / "memo.sqlite", lambda digest: blobs.find(digest) is not None)
