@@ -8,7 +8,10 @@ from collections.abc import Iterable
 from typing import Any, NamedTuple, Self
 
 from imagist.digest import Digest, sha256
+from imagist.errors import ImagistError
 from imagist.oci import mediatype
+from imagist.server.messages import FilePart, Refusal, Request, Response
+from imagist.server.registry import Registry, explain
 
 
 class Answer(NamedTuple):
@@ -29,12 +32,8 @@ class Answer(NamedTuple):
         return str(self.json["errors"][0]["code"])
 
 
-class Asker:
-    """Asks one registry, over a connection that stays open; not for several threads."""
-
-    def __init__(self, address: str, authorization: str = "") -> None:
-        self._connection = http.client.HTTPConnection(address, timeout=30)
-        self._fields = {"authorization": authorization} if authorization else {}
+class Pusher:
+    """What can be done with a registry, however it is asked."""
 
     def __call__(
         self,
@@ -44,17 +43,7 @@ class Asker:
         headers: dict[str, str] | None = None,
     ) -> Answer:
         """Ask; an iterable is sent in chunks of unknown number."""
-        fields = {**self._fields, **(headers or {})}
-        self._connection.request(method, path, body, fields)
-        answer = self._connection.getresponse()
-        found = {name.lower(): value for name, value in answer.getheaders()}
-        return Answer(answer.status, found, answer.read())
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._connection.close()
+        raise NotImplementedError
 
     def put_blob(self, repository: str, data: bytes) -> Digest:
         """Push a blob, which must succeed."""
@@ -99,3 +88,76 @@ def image_of(config: bytes, *layers: bytes, **more: Any) -> dict[str, Any]:
         "layers": [describe(data, mediatype.LAYER_TAR) for data in layers],
         **more,
     }
+
+
+class Asker(Pusher):
+    """Asks one registry, over a connection that stays open; not for several threads."""
+
+    def __init__(self, address: str, authorization: str = "") -> None:
+        self._connection = http.client.HTTPConnection(address, timeout=30)
+        self._fields = {"authorization": authorization} if authorization else {}
+
+    def __call__(
+        self,
+        method: str,
+        path: str,
+        body: bytes | Iterable[bytes] | None = None,
+        headers: dict[str, str] | None = None,
+    ) -> Answer:
+        fields = {**self._fields, **(headers or {})}
+        self._connection.request(method, path, body, fields)
+        answer = self._connection.getresponse()
+        found = {name.lower(): value for name, value in answer.getheaders()}
+        return Answer(answer.status, found, answer.read())
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._connection.close()
+
+
+class Direct(Pusher):
+    """Asks a registry without a web server in between."""
+
+    def __init__(self, registry: Registry) -> None:
+        self._registry = registry
+
+    def __call__(
+        self,
+        method: str,
+        path: str,
+        body: bytes | Iterable[bytes] | None = None,
+        headers: dict[str, str] | None = None,
+    ) -> Answer:
+        fields = {name.lower(): value for name, value in (headers or {}).items()}
+        if isinstance(body, bytes):
+            fields.setdefault("content-length", str(len(body)))
+        elif body is not None:
+            fields["transfer-encoding"] = "chunked"
+        pieces = [body] if isinstance(body, bytes) else list(body or ())
+        place, _, query = path.partition("?")
+        request = Request(method, place, fields, query, "192.0.2.1")
+        try:
+            response = self._answer(request, pieces)
+        except (Refusal, ImagistError) as error:
+            response = explain(error)
+        found = dict(response.headers)
+        if isinstance(response.body, FilePart):
+            with open(response.body.path, "rb") as file:
+                data = file.read()[response.body.start : response.body.end]
+        else:
+            data = response.body
+        assert found.get("content-length", str(len(data))) == str(len(data))
+        return Answer(response.status, found, b"" if method == "HEAD" else data)
+
+    def _answer(self, request: Request, pieces: list[bytes]) -> Response:
+        answer = self._registry.begin(request)
+        if isinstance(answer, Response):
+            return answer
+        try:
+            for piece in pieces:
+                answer.write(piece)
+            return answer.finish()
+        finally:
+            answer.abort()

@@ -134,12 +134,13 @@ class ManifestIntake:
             annotations=document.annotations,
         )
         with (
-            self._quota.reserve(len(raw)),
+            self._quota.reserve(len(raw)) as reservation,
             BlobWriter(self._repository.blobs) as writer,
             self._repositories.committing(),
         ):
             writer.write(raw)
             writer.commit(content)
+            reservation.spend(len(raw))
             with self._repository.alone():
                 self._check_members(document)
                 self._repository.add_manifest(digest, stored, descriptor, self._tags)

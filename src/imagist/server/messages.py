@@ -18,7 +18,7 @@ JSON: Final = "application/json"
 class Headers(Protocol):
     """The fields of a request by their names in lower case."""
 
-    def get(self, key: str, default: str | None = None, /) -> str | None:
+    def get(self, name: str, /) -> str | None:
         """The value of a field."""
 
 

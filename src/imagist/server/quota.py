@@ -1,7 +1,8 @@
-"""How much the store may hold. What is being uploaded counts; builds and `prune` are noticed."""
+"""How much the store may hold. Uploads count as they come; builds and `prune` are noticed."""
 
 from __future__ import annotations
 
+import contextlib
 import os
 import threading
 import time
@@ -9,7 +10,7 @@ from types import TracebackType
 from typing import Final, Self
 
 from imagist.server.messages import Refusal
-from imagist.store.blobs import Blobs
+from imagist.store.repositories import Repositories
 
 _LOOK_AFTER: Final = 10.0
 """Seconds after which the store is measured anew."""
@@ -18,11 +19,11 @@ _LOOK_AGAIN_AFTER: Final = 1.0
 
 
 class Quota:
-    """A bound on the bytes of all blobs; safe for threads."""
+    """A bound on the bytes of all blobs and uploads; safe for threads."""
 
-    def __init__(self, blobs: Blobs, limit: int | None) -> None:
+    def __init__(self, repositories: Repositories, limit: int | None) -> None:
         """Without a limit everything is granted."""
-        self._folder = blobs.folder
+        self._repositories = repositories
         self._limit = limit
         self._used = 0
         self._looked = -_LOOK_AFTER
@@ -57,18 +58,19 @@ class Quota:
                 raise Refusal(403, "DENIED", message, detail=detail)
             self._reserved += size
 
-    def give_back(self, size: int) -> None:
-        """Bytes are in the store now, or given up."""
+    def give_back(self, size: int, *, written: bool = False) -> None:
+        """Bytes that were set aside are given up, or on the disk now."""
         if self._limit is not None:
             with self._lock:
                 self._reserved -= size
-                self._used += size  # until the next look, which knows better
+                self._used += size if written else 0
 
     def _look(self, after: float) -> None:
         now = time.monotonic()
         if now - self._looked > after:
-            with os.scandir(self._folder) as items:
-                self._used = sum(item.stat().st_size for item in items)
+            with os.scandir(self._repositories.blobs.folder) as items:
+                self._used = sum(map(_size, items))
+            self._used += sum(map(_size, self._repositories.uploads()))
             self._looked = now
 
 
@@ -78,6 +80,7 @@ class Reservation:
     def __init__(self, quota: Quota) -> None:
         self._quota = quota
         self._size = 0
+        """Bytes that may still come."""
 
     def grow(self, size: int) -> None:
         """Have so many more bytes.
@@ -88,8 +91,19 @@ class Reservation:
         self._quota.take(size)
         self._size += size
 
+    def spend(self, size: int) -> None:
+        """So many bytes are on the disk now; what was not announced is asked for first.
+
+        Raises:
+            Refusal: there are not so many.
+        """
+        if size > self._size:
+            self.grow(size - self._size)
+        self._quota.give_back(size, written=True)
+        self._size -= size
+
     def close(self) -> None:
-        """Give all of it back; may be called again."""
+        """Give back what did not come; may be called again."""
         size, self._size = self._size, 0
         self._quota.give_back(size)
 
@@ -103,3 +117,9 @@ class Reservation:
         traceback: TracebackType | None,
     ) -> None:
         self.close()
+
+
+def _size(place: os.DirEntry[str] | str) -> int:
+    with contextlib.suppress(FileNotFoundError):  # it was removed in the meantime
+        return os.stat(place).st_size  # noqa: PTH116 - str paths
+    return 0

@@ -44,7 +44,7 @@ class Registry:
         self._metrics = metrics
         self._repositories = sources if isinstance(sources, Repositories) else None
         if self._repositories:
-            self._quota = Quota(self._repositories.blobs, policy.quota)
+            self._quota = Quota(self._repositories, policy.quota)
             self._uploads = UploadRoutes(self._repositories, self._quota)
 
     def is_quick(self, request: Request) -> bool:

@@ -111,7 +111,7 @@ class UploadRoutes:
 
     def _search(self, digest: Digest) -> Digest | None:
         """The content of a blob that some repository has under this name."""
-        for name in self._repositories.names():
+        for name in self._repositories.all_names():
             if found := self._repositories.get(name).find_blob(digest):
                 return Digest(found.digest)
         return None
@@ -133,7 +133,7 @@ class UploadRoutes:
             raise Refusal(409, "BLOB_UPLOAD_INVALID", str(error)) from None
         try:
             _check_order(request, repository, upload)
-            reservation = self._quota.reserve(upload.size + (request.length or 0))
+            reservation = self._quota.reserve(request.length or 0)
         except Refusal:
             if at_once:
                 upload.drop()
@@ -183,8 +183,7 @@ class UploadIntake:
             InputError: the disk is full.
         """
         self._taken += len(data)
-        if self._announced is None:
-            self._reservation.grow(len(data))
+        self._reservation.spend(len(data))
         self._upload.write(data)
 
     def finish(self) -> Response:

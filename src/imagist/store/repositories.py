@@ -78,6 +78,12 @@ class Repositories:
         """The names of all repositories that have or had anything, in order."""
         return sorted(name for name, parts in self._walk() if any(p[0] == "_" for p in parts))
 
+    def uploads(self) -> Iterator[str]:
+        """The files of all uploads that have begun and not ended."""
+        for name in self.all_names():
+            folder = f"{self.folder}/{name}/_uploads"
+            yield from (f"{folder}/{number}" for number in _names(folder))
+
     def committing(self) -> AbstractContextManager[None]:
         """Keep `prune` out while content and what names it are put in their places."""
         return shared(self._lock)

@@ -216,12 +216,11 @@ class Upload:
 def remove_abandoned(repositories: Repositories, older_than: float = ABANDONED_AFTER) -> int:
     """Remove uploads that got nothing for so many seconds; returns how many."""
     removed = 0
-    for path in repositories.folder.rglob("_uploads/*"):
-        try:
-            if time.time() - path.stat().st_mtime > older_than and _ID.fullmatch(path.name):
-                removed += _remove_if_idle(str(path))
-        except FileNotFoundError:
-            continue  # finished in the meantime
+    for path in repositories.uploads():
+        with contextlib.suppress(FileNotFoundError):  # it was finished in the meantime
+            age = time.time() - os.stat(path).st_mtime  # noqa: PTH116 - str paths
+            if age > older_than and _ID.fullmatch(os.path.basename(path)):  # noqa: PTH119
+                removed += _remove_if_idle(path)
     return removed
 
 
