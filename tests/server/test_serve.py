@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import signal
 import subprocess
 import sys
@@ -12,6 +13,7 @@ import pytest
 
 from fixtures.serving import serving
 from server.asking import Asker
+from support import ROOT
 
 
 def start(*words: object) -> subprocess.CompletedProcess[str]:
@@ -67,3 +69,49 @@ def test_the_address_as_json(tmp_path: Path) -> None:
         assert process.communicate(timeout=15)[0] == ""
     told = json.loads("".join(lines))
     assert told["url"] == f"http://{told['address']}"
+
+
+def test_a_folder_of_something_else(tmp_path: Path) -> None:
+    (tmp_path / "notes.txt").write_text("keep me")
+    done = start(tmp_path, "--listen", ":0")
+    assert done.returncode == 2
+    assert "neither a store nor an OCI layout" in done.stderr
+    assert [path.name for path in tmp_path.iterdir()] == ["notes.txt"]
+
+
+@pytest.mark.parametrize("address", ["host", "host:", "host:99999", "host:-1", ""])
+def test_an_address_that_is_none(address: str) -> None:
+    done = start("--listen", address)
+    assert done.returncode == 2, done.stderr
+
+
+def test_users_are_needed_for_what_only_users_may(tmp_path: Path) -> None:
+    done = start(tmp_path, "--anonymous-pull")
+    assert (done.returncode, "--htpasswd" in done.stderr) == (2, True)
+
+
+def test_what_is_missing_is_named(tmp_path: Path) -> None:
+    """Without the optional packages the error says what to install."""
+    code = (
+        "import sys\n"
+        "sys.modules['granian'] = sys.modules['bcrypt'] = None\n"
+        "from imagist.cli.main import main\n"
+        f"sys.exit(main(['serve', {str(tmp_path)!r}]))\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=30)
+    assert done.returncode == 3
+    assert "pip install 'imagist[serve]'" in done.stderr
+
+
+def test_serving_the_usual_store_lets_others_prune_it(tmp_path: Path) -> None:
+    cache = {**os.environ, "IMAGIST_CACHE": str(tmp_path), "PYTHONPATH": str(ROOT / "src")}
+    words = [sys.executable, "-m", "imagist"]
+    pipe = subprocess.PIPE
+    server = subprocess.Popen([*words, "serve", "--listen", ":0", "-q"], env=cache, stdout=pipe)
+    assert server.stdout
+    with server, Asker(server.stdout.readline().decode().strip()) as ask:
+        digest = ask.put_image("team/app", "1", b"layer")
+        done = subprocess.run([*words, "cache", "prune"], env=cache, stdout=pipe, timeout=30)
+        assert done.returncode == 0
+        assert ask("GET", f"/v2/team/app/manifests/{digest}").status == 200
+        server.terminate()

@@ -43,8 +43,14 @@ class Application:
         """Answer one request."""
         start = time.perf_counter()
         self._metrics.begin()
-        remote = scope.client.rpartition(":")[0].strip("[]")
-        request = Request(scope.method, scope.path, scope.headers, scope.query_string, remote)
+        request = Request(
+            scope.method,
+            scope.path,
+            scope.headers,
+            scope.query_string,
+            scope.client.rpartition(":")[0].strip("[]"),
+            is_framed=scope.http_version.startswith("2"),
+        )
         body = _Body(protocol, request)
         error = ""
         try:

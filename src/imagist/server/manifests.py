@@ -96,6 +96,7 @@ class ManifestIntake:
             raise Refusal(414, "TAG_INVALID", f"at most {_MOST_TAGS} tags can be given at once")
         self._is_by_digest = self._digest is not None
         self._raw = bytearray()
+        self._announced = request.length
         if (request.length or 0) > LARGEST:
             raise _too_large()
 
@@ -120,6 +121,10 @@ class ManifestIntake:
             InputError: the disk is full.
         """
         raw = bytes(self._raw)
+        # A stream that breaks off looks like one that ends; but half of a JSON object is none.
+        if self._announced is not None and self._announced != len(raw):
+            message = f"{len(raw)} bytes came, not {self._announced}"
+            raise Refusal(400, "SIZE_INVALID", message)
         content = sha256(raw)
         digest = self._check_digest(raw, content)
         document = _parse(raw, self._media_type)

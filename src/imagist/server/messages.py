@@ -25,10 +25,17 @@ class Headers(Protocol):
 class Request:
     """One request, but for its body."""
 
-    __slots__ = ("headers", "method", "path", "query", "remote", "user")
+    __slots__ = ("headers", "length", "method", "path", "query", "remote", "user")
 
     def __init__(
-        self, method: str, path: str, headers: Headers, query: str = "", remote: str = ""
+        self,
+        method: str,
+        path: str,
+        headers: Headers,
+        query: str = "",
+        remote: str = "",
+        *,
+        is_framed: bool = False,
     ) -> None:
         """Take what arrived.
 
@@ -38,12 +45,15 @@ class Request:
             headers: its fields.
             query: what follows the question mark, as it arrived.
             remote: the client's address.
+            is_framed: whether a body may come that no header announces (HTTP/2).
         """
         self.method = method
         self.path = path
         self.headers = headers
         self.query = query
         self.remote = remote
+        self.length = self._read_length(is_framed=is_framed)
+        """Bytes of the body as announced; None where they are not, which may be as many."""
         self.user = ""
         """Who asks, once the password held."""
 
@@ -61,13 +71,13 @@ class Request:
         """The first value of a parameter of the query."""
         return next(iter(self.parameters(name)), None)
 
-    @property
-    def length(self) -> int | None:
-        """Bytes of the body as announced; None where they are not, which may be as many."""
+    def _read_length(self, *, is_framed: bool) -> int | None:
+        if self.header("transfer-encoding"):
+            return None
         text = self.header("content-length")
         if text.isascii() and text.isdigit():
             return int(text)
-        return None if self.header("transfer-encoding") else 0
+        return None if is_framed else 0
 
 
 class FilePart(NamedTuple):

@@ -11,6 +11,8 @@ from imagist.server.messages import Headers
 class Scope(Protocol):
     """One request, but for its body."""
 
+    http_version: str
+    """`1`, `1.1` or `2`."""
     client: str
     """The client's address and port."""
     method: str
