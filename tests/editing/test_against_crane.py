@@ -267,3 +267,15 @@ def test_a_layout_gives_the_digest_that_a_registry_gives(tars: Bench, index: str
     crane("pull", index, "layout", "--format", "oci")
     written = tars.edit("mutate", "layout", "-l", "x=y")
     assert digest_of(pushed) == derive.digest(written)
+
+
+def test_a_tag_keeps_its_other_platforms(tars: Bench, index: str) -> None:
+    code, out, err = tars.run("mutate", index, "-l", "x=y", "--platform", "arm64")
+    assert (code, out) == (2, "")
+    assert "has more platforms, which it would lose" in err
+    before = crane("digest", index)
+    repository = index.rpartition(":")[0]
+    ours = edit(tars, "mutate", f"{repository}@{before}", "-l", "x=y", "--platform", "arm64")
+    theirs = crane("mutate", index, "-l", "x=y", "--platform", "linux/arm64", "--repo", repository)
+    assert digest_of(ours) == digest_of(theirs)
+    assert crane("digest", index) == before

@@ -13,6 +13,7 @@ import tarfile
 import threading
 import tracemalloc
 from pathlib import Path
+from typing import BinaryIO
 from unittest import mock
 
 import pytest
@@ -24,6 +25,7 @@ from editing.bench import Bench, config, images, listing, manifest
 from fixtures.zstd import compress
 from imagist.digest import sha256
 from imagist.editing.additions import Addition, find_items, parse_addition, read_item
+from imagist.editing.base import read_base
 from imagist.editing.layers import LayerWriter
 from imagist.editing.place import Ownership, Placed, place_items
 from imagist.errors import InputError
@@ -498,3 +500,47 @@ def test_two_paths_to_one_place_are_refused() -> None:
     placed = place_items(items, base, Ownership())
     assert [each.entry.path for each in placed] == ["usr", "usr/bin", "usr/bin/x"]
     assert isinstance(placed[0], Placed)
+
+
+def test_what_a_layer_lists_is_read_once(tmp_path: Path) -> None:
+    own = BASE.layers[0]
+    opened = []
+
+    def counted() -> BinaryIO:
+        opened.append(1)
+        return own.compressed()
+
+    def base(diff_id: str) -> derive.MemoryImage:
+        spy = derive.BlobLayer(own.digest, diff_id, own.size, own.media_type, counted)
+        return derive.MemoryImage(BASE.raw_manifest, BASE.raw_config, (spy,))
+
+    with Store.open(tmp_path) as store:
+        first, second = (read_base(base(own.diff_id), store) for _ in range(2))
+        assert list(first) == list(second)
+        assert {node.entry.path for node in second} == set(listing(BASE))
+        assert opened == [1]
+        # That it was read once says nothing of a configuration that claims something else.
+        with pytest.raises(InputError, match="holds"):
+            read_base(base(sha256(b"other")), store)
+        assert opened == [1, 1]
+
+
+def test_names_that_are_not_text_are_read_every_time(tmp_path: Path) -> None:
+    base = image(layer(folder("d\udc80"), file("d\udc80/x")))
+    with Store.open(tmp_path / "store") as store:
+        for _ in range(2):
+            assert [n.entry.path for n in read_base(base, store)] == ["d\udc80", "d\udc80/x"]
+
+
+def test_a_symlink_that_leads_round_in_a_base_is_refused(bench: Bench) -> None:
+    bench.file("x")
+    loop = image(layer(symlink("a", "b"), symlink("b", "a")))
+    assert "more than 40 symlinks" in bench.fails("append", bench.write(loop), "-f", "x:/a/x")
+
+
+def test_more_layers_than_docker_mounts_are_told_of(bench: Bench) -> None:
+    bench.file("x")
+    tall = image(*[layer(file(str(n))) for n in range(127)])
+    code, _, err = bench.run("append", bench.write(tall), "-f", "x", "-o", "new")
+    assert code == 0
+    assert "an image has 128 layers, of which Docker mounts 127" in err

@@ -158,7 +158,7 @@ def test_several_labels_by_comma_as_crane_takes_them(bench: Bench) -> None:
         (["--set-platform", "linux//v7"], "os/arch"),
         (["--clear", "labels"], "`labels` cannot be cleared"),
         (["--exposed-ports", "http"], "is no port"),
-        (["-u", "7", "--repo", "r.example/x", "-t", "y.example/z"], "leave one of them out"),
+        (["-u", "7", "--repo", "r.example/x", "-t", "y.example/z"], "leave out -t and -o"),
         (["--entrypoint", '"unclosed'], "by comma"),
         (["--append", "missing.tar"], "missing.tar"),
     ],

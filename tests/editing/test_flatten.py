@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import BinaryIO
 
 import pytest
 from hypothesis import given, settings
@@ -15,7 +16,7 @@ from imagist.editing.layers import LayerWriter
 from imagist.errors import InputError
 from imagist.inspection.layers import list_layer
 from imagist.oci import derive, mediatype
-from imagist.oci.derive import BytesLayer, MemoryImage
+from imagist.oci.derive import BlobLayer, BytesLayer, MemoryImage
 from imagist.oci.mutate import map_images, set_config
 from imagist.oci.random import AMD64, random_index
 from imagist.oci.validate import validate
@@ -149,3 +150,25 @@ def test_one_platform_that_fails_fails_all(bench: Bench) -> None:
     with pytest.raises(InputError), Store.open(bench.folder / "s") as store:
         map_images(index, flattening(LayerWriter(store)))
     assert "lies in" in bench.fails("flatten", bench.write(index))
+
+
+def test_the_same_layers_are_flattened_once_while_the_result_is_there(bench: Bench) -> None:
+    opened = []
+
+    def counted() -> BinaryIO:
+        opened.append(1)
+        return LAYERED.layers[0].compressed()
+
+    own = LAYERED.layers[0]
+    spy = BlobLayer(own.digest, own.diff_id, own.size, own.media_type, counted)
+    whole = MemoryImage(LAYERED.raw_manifest, LAYERED.raw_config, (spy, LAYERED.layers[1]))
+    with Store.open(bench.folder / "store") as store:
+        change = flattening(LayerWriter(store))
+        first = change(AMD64, whole)
+        assert opened == [1, 1]  # to see whether it is whole, and to copy what is visible
+        assert change(AMD64, whole).raw_manifest == first.raw_manifest
+        assert opened == [1, 1]
+        store.path(first.layers[0].digest).unlink()
+        again = change(AMD64, whole)
+        assert opened == [1] * 4
+        assert again.raw_manifest == first.raw_manifest

@@ -15,13 +15,14 @@ from imagist.build.context import Context, Options
 from imagist.build.derived.files import DeclaredFile
 from imagist.build.fingerprint import INPUTS, Fingerprint
 from imagist.build.known import KnownImage
-from imagist.build.layers import HARD_LIMIT, LayerBuilder
+from imagist.build.layers import LayerBuilder
 from imagist.build.plan import Plan
 from imagist.build.run import image_labels, run_config
 from imagist.build.supply import Supply
 from imagist.declaration.include import LoadedDeclaration
 from imagist.declaration.model import Declaration, Layering
 from imagist.errors import ImagistError, Problem, RequestError
+from imagist.oci.image import HARD_LIMIT
 from imagist.oci.manifest import RunConfig, format_time
 from imagist.oci.platform import Platform
 from imagist.packages.apk.archive import PackageFiles

@@ -29,9 +29,6 @@ STEP: Final = "written-layer"
 FORMAT: Final = 1
 """Raise it whenever the same nodes would become other bytes."""
 
-HARD_LIMIT: Final = 127
-"""Layers that Docker's overlay driver can mount."""
-
 Write = Callable[[bytes | bytearray | memoryview], object]
 
 _PACK = msgspec.msgpack.Encoder(enc_hook=str)

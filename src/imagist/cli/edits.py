@@ -8,7 +8,7 @@ import os
 from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
-import msgspec
+from msgspec.structs import replace
 
 from imagist.cli.delivery import Destination, deliver, tell
 from imagist.cli.environment import read_epoch
@@ -34,18 +34,30 @@ class Source(NamedTuple):
 
     thing: Image | Index
     reference: Reference | None
+    is_part: bool = False
+    """Whether there are more platforms than are wanted."""
 
-    @property
-    def origin(self) -> list[Reference]:
-        """Where an edit is pushed to if nothing else is said: what was named by digest, by digest.
 
-        This is what crane does.
-        """
-        if self.reference is None:
-            return []
-        if not self.reference.digest:
-            return [self.reference]
-        return [msgspec.structs.replace(self.reference, digest="", tag="")]
+def aim(to: Destination, source: Source) -> Destination:
+    """Where an edit goes: where the flags say, else to where its source was.
+
+    As with crane, a tag then names the edited image, and what was named by digest is pushed by its
+    new digest.
+
+    Raises:
+        RequestError: the tag would lose the platforms that are not edited.
+    """
+    reference = source.reference
+    if to.path or to.references or reference is None:
+        return to
+    if reference.digest:
+        return Destination(references=(replace(reference, digest="", tag=""),))
+    if source.is_part:
+        raise RequestError(
+            f"{reference} has more platforms, which it would lose",
+            help="leave --platform out, or name another place with -t or -o",
+        )
+    return Destination(references=(reference,))
 
 
 def open_source(name: str, values: argparse.Namespace, *, keep: bool = False) -> Source:
@@ -58,7 +70,9 @@ def open_source(name: str, values: argparse.Namespace, *, keep: bool = False) ->
         RequestError: the name fits several images, or something of another kind.
     """
     source = open_whole(name, values, keep=keep)
-    return source._replace(thing=narrow(source.thing, read_platform_names(values)))
+    thing = narrow(source.thing, read_platform_names(values))
+    is_part = isinstance(source.thing, Index) and thing is not source.thing
+    return source._replace(thing=thing, is_part=is_part)
 
 
 def open_whole(name: str, values: argparse.Namespace, *, keep: bool = False) -> Source:
@@ -69,17 +83,10 @@ def open_whole(name: str, values: argparse.Namespace, *, keep: bool = False) -> 
     return Source(open_remote(name, values, keep=keep), read_reference(name))
 
 
-def finish(
-    thing: Image | Index,
-    to: Destination,
-    values: argparse.Namespace,
-    origin: Sequence[Reference] = (),
-) -> None:
-    """Bring an edited image where the flags say, else to its origin, else into the store."""
+def finish(thing: Image | Index, to: Destination, values: argparse.Namespace) -> None:
+    """Bring an edited image where it goes, if nowhere else into the store, and tell its digest."""
     if not (to.path or to.references):
-        to = to._replace(references=tuple(origin))
-        if not origin:
-            open_store(values).add_image(thing)
+        open_store(values).add_image(thing)
     deliver(thing, to, values)
     tell(thing, to, values)
 

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import argparse
 
-from imagist.cli.delivery import read_destination
+from imagist.cli.delivery import Destination, read_destination
 from imagist.cli.edits import (
+    aim,
     append_change,
     finish,
     open_source,
@@ -25,15 +26,14 @@ from imagist.oci.reference import Reference, parse_reference
 
 def run(values: argparse.Namespace) -> None:
     """Change the image, bring it where the flags say, and print its digest."""
-    to = read_destination(values)
-    if values.repo and values.tag:
-        raise RequestError("--repo pushes by digest and --tag by name: leave one of them out")
+    to = _read_destination(values)
     settings = _read_settings(values)
     additions = read_additions(values.append)
     if settings.is_empty and not additions:
         raise RequestError("nothing is to be changed", help="see `imagist mutate --help`")
     messages = Messages(values)
     source = open_source(values.image, values)
+    to = aim(to, source)
     thing = source.thing
     if additions:
         with messages.meter("layers") as meter:
@@ -41,11 +41,17 @@ def run(values: argparse.Namespace) -> None:
             change = append_change(additions, writer, values, messages.warn)
             thing = edit_images(thing, change, messages.warn)
     thing = configure_images(thing, settings, messages.warn)
-    origin = source.origin
-    if values.repo:
-        named = parse_reference(values.repo)
-        origin = [Reference(named.registry, named.repository)]
-    finish(thing, to, values, origin)
+    finish(thing, to, values)
+
+
+def _read_destination(values: argparse.Namespace) -> Destination:
+    to = read_destination(values)
+    if not values.repo:
+        return to
+    if values.tag or values.output:
+        raise RequestError("--repo pushes by digest: leave out -t and -o, or --repo")
+    named = parse_reference(values.repo)
+    return Destination(references=(Reference(named.registry, named.repository),))
 
 
 def _read_settings(values: argparse.Namespace) -> Settings:

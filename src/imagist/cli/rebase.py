@@ -7,7 +7,7 @@ import argparse
 import msgspec
 
 from imagist.cli.delivery import read_destination
-from imagist.cli.edits import Source, finish, open_source, open_whole
+from imagist.cli.edits import Source, aim, finish, open_source, open_whole
 from imagist.cli.messages import Messages
 from imagist.editing.rebase import StatedBase, find_stated_base, rebase_images
 from imagist.errors import RequestError
@@ -19,6 +19,7 @@ def run(values: argparse.Namespace) -> None:
     to = read_destination(values)
     messages = Messages(values)
     source = open_source(values.image, values)
+    to = aim(to, source)
     stated = StatedBase()
     if not (values.old_base and values.new_base):
         stated = find_stated_base(source.thing)
@@ -26,7 +27,7 @@ def run(values: argparse.Namespace) -> None:
     old = _open_old(values, stated, new)
     name = str(new.reference) if new.reference else ""
     edited = rebase_images(source.thing, old.thing, new.thing, name=name, warn=messages.warn)
-    finish(edited, to, values, source.origin)
+    finish(edited, to, values)
 
 
 def _open_new(values: argparse.Namespace, stated: StatedBase) -> Source:

@@ -6,18 +6,20 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from imagist.editing.additions import Addition, Item, find_items
+from imagist.editing.base import read_base
 from imagist.editing.layers import LayerWriter, NewLayer
-from imagist.editing.place import Ownership, place_items, read_base
+from imagist.editing.place import Ownership, place_items
 from imagist.editing.readytar import is_layer_tar
 from imagist.editing.whole import Change, Warn
 from imagist.errors import InputError, RequestError
 from imagist.inspection.layers import UnreadableLayer
 from imagist.oci import derive
-from imagist.oci.image import Image
+from imagist.oci.image import HARD_LIMIT, Image
 from imagist.oci.manifest import History, format_time
 from imagist.oci.mutate import append_layers
 from imagist.oci.platform import Platform
 from imagist.rootfs.tree import Node, Tree
+from imagist.store.store import Store
 
 
 class Addable(NamedTuple):
@@ -62,7 +64,7 @@ def appending(
         for each in addables:
             layer = each.layer
             if layer is None:
-                seen = _read_base(image, warn, jobs) if seen is None else seen
+                seen = _read_base(image, writer.store, warn, jobs) if seen is None else seen
                 placed = place_items(each.items, seen, ownership)
                 for new in placed:
                     seen.put(Node(new.entry))
@@ -71,6 +73,12 @@ def appending(
                 seen = None
             line = History(created=created, created_by=f"imagist append{each.place}")
             image = append_layers(image, [(layer.of_kind(image.media_type), line)])
+        if len(image.layers) > HARD_LIMIT:
+            count = len(image.layers)
+            warn(
+                f"an image has {count} layers, of which Docker mounts {HARD_LIMIT} at most: "
+                "`imagist flatten` makes one of them"
+            )
         return image
 
     return change
@@ -98,9 +106,9 @@ def _of_files(addition: Addition) -> Addable:
     return Addable(None, items, f" /{place}")
 
 
-def _read_base(image: Image, warn: Warn, jobs: int) -> Tree:
+def _read_base(image: Image, store: Store, warn: Warn, jobs: int) -> Tree:
     try:
-        return read_base(image, jobs=jobs)
+        return read_base(image, store, jobs=jobs)
     except UnreadableLayer as error:
         warn(f"{error}; folders above what is added get the mode 0755 and belong to root")
         return Tree()

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from typing import BinaryIO, NamedTuple
 
+import msgspec
+
 from imagist.digest import CHUNK
 from imagist.editing.additions import read_item
 from imagist.editing.place import Placed
@@ -41,12 +43,20 @@ class NewLayer(NamedTuple):
         return BlobLayer(self.digest, self.diff_id, self.size, kind, self.opener)
 
 
+class _Noted(msgspec.Struct, frozen=True, array_like=True):
+    """What the memo keeps of a layer."""
+
+    digest: str
+    diff_id: str
+    size: int
+
+
 class LayerWriter:
     """Writes layers into a store; the same entries and contents always give the same bytes."""
 
     def __init__(self, store: Store, *, jobs: int | None = None, meter: Meter = SILENT) -> None:
         """`jobs` threads compress; `meter` counts the uncompressed bytes."""
-        self._store = store
+        self.store = store
         self._jobs = jobs
         self._meter = meter
         self._written: dict[tuple[Placed, ...], NewLayer] = {}
@@ -64,9 +74,20 @@ class LayerWriter:
             self._written[key] = self.compress(lambda write: write_tar(items, write))
         return self._written[key]
 
+    def remember(self, step: str, key: str, make: Callable[[], NewLayer]) -> NewLayer:
+        """The layer that a step gave before, or gives now."""
+        known = self.store.memo.get(step, key)
+        if known is not None:
+            noted = msgspec.msgpack.decode(known, type=_Noted)
+            return self._layer("gzip", noted.digest, noted.diff_id, noted.size)
+        made = make()
+        noted = _Noted(str(made.digest), str(made.diff_id), made.size)
+        self.store.memo.put(step, key, msgspec.msgpack.encode(noted), blobs=[noted.digest])
+        return made
+
     def compress(self, produce: Callable[[Callable[[bytes], object]], object]) -> NewLayer:
         """A gzip layer of the tar that `produce` writes into what it is given."""
-        with self._store.writer() as blob:
+        with self.store.writer() as blob:
             with GzipWriter(blob.write, jobs=self._jobs) as gzip:
                 produce(gzip.write)
             done = gzip.close()
@@ -85,7 +106,7 @@ class LayerWriter:
         with open_tar(source) as tar:
             if tar.form == "tar":
                 return self.compress(tar.check)
-            with self._store.writer() as blob:
+            with self.store.writer() as blob:
                 diff_id = tar.check(lambda piece: self._meter.add(len(piece)), blob.write)
                 return self._layer(tar.form, blob.commit(), diff_id, blob.size)
 
@@ -100,4 +121,4 @@ class LayerWriter:
             yield piece
 
     def _layer(self, form: Form, digest: str, diff_id: str, size: int) -> NewLayer:
-        return NewLayer(form, digest, diff_id, size, lambda: self._store.open_blob(digest))
+        return NewLayer(form, digest, diff_id, size, lambda: self.store.open_blob(digest))

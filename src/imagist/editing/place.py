@@ -13,10 +13,8 @@ from typing import NamedTuple
 
 from imagist.editing.additions import Item
 from imagist.errors import InputError, Problem
-from imagist.oci.image import Image
 from imagist.rootfs.entry import Entry, order, parent
-from imagist.rootfs.flatten import flatten
-from imagist.rootfs.tree import Node, Tree
+from imagist.rootfs.tree import Tree
 
 
 class Ownership(NamedTuple):
@@ -32,22 +30,6 @@ class Placed(NamedTuple):
 
     entry: Entry
     item: Item | None = None
-
-
-def read_base(image: Image, *, jobs: int = 1) -> Tree:
-    """What a runtime sees of the image that is added to.
-
-    Raises:
-        UnreadableLayer: a layer is of a form that imagist cannot read.
-        InputError: the image is damaged.
-    """
-    from imagist.inspection.layers import list_layers  # noqa: PLC0415 - tars need it not
-
-    listings = list_layers(image.layers, jobs=jobs)
-    return flatten(
-        (Node(entry, blob=layer.digest) for entry in listings[layer.digest].entries)
-        for layer in image.layers
-    )
 
 
 def place_items(items: Iterable[Item], base: Tree, ownership: Ownership) -> list[Placed]:

@@ -9,9 +9,12 @@ implements the few members of a protocol; `derive` gives the rest.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import BinaryIO, Protocol, runtime_checkable
+from typing import BinaryIO, Final, Protocol, runtime_checkable
 
 from imagist.oci.manifest import Descriptor
+
+HARD_LIMIT: Final = 127
+"""Layers of one image that Docker's overlay driver can mount."""
 
 
 @runtime_checkable
