@@ -8,7 +8,7 @@ import threading
 import traceback
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import pytest
 
@@ -137,10 +137,24 @@ def test_a_wider_token_serves_a_narrower_request(make: Make, tokens: TokenServer
     header = authorizer.answer(REGISTRY, bearer(tokens), PUSH)
     assert authorizer.header(REGISTRY, PULL) == header
     assert authorizer.header(REGISTRY, []) == header
-    assert authorizer.header(REGISTRY, [Scope("repository:team/other", ("pull",))]) is None
-    assert authorizer.header(REGISTRY, [Scope("repository:team/app", ("delete",))]) is None
     assert authorizer.header("http://127.0.0.1:6666", PULL) is None
     assert len(tokens.received) == 1
+
+
+def test_once_the_token_server_is_known_it_is_asked_ahead(make: Make, tokens: TokenServer) -> None:
+    authorizer = make(**entry("alice"))
+    first = authorizer.answer(REGISTRY, bearer(tokens), PULL)
+    other = [Scope("repository:team/other", ("pull",))]
+    header = authorizer.header(REGISTRY, other)
+    assert header not in {None, first}
+    assert authorizer.header(REGISTRY, other) == header
+    assert authorizer.header(REGISTRY, PULL) == first
+    assert [asked.scopes for asked in tokens.received] == [
+        ["repository:team/app:pull"],
+        ["repository:team/other:pull"],
+    ]
+    tokens.users = {}
+    assert authorizer.header(REGISTRY, [Scope("repository:team/third", ("pull",))]) is None
 
 
 @pytest.mark.parametrize(("said", "lasts"), [(300, 240.0), (None, 48.0), (0, 48.0), (5, 4.0)])
@@ -149,11 +163,11 @@ def test_a_token_is_used_for_most_of_its_life(
 ) -> None:
     tokens.lifetime = said
     authorizer = make()
-    authorizer.answer(REGISTRY, bearer(tokens), PULL)
+    first = authorizer.answer(REGISTRY, bearer(tokens), PULL)
     clock[0] += lasts - 0.1
-    assert authorizer.header(REGISTRY, PULL) is not None
+    assert authorizer.header(REGISTRY, PULL) == first
     clock[0] += 0.2
-    assert authorizer.header(REGISTRY, PULL) is None
+    assert authorizer.header(REGISTRY, PULL) != first
 
 
 def test_a_token_that_was_refused_is_not_given_again(make: Make, tokens: TokenServer) -> None:
@@ -230,7 +244,9 @@ def test_a_new_refresh_token_takes_the_place_of_the_old(make: Make, tokens: Toke
 
 def test_a_registry_token_is_used_as_it_is(make: Make, tokens: TokenServer) -> None:
     authorizer = make(registrytoken="ready")
+    assert authorizer.header(REGISTRY, PULL) is None
     assert authorizer.answer(REGISTRY, bearer(tokens), PULL) == "Bearer ready"
+    assert authorizer.header(REGISTRY, PUSH) == "Bearer ready"
     with pytest.raises(Unauthorized):
         authorizer.answer(REGISTRY, bearer(tokens), PULL, refused="Bearer ready")
     assert not tokens.received
@@ -373,6 +389,37 @@ def test_an_identity_token_follows_no_redirection_to_another_server(
         make(identitytoken=REFRESH).answer(REGISTRY, bearer(tokens), PULL)
     assert not other.received
     assert_silent(caught.value, REFRESH)
+
+
+def test_a_token_server_must_not_redirect_out_of_encryption(tmp_path: Path) -> None:
+    class Redirecting:
+        """A transport whose servers send on to plain http."""
+
+        def request(self, method: str, url: str, **more: Any) -> Any:
+            assert url.startswith("https://")
+            return Answer(307, {"location": url.replace("https", "http")})
+
+        def learn(self, location: str) -> str:
+            return location
+
+    path = write_config(tmp_path / "config.json", auths={"r.test": entry("alice")})
+    authorizer = Authorizer(Redirecting(), Keychain(RegistryEnvironment(docker_config=str(path))))
+    with pytest.raises(NetworkError, match="unencrypted"):
+        authorizer.answer("http://r.test", ['Bearer realm="https://auth.test/token"'], PULL)
+
+
+class Answer:
+    """The head of an answer."""
+
+    def __init__(self, status: int, headers: dict[str, str]) -> None:
+        self.status = status
+        self.headers = headers
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        pass
 
 
 def test_a_token_server_that_redirects_for_ever_is_left(make: Make, tokens: TokenServer) -> None:

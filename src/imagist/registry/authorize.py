@@ -9,6 +9,7 @@ from typing import Final, NamedTuple
 
 import msgspec
 
+from imagist.errors import NetworkError
 from imagist.net.auth import format_basic
 from imagist.net.transport import Transport
 from imagist.net.url import Userinfo, origin_of
@@ -47,9 +48,9 @@ class _Token(NamedTuple):
 class _Known:
     """What was learnt of a registry. Changed under the authorizer's lock only."""
 
-    def __init__(self) -> None:
-        self.demand: Demand | None = None
-        """None: it wants basic authentication."""
+    def __init__(self, demand: Demand | None) -> None:
+        """Without a demand for tokens, it wants basic authentication."""
+        self.demand = demand
         self.tokens: list[_Token] = []
 
 
@@ -90,6 +91,9 @@ class Authorizer:
     def header(self, registry_url: str, scopes: Sequence[Scope]) -> str | None:
         """The header from what is known already; None where none is, or none is needed.
 
+        The registry is not asked; its token server is, once it is known: that saves a refusal,
+        and the body that was sent for it.
+
         Args:
             registry_url: `https://host[:port]`.
             scopes: what the request needs, the repository it goes to first.
@@ -101,11 +105,14 @@ class Authorizer:
             known = self._known.get(registry_url)
         if known is None:
             return None
-        if known.demand is None:
-            credential = self._find(registry_url, scopes)
+        credential = self._find(registry_url, scopes)
+        demand = known.demand
+        if demand is None:
             return _basic(credential)
-        token = self._recall(known, merge(scopes), refused="")
-        return None if token is None else f"Bearer {token.value}"
+        try:
+            return self._bearer(known, demand, merge(scopes), credential, "")
+        except NetworkError:  # whether that matters, the registry will say
+            return None
 
     def answer(
         self,
@@ -137,25 +144,28 @@ class Authorizer:
                 help="check that this is a registry, and its settings",
             )
         credential = self._find(registry_url, scopes)
-        with self._lock:
-            known = self._known.setdefault(registry_url, _Known())
         if challenge.scheme == "basic":
-            known.demand = None
+            self._learn(registry_url, None)
             header = _basic(credential)
             if header is None or header == refused:
                 raise self.explain(registry_url, scopes)
             return header
         parameters = challenge.parameters
         demand = Demand(registry_url, parameters["realm"], parameters.get("service", ""))
-        known.demand = demand
+        known = self._learn(registry_url, demand)
         wanted = merge((*parse_scopes(parameters.get("scope", "")), *scopes))
         header = self._bearer(known, demand, wanted, credential, refused or "")
         if header == refused:
             raise self.explain(registry_url, scopes)
         return header
 
-    def explain(self, registry_url: str, scopes: Sequence[Scope]) -> Unauthorized:
-        """The error for an answer 401 or 403 that no other header will change."""
+    def explain(
+        self, registry_url: str, scopes: Sequence[Scope], said: Refused | None = None
+    ) -> Unauthorized:
+        """The error for an answer 401 or 403 that no other header will change.
+
+        `said`: what the registry, or its token server, says of it.
+        """
         registry = name_of(registry_url)
         repository = repository_of(scopes)
         needed = ", ".join(dict.fromkeys(action for scope in scopes for action in scope.actions))
@@ -166,13 +176,21 @@ class Authorizer:
         else:
             why = "no credentials for it were found"
         rights = f" ({needed})" if needed and needed != "*" else ""
-        return Unauthorized(
-            f"{what}: the registry refuses access{rights}; {why}",
-            help=f"run `imagist login {registry}`, or check the name: some registries refuse "
-            "what does not exist"
-            if repository
-            else f"run `imagist login {registry}`",
+        words = f" ({said})" if said else ""
+        check = ", or check the name: some registries refuse what does not exist"
+        error = Unauthorized(
+            f"{what}: the registry refuses access{rights}; {why}{words}",
+            help=f"run `imagist login {registry}`{check if repository else ''}",
         )
+        if said is not None:
+            error.status, error.codes = said.status or error.status, said.codes
+        return error
+
+    def _learn(self, registry_url: str, demand: Demand | None) -> _Known:
+        with self._lock:
+            known = self._known.setdefault(registry_url, _Known(demand))
+            known.demand = demand
+            return known
 
     def _find(self, registry_url: str, scopes: Sequence[Scope]) -> Credential:
         return self._keychain.find(name_of(registry_url), repository_of(scopes))
@@ -220,18 +238,13 @@ class Authorizer:
         try:
             grant = fetch_token(self._transport, demand, wanted, current)
         except NoToken as error:
-            raise self._refuse(demand, wanted, error) from None
+            raise self.explain(demand.registry, wanted, error) from None
         token = _Token(grant.token, wanted, begun + grant.lifetime * _SLACK)
         with self._lock:
             if identity and grant.refresh_token:
                 self._refreshed[identity] = grant.refresh_token
             known.tokens.append(token)
         return token
-
-    def _refuse(self, demand: Demand, scopes: Sequence[Scope], error: NoToken) -> Unauthorized:
-        problem = self.explain(demand.registry, scopes).problems[0]
-        said = error.problems[0].message
-        return Unauthorized(problem._replace(message=f"{problem.message} ({said})"))
 
 
 def name_of(registry_url: str) -> str:

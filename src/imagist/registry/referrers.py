@@ -19,7 +19,6 @@ from imagist.errors import InputError, NetworkError, NotFound
 from imagist.oci import derive, mediatype
 from imagist.oci.manifest import Descriptor, IndexManifest, describe, encode
 from imagist.registry.pages import read_on
-from imagist.registry.refusal import read_refusal
 from imagist.registry.scope import Scope
 from imagist.registry.session import Session
 
@@ -140,7 +139,7 @@ class Referrers:
             self._has_api = False
             return None
         if response.status != 200:
-            raise read_refusal(response, "GET", self._session.url + path)
+            raise self._session.refusal(response, "GET", path, self._scopes)
         pages = read_on(self._session, response, path, self._scopes)
         return tuple(item for page in pages for item in derive.parse_index(page).manifests)
 

@@ -22,7 +22,7 @@ from imagist.registry.download import RemoteBlob
 from imagist.registry.known import Known
 from imagist.registry.pages import read_pages
 from imagist.registry.referrers import Referrers, describe_referrer
-from imagist.registry.refusal import Missing, read_refusal
+from imagist.registry.refusal import Missing
 from imagist.registry.scope import Scope
 from imagist.registry.session import Session
 from imagist.registry.upload import SMALL, Uploader
@@ -88,7 +88,7 @@ class Repository:
             if response.status in {404, 410}:
                 return None
             if response.status not in {200, 405}:
-                raise read_refusal(response, "HEAD", self._session.url + path)
+                raise self._session.refusal(response, "HEAD", path, scopes)
         try:
             found = self.get_manifest(tag_or_digest)
         except NotFound:
@@ -227,7 +227,7 @@ class Repository:
                 return True
             if response.status in {404, 410}:
                 return False
-            raise read_refusal(response, "HEAD", self._session.url + path)
+            raise self._session.refusal(response, "HEAD", path, self._pull)
 
     def is_known_to_hold(self, digest: str) -> bool:
         """Whether something that was seen before proves it; nobody is asked."""

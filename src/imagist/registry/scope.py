@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import NamedTuple, Protocol
 
-from imagist.errors import NetworkError
+from imagist.registry.refusal import Refused
 
 
 class Scope(NamedTuple):
@@ -41,8 +41,10 @@ class Authorization(Protocol):
         """
         ...
 
-    def explain(self, registry_url: str, scopes: Sequence[Scope]) -> NetworkError:
-        """What to tell a person where no header will do."""
+    def explain(
+        self, registry_url: str, scopes: Sequence[Scope], said: Refused | None = None
+    ) -> Refused:
+        """What to tell a person where no header will do; `said`: what the registry says."""
         ...
 
 
@@ -62,6 +64,8 @@ class Anonymous:
     ) -> str | None:
         """None: the refusal stands."""
 
-    def explain(self, registry_url: str, scopes: Sequence[Scope]) -> NetworkError:
-        """That nobody is refused."""
-        return NetworkError(f"{registry_url} refuses {len(scopes)} scopes to nobody")
+    def explain(
+        self, registry_url: str, scopes: Sequence[Scope], said: Refused | None = None
+    ) -> Refused:
+        """What the registry says."""
+        return said or Refused(f"{registry_url} refuses access to {len(scopes)} resources")

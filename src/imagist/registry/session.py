@@ -8,13 +8,13 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Final
 from urllib.parse import urljoin
 
-from imagist.errors import NetworkError
+from imagist.errors import ImagistError, NetworkError
 from imagist.net.body import Body
 from imagist.net.retry import Manner
 from imagist.net.transport import NO_HEADERS, Response, Transport
 from imagist.net.url import Origin, is_remote, origin_of, redact
 from imagist.oci.reference import DOCKER_HUB
-from imagist.registry.refusal import read_refusal
+from imagist.registry.refusal import Refused, read_refusal
 from imagist.registry.scope import Authorization, Scope
 
 _HUB: Final = "registry-1.docker.io"
@@ -134,7 +134,16 @@ class Session:
         )
         if response.status in accept:
             return response
-        raise read_refusal(response, method, path if is_remote(path) else self.url + path)
+        raise self.refusal(response, method, path, scopes)
+
+    def refusal(
+        self, response: Response, method: str, path: str, scopes: Sequence[Scope]
+    ) -> ImagistError:
+        """The error that an answer means, which is read and closed; arguments as of `send`."""
+        error = read_refusal(response, method, path if is_remote(path) else self.url + path)
+        if isinstance(error, Refused) and error.status == 403:
+            return self._authorization.explain(self.url, scopes, error)
+        return error
 
     def locate(self, response: Response, base: str) -> str:
         """Where a `Location` header leads: an upload goes on there.

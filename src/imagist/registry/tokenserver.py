@@ -21,6 +21,7 @@ from imagist.net.transport import Response, Transport
 from imagist.net.url import Origin, Userinfo, origin_of, redact, without_userinfo
 from imagist.registry.credential import Credential
 from imagist.registry.credentialhelper import TOKEN_USER
+from imagist.registry.refusal import Refused
 from imagist.registry.scope import Scope
 from imagist.registry.scopeset import format_scope
 
@@ -35,7 +36,7 @@ _VISIBLE: Final = re.compile(r"[\x21-\x7e]+")
 _CODE: Final = re.compile(rb'"code"\s*:\s*"([A-Z_]{3,40})"')
 
 
-class NoToken(NetworkError):
+class NoToken(Refused):
     """A token server gives no token for these credentials."""
 
 
@@ -144,6 +145,10 @@ def _send(
             status = response.status
         new = without_userinfo(_join(url, target))
         _check(demand.registry, new)
+        if origin_of(url).scheme == "https" != origin_of(new).scheme:
+            raise NetworkError(
+                f"the token server {redact(url)} redirects to {redact(new)}, unencrypted"
+            )
         if origin_of(new) != origin_of(url):
             headers = {k: v for k, v in headers.items() if k.lower() != "authorization"}
         if body is not None and (status not in _KEEPING or origin_of(new) != origin_of(url)):
