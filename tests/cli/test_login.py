@@ -20,6 +20,7 @@ import pytest
 
 from fixtures.registries import running
 from fixtures.tokenserver import Said, serve_tokens
+from fixtures.webserver import Answer, Asked, serve
 from registry.credentials import SECRET, HelperProgram, auth, entry, write_config
 from registry.guarded import demanding_passwords, demanding_tokens
 from support import ROOT, find_tool, needs
@@ -156,6 +157,28 @@ def test_what_is_no_registry_of_images_is_told(user: User) -> None:
         web.instead = Said(404, b"nothing")
         assert "no registry" in user.log_in(place, code=4).stderr
     assert not user.config.exists()
+
+
+def test_a_registry_that_lets_anybody_in_may_refuse_a_wrong_password(user: User) -> None:
+    def look(asked: Asked) -> Answer:
+        known = asked.headers.get("authorization") in {None, f"Basic {auth('alice', SECRET)}"}
+        return Answer() if known else Answer(401, headers={"WWW-Authenticate": "Basic realm=x"})
+
+    with serve() as web:
+        web.on("/v2/", look)
+        place = f"127.0.0.1:{web.port}"
+        user.log_in(place)
+        words = ("login", place, "-u", "alice", "--password-stdin")
+        assert "refuses the user alice" in user.run(*words, given="hush", code=4).stderr
+
+
+def test_a_password_may_have_many_lines(user: User) -> None:
+    key = '{\n  "private_key": "é"\n}'
+    with serve() as web:
+        web.on("/v2/", Answer())
+        place = f"127.0.0.1:{web.port}"
+        user.run("login", place, "-u", "_json_key", "--password-stdin", given=f"{key}\n")
+    assert user.auths == {place: entry("_json_key", key)}
 
 
 def test_a_registry_that_asks_for_nothing_is_told(user: User, tmp_path: Path) -> None:

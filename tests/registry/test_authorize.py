@@ -289,6 +289,12 @@ def test_wrong_credentials_are_told_by_their_file(
     assert_silent(caught.value, "wrong-secret")
 
 
+@pytest.mark.parametrize("registry", ["r.test:443", "[::1]:5000", "localhost"])
+def test_a_registry_is_looked_up_as_it_is_written(make: Make, registry: str) -> None:
+    authorizer = make(key=registry, **entry("alice"))
+    assert authorizer.answer(f"https://{registry}", ["Basic realm=x"], PULL).startswith("Basic ")
+
+
 def test_a_way_that_is_not_known_is_named(make: Make) -> None:
     with pytest.raises(Unauthorized, match="negotiate, digest"):
         make().answer(REGISTRY, ["Negotiate", "Digest realm=x"], PULL)

@@ -183,6 +183,13 @@ def test_an_entry_that_is_no_user_and_password_is_told_by_its_registry(
     assert value not in str(caught.value)
 
 
+@pytest.mark.parametrize("token", ["two\nlines", "€", "a b"])
+def test_a_registry_token_that_is_none_is_told(tmp_path: Path, token: str) -> None:
+    with pytest.raises(InputError, match=r"`registrytoken` of `r\.test`") as caught:
+        docker(tmp_path, auths={"r.test": {"registrytoken": token}}).find("r.test")
+    assert token not in str(caught.value)
+
+
 def test_a_file_that_cannot_be_read_is_told(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="cannot be read"):
         Keychain(RegistryEnvironment(docker_config=str(tmp_path))).find("r.test")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import sys
+from collections.abc import Sequence
 
 from imagist.cli.answer import print_json
 from imagist.cli.images import (
@@ -13,8 +14,7 @@ from imagist.cli.images import (
     read_reference,
 )
 from imagist.errors import NotFound, RequestError
-from imagist.inspection.choose import restrict
-from imagist.oci import derive
+from imagist.oci.image import Image, Index
 from imagist.oci.reference import Reference
 
 
@@ -28,16 +28,23 @@ def run(values: argparse.Namespace) -> None:
                 f"{values.image} is in no registry, so it has no full reference",
                 help="leave --full-ref out",
             )
-        digest = str(derive.digest(restrict(local, names)))
+        digest = _derive(local, names)
         _tell(digest, digest, values)
         return
     reference = read_reference(values.image)
     if names:
-        digest = derive.digest(restrict(open_remote(values.image, values), names))
+        digest = _derive(open_remote(values.image, values), names)
     else:
         digest = _ask(reference, values)
     full = f"{reference.registry}/{reference.repository}@{digest}"
     _tell(digest, full, values)
+
+
+def _derive(thing: Image | Index, names: Sequence[str]) -> str:
+    from imagist.inspection.choose import restrict
+    from imagist.oci import derive
+
+    return str(derive.digest(restrict(thing, names)))
 
 
 def _ask(reference: Reference, values: argparse.Namespace) -> str:

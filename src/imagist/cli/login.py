@@ -26,7 +26,7 @@ def run(values: argparse.Namespace) -> None:
     session = Session(
         registry, transport, authorizer, insecure=values.insecure, notice=messages.warn
     )
-    if not check(session, authorizer, credential.user):
+    if not check(session, authorizer, credential):
         messages.warn(f"{registry} asks for no credentials: they are kept, but were not tried")
     kept = keep(registry, credential, read_registry_environment())
     if not kept.is_encrypted:
@@ -52,7 +52,9 @@ def _read_credential(values: argparse.Namespace, registry: str, messages: Messag
                 "--password-stdin goes with --user, and without --password",
                 help=f"write `imagist login {registry} -u USER --password-stdin < FILE`",
             )
-        password = sys.stdin.readline().rstrip("\r\n")
+        # All of it: the keys of some clouds have many lines.
+        given = sys.stdin.buffer.read().decode(errors="surrogateescape")
+        password = given.removesuffix("\n").removesuffix("\r")
         return _complete(values.user, password)
     if values.password:
         messages.warn(

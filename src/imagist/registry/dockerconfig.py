@@ -16,6 +16,7 @@ from imagist.registry.keys import find_key, key_of, normalize
 
 MAX_CONFIG: Final = 8 << 20
 """Bytes that such a file may have."""
+_VISIBLE: Final = re.compile(r"[\x21-\x7e]+")
 _BYTE: Final = re.compile(r"\(byte (\d+)\)")
 
 
@@ -105,6 +106,8 @@ class DockerConfig:
                     where=self.name,
                     help=f"run `imagist login {key}` to write it anew",
                 ) from None
+        if entry.registrytoken and not _VISIBLE.fullmatch(entry.registrytoken):
+            raise InputError(f"the `registrytoken` of `{key}` is no token", where=self.name)
         return Credential(
             user=user,
             password=password.rstrip("\0"),

@@ -6,6 +6,8 @@ from pathlib import Path
 from typing import NamedTuple
 
 from imagist.errors import InputError, NetworkError, RequestError
+from imagist.net.auth import format_basic
+from imagist.net.url import Userinfo
 from imagist.oci.reference import parse_reference
 from imagist.registry import credentialhelper
 from imagist.registry.authorize import Authorizer, Unauthorized
@@ -44,13 +46,13 @@ def parse_registry(text: str) -> str:
     )
 
 
-def check(session: Session, authorizer: Authorizer, user: str) -> bool:
+def check(session: Session, authorizer: Authorizer, credential: Credential) -> bool:
     """Try credentials.
 
     Args:
         session: speaks with the registry.
         authorizer: the one of the session, which offers them.
-        user: whose they are.
+        credential: a user and a password.
 
     Returns:
         Whether the registry asked for them.
@@ -59,12 +61,19 @@ def check(session: Session, authorizer: Authorizer, user: str) -> bool:
         Unauthorized: it refuses them.
         NetworkError: it cannot be reached, or is no registry.
     """
+    user = Userinfo(credential.user, credential.password)
+    # A registry that lets anybody in here may still look at credentials that it did not ask for.
+    unasked = {"Authorization": format_basic(user)}
     try:
         with session.send("GET", "/v2/", scopes=()) as response:
             status = response.status
+        asked = authorizer.header(session.url, ()) is not None
+        if status == 200 and not asked:
+            session.send("GET", "/v2/", scopes=(), headers=unasked).close()
+            asked = authorizer.header(session.url, ()) is not None
     except Unauthorized:
         raise Unauthorized(
-            f"{session.registry} refuses the user {user} with this password",
+            f"{session.registry} refuses the user {credential.user} with this password",
             help="check both; registries with two-factor authentication want an access token "
             "in the place of a password",
         ) from None
@@ -73,7 +82,7 @@ def check(session: Session, authorizer: Authorizer, user: str) -> bool:
             f"{session.url}/v2/ answers {status}",
             help="check the name: this seems to be no registry",
         )
-    return authorizer.header(session.url, ()) is not None
+    return asked
 
 
 def keep(registry: str, credential: Credential, environment: RegistryEnvironment) -> Kept:
