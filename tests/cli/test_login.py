@@ -115,6 +115,32 @@ def test_crane_finds_what_imagist_keeps_and_the_other_way_round(user: User, host
     assert json.loads(user.config.read_bytes()) == json.loads(theirs)
 
 
+@needs("skopeo")
+def test_skopeo_and_imagist_use_what_the_other_was_told(user: User, host: str) -> None:
+    def skopeo(*words: str, given: str = "") -> subprocess.CompletedProcess[str]:
+        tool = find_tool("skopeo")
+        assert tool
+        return subprocess.run(
+            [tool, *words],
+            input=given,
+            capture_output=True,
+            text=True,
+            env=user.environment,
+            timeout=30,
+        )
+
+    tags = ("list-tags", "--tls-verify=false", f"docker://{host}/team/none")
+    assert "authentication required" in skopeo(*tags).stderr
+    user.log_in(host)
+    assert "authentication required" not in skopeo(*tags).stderr
+    user.run("logout", host)
+    assert "no credentials" in user.run("catalog", host, code=4).stderr
+    words = ("login", "--tls-verify=false", "-u", "alice", "--password-stdin", host)
+    (user.home / "run").mkdir()
+    assert skopeo(*words, given=SECRET).returncode == 0
+    assert user.run("catalog", host).stdout == ""
+
+
 def test_wrong_credentials_are_not_kept(user: User, host: str) -> None:
     words = ("login", host, "-u", "alice", "--password-stdin")
     done = user.run(*words, given="hush", code=4)
