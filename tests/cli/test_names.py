@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import io
 import json
@@ -13,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from fixtures.registries import running
+from fixtures.registries import free_port, running, started
 from fixtures.webserver import Answer, Web, serve
 from imagist.digest import sha256
 from imagist.net.environment import Environment
@@ -308,6 +309,50 @@ def test_a_tree_has_platforms_referrers_and_what_cosign_tags(own: Place) -> None
     short = own.imagist("tree", name, "--platform", "linux/amd64").decode().splitlines()
     assert short[0] == f"{name} {one[:19]}"
     assert len(short) == 3
+
+
+@contextlib.contextmanager
+def any_registry(kind: str, folder: Path) -> Iterator[str]:
+    """Distribution's registry, which has no referrers API, or our own, which has one."""
+    if kind == "registry":
+        with running("registry", folder / "registry") as host:
+            yield host
+        return
+    host = f"127.0.0.1:{free_port()}"
+    words = [sys.executable, "-m", "imagist", "serve", str(folder / "served"), "--listen", host]
+    variables = os.environ | {"PYTHONPATH": str(ROOT / "src")}
+    with started(words, folder, f"http://{host}/v2/", variables):
+        yield host
+
+
+@needs("oras")
+@pytest.mark.parametrize("kind", ["registry", "imagist"])
+def test_oras_attaches_what_a_tree_shows(tmp_path: Path, kind: str) -> None:
+    oras = find_tool("oras")
+    assert oras
+    with any_registry(kind, tmp_path) as host:
+        here = Place(host, tmp_path)
+        fill(here)
+        name = f"{here.repository}:both"
+
+        def run(*words: str) -> str:
+            done = subprocess.run(
+                [oras, *words], cwd=tmp_path, env=here.environment, capture_output=True, text=True
+            )
+            assert done.returncode == 0, done.stderr
+            return done.stdout
+
+        for to in (name, f"{here.repository}:one"):
+            run("attach", "--plain-http", "--artifact-type", "application/x-note", to, "hello")
+        theirs = json.loads(run("discover", "--plain-http", "--format", "json", name))
+        tree = json.loads(here.imagist("tree", name, "--json"))
+        assert [x["digest"] for x in tree["referrers"]] == [theirs["referrers"][0]["digest"]]
+        assert tree["referrers"][0]["annotations"] == theirs["referrers"][0]["annotations"]
+        below = json.loads(
+            run("discover", "--plain-http", "--format", "json", f"{here.repository}:one")
+        )
+        [found] = tree["manifests"][0]["referrers"]
+        assert found["digest"] == below["referrers"][0]["digest"]
 
 
 def test_a_tree_is_drawn_in_ascii_where_nothing_else_can_be_shown(place: Place) -> None:
