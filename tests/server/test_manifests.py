@@ -196,12 +196,14 @@ class TestReferrers:
         assert ask("GET", "/v2/team/app/referrers/nonsense").code == "DIGEST_INVALID"
 
     def test_they_are_described(self, ask: Direct) -> None:
-        first = self.attach(ask, "1", artifactType="text/x-a", annotations={"k": "v"})
+        first = self.attach(
+            ask, "1", artifactType="text/x-a", annotations={"k": "naïve ✓" * 30_000}
+        )
         second = self.attach(ask, "2")
         found = {item["digest"]: item for item in ask("GET", self.path).json["manifests"]}
         assert found.keys() == {first, second}
         assert found[first]["artifactType"] == "text/x-a"
-        assert found[first]["annotations"] == {"k": "v"}
+        assert found[first]["annotations"] == {"k": "naïve ✓" * 30_000}
         assert found[first]["mediaType"] == mediatype.MANIFEST
         assert found[second]["artifactType"] == mediatype.CONFIG
 

@@ -9,6 +9,7 @@ import os
 import random
 import subprocess
 import sys
+import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -205,8 +206,8 @@ def test_pruning_removes_what_was_deleted(registry: Serving) -> None:
         check_image(ask, "team/app", "1")
 
 
-@pytest.mark.parametrize("after", [0.15, 0.4, 0.8])
-def test_kill_in_the_middle_of_a_hundred_pushes(tmp_path: Path, after: float) -> None:
+@pytest.mark.parametrize("after", [0, 1, 15, 40])
+def test_kill_in_the_middle_of_a_hundred_pushes(tmp_path: Path, after: int) -> None:
     """Every push that was acknowledged is whole afterwards, and nothing half is served."""
     folder = tmp_path / "store"
     acknowledged: dict[str, Digest] = {}
@@ -224,13 +225,14 @@ def test_kill_in_the_middle_of_a_hundred_pushes(tmp_path: Path, after: float) ->
                 begun.append(tag)
                 digest = ask.put_image("team/app", tag, b"shared by all", *layers)
                 acknowledged[tag] = digest
+            if len(acknowledged) >= after:
+                registry.process.kill()
 
         with ThreadPoolExecutor(CLIENTS) as pool:
-            timer = threading.Timer(after, registry.kill)
-            timer.start()
+            if not after:
+                threading.Timer(0.3, registry.kill).start()
             list(pool.map(push, range(100)))
-            timer.join()
-        assert len(acknowledged) < 100
+        assert after <= len(acknowledged) < 100
 
     with serving(folder) as registry, Asker(registry.address) as ask:
         listed = ask("GET", "/v2/team/app/tags/list")
@@ -244,3 +246,17 @@ def test_kill_in_the_middle_of_a_hundred_pushes(tmp_path: Path, after: float) ->
             check_image(ask, "team/app", tag)
         ask.put_image("team/app", "after", b"shared by all")
     check_store(folder)
+
+
+@pytest.mark.parametrize("work", ["push", "delete", "prune"])
+def test_dying_before_every_step(work: str) -> None:
+    """See `dying`: wherever a process ends, what is served is whole."""
+    script = Path(__file__).with_name("dying.py")
+    path = os.pathsep.join(map(str, (ROOT / "src", ROOT / "tests")))
+    environment = {**os.environ, "PYTHONPATH": path}
+    memory = "/dev/shm" if os.access("/dev/shm", os.W_OK) else None  # a kill needs no disk
+    with tempfile.TemporaryDirectory(prefix="dying", dir=memory) as folder:
+        words = [sys.executable, str(script), folder, work]
+        done = subprocess.run(words, env=environment, capture_output=True, text=True, timeout=300)
+    assert done.returncode == 0, done.stderr
+    assert int(done.stdout) > 10

@@ -16,6 +16,7 @@ import re
 import threading
 import time
 from collections import OrderedDict
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from types import TracebackType
 from typing import Final, NamedTuple, Self
 
@@ -28,6 +29,9 @@ _ID: Final = re.compile("[0-9a-f]{32}")
 _PATIENCE: Final = 5.0
 """Seconds to wait for a request whose client has gone, and which has not noticed yet."""
 _MOST_REMEMBERED: Final = 1024
+_FLUSH_EVERY: Final = 8 << 20
+"""Bytes after which the disk is given what has come."""
+_FLUSHERS: Final = 8
 ABANDONED_AFTER: Final = 86_400.0
 """Seconds without a byte after which an upload is removed."""
 
@@ -50,6 +54,8 @@ class Uploads:
         self._repositories = repositories
         self._known: OrderedDict[str, _Progress] = OrderedDict()
         self._lock = threading.Lock()
+        self.flushing = ThreadPoolExecutor(_FLUSHERS, "flush")
+        """Threads that wait for the disk."""
 
     def begin(self, repository: Repository) -> str:
         """Begin an upload; returns its id.
@@ -120,6 +126,9 @@ class Upload:
         self._file = _open_locked(self._path, number)
         self.size = os.fstat(self._file).st_size
         """Bytes that have arrived."""
+        self._flushed = self.size
+        """Bytes of which the disk knows already, or will soon."""
+        self._flushing: Future[None] | None = None
         known = uploads.take_known(number)
         self._state = known.state if known and known.size == self.size else None
 
@@ -148,6 +157,8 @@ class Upload:
                 written = os.write(self._file, view)
                 self.size += written
                 view = view[written:]
+            if self.size - self._flushed >= _FLUSH_EVERY:
+                self._flush()
 
     def finish(self, digest: Digest) -> None:
         """Make what has arrived a blob of the repository, if it has this digest; else drop it.
@@ -186,10 +197,21 @@ class Upload:
             os.unlink(self._path)  # noqa: PTH108 - str paths
         self._let_go()
 
+    def _flush(self) -> None:
+        """Let the disk begin while bytes still arrive, so that the end waits for a part only."""
+        if self._flushing:
+            if not self._flushing.done():
+                return
+            self._flushing.result()  # a disk tells of its failure once
+        self._flushed = self.size
+        self._flushing = self._uploads.flushing.submit(wait_for_disk, self._file)
+
     def _settle(self, digest: Digest, content: Digest) -> None:
         blobs = self._repository.blobs
         with explain(blobs.root):
             os.fchmod(self._file, 0o444)
+            if self._flushing:
+                self._flushing.result()
             wait_for_disk(self._file)
             with self._repository.committing():
                 status = blobs.find(content)
@@ -209,6 +231,8 @@ class Upload:
         return state
 
     def _let_go(self) -> None:
+        if self._flushing:
+            wait([self._flushing])
         os.close(self._file)
         self._file = -1
 
