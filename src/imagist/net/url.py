@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import re
 from typing import Final, NamedTuple
 from urllib.parse import unquote, urlsplit
@@ -63,6 +64,7 @@ def is_remote(location: str) -> bool:
     return _REMOTE.match(location) is not None
 
 
+@functools.lru_cache(1024)  # asked for several times a request
 def origin_of(url: str) -> Origin:
     """The origin of an HTTP URL.
 

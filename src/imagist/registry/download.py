@@ -55,11 +55,12 @@ class RemoteBlob(io.RawIOBase):
         self._breaks = 0
         self._response = ask(0)
         announced = self._response.headers.get("content-length", "")
-        self._size = int(announced) if announced.isdecimal() else size
-        if size >= 0 and self._size != size:
+        self.size = int(announced) if announced.isdecimal() else size
+        """Bytes it is said to have; -1 where that is not known."""
+        if size >= 0 and self.size != size:
             self._response.close()
             raise Untrusted(
-                f"{what} is announced to have {self._size} bytes, not {size} as its manifest says",
+                f"{what} is announced to have {self.size} bytes, not {size} as its manifest says",
                 help="the registry, or something in between, gives another blob; try again",
             )
 
@@ -82,7 +83,7 @@ class RemoteBlob(io.RawIOBase):
             except NetworkError as error:
                 failure = error
             self._received += count
-            if count or not len(view) or (failure is None and self._received >= self._size):
+            if count or not len(view) or (failure is None and self._received >= self.size):
                 return count
             self._resume(failure or NetworkError("it ended too early"))
 

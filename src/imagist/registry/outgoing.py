@@ -10,6 +10,7 @@ from imagist.errors import Untrusted
 from imagist.oci.contents import Blob
 from imagist.oci.reader import verified
 from imagist.progress import Meter
+from imagist.registry.ahead import read_ahead
 from imagist.store.blobs import BlobFile
 
 
@@ -31,7 +32,8 @@ def open_checked(blob: Blob, meter: Meter) -> BinaryIO:
                 help="remove what is damaged with `imagist cache verify`, then build again",
             )
         return cast("BinaryIO", _Counted(stream, meter))
-    return cast("BinaryIO", _Withheld(verified(stream, blob.digest, blob.size), meter))
+    checked = read_ahead(verified(stream, blob.digest, blob.size), blob.size)
+    return cast("BinaryIO", _Withheld(checked, meter))
 
 
 class _Counted(io.RawIOBase):

@@ -18,6 +18,7 @@ from imagist.oci.contents import Blob
 from imagist.oci.manifest import Descriptor, decode
 from imagist.oci.reader import verified
 from imagist.progress import SILENT, Meter
+from imagist.registry.ahead import read_ahead
 from imagist.registry.download import RemoteBlob
 from imagist.registry.known import Known
 from imagist.registry.pages import read_pages
@@ -255,7 +256,7 @@ class Repository:
             )
 
         blob = RemoteBlob(ask, what, size=size, waiter=self._waiter)
-        return verified(cast("BinaryIO", blob), digest, size, what)
+        return verified(read_ahead(cast("BinaryIO", blob), blob.size), digest, size, what)
 
     def put_blob(self, blob: Blob, *, meter: Meter = SILENT) -> bool:
         """Let the repository have a blob, by the cheapest way there is.
