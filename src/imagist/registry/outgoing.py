@@ -69,11 +69,12 @@ class _Withheld(_Counted):
         if not self._begun:
             self._begun = True
             self._piece = self._stream.read(size)
-        piece = self._piece
-        if piece:
-            self._piece = self._stream.read(size)
-            self._meter.add(len(piece))
-        return piece
+        if 0 < size < len(self._piece):
+            data, self._piece = self._piece[:size], self._piece[size:]
+        else:
+            data, self._piece = self._piece, self._piece and self._stream.read(size)
+        self._meter.add(len(data))
+        return data
 
 
 class Sent(Meter):

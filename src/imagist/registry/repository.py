@@ -26,6 +26,7 @@ from imagist.registry.referrers import Referrers, describe_referrer
 from imagist.registry.refusal import Missing
 from imagist.registry.scope import Scope
 from imagist.registry.session import Session
+from imagist.registry.singleflight import SingleFlight
 from imagist.registry.upload import SMALL, Uploader
 
 _ACCEPT: Final = ", ".join(sorted(mediatype.INDEXES | mediatype.MANIFESTS))
@@ -58,6 +59,7 @@ class Repository:
         self._push = (Scope(f"repository:{name}", ("pull", "push")),)
         self._delete = (Scope(f"repository:{name}", ("pull", "push", "delete")),)
         self._referrers = Referrers(session, name, self, self._pull)
+        self._uploads: SingleFlight[bool] = SingleFlight()
         self._uploader = Uploader(session, name, waiter)
 
     def __str__(self) -> str:
@@ -268,6 +270,11 @@ class Repository:
             Untrusted: the blob is not what its digest says.
             NetworkError: the registry cannot be reached, or refuses.
         """
+        # Threads that want the same blob there wait for the first: registries exist that lose
+        # one of two equal uploads.
+        return self._uploads.do(blob.digest, lambda: self._put_blob(blob, meter))
+
+    def _put_blob(self, blob: Blob, meter: Meter) -> bool:
         if self.is_known_to_hold(blob.digest):
             return False
         other = self._known.find_other(self.registry, self.name, blob.digest)
