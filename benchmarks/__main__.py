@@ -16,6 +16,7 @@ from benchmarks.measuring import Heat, Result, run_heat
 from benchmarks.memory import Memory
 from benchmarks.report import describe_machine, print_head, print_row, write_json
 from benchmarks.resolving import Resolving
+from benchmarks.serving import WORKS, Serving
 from benchmarks.startup import StartUp
 
 _ROUNDS = 5
@@ -26,6 +27,7 @@ def list_heats(*, quick: bool) -> Iterator[Heat]:
     yield StartUp()
     yield Resolving(cold=True)
     yield Resolving(cold=False)
+    yield from map(Serving, WORKS)
     yield from builds.list_heats("W38")
     yield from builds.list_heats("W156")
     yield from publishing.list_heats()
