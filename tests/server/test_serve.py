@@ -115,3 +115,39 @@ def test_serving_the_usual_store_lets_others_prune_it(tmp_path: Path) -> None:
         assert done.returncode == 0
         assert ask("GET", f"/v2/team/app/manifests/{digest}").status == 200
         server.terminate()
+
+
+@pytest.mark.parametrize(
+    ("flags", "told"),
+    [([], "may push and delete"), (["--read-only"], ""), (["--htpasswd"], "unencrypted")],
+)
+def test_others_who_reach_it_are_warned_of(tmp_path: Path, flags: list[str], told: str) -> None:
+    users = tmp_path / "users"
+    users.write_text("")
+    words = [
+        sys.executable,
+        "-m",
+        "imagist",
+        "serve",
+        str(tmp_path / "s"),
+        "--listen",
+        "0.0.0.0:0",
+    ]
+    words += [*flags, *([str(users)] if flags == ["--htpasswd"] else [])]
+    pipe = subprocess.PIPE
+    with subprocess.Popen(words, stdout=pipe, stderr=pipe, text=True) as process:
+        assert process.stdout
+        assert process.stdout.readline().startswith("0.0.0.0:")
+        process.terminate()
+        _, said = process.communicate(timeout=15)
+    assert (told in said) if told else not said
+
+
+def test_read_only_needs_no_folder_to_write_to(tmp_path: Path) -> None:
+    with serving(tmp_path / "store") as registry, Asker(registry.address) as ask:
+        ask.put_image("team/app", "1", b"layer")
+    before = sorted(map(str, tmp_path.rglob("*")))
+    with serving(tmp_path / "store", "--read-only") as registry, Asker(registry.address) as ask:
+        assert ask("GET", "/v2/team/app/manifests/1").status == 200
+        assert ask("POST", "/v2/team/app/blobs/uploads/").code == "UNSUPPORTED"
+    assert sorted(map(str, tmp_path.rglob("*"))) == before

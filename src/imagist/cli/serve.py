@@ -13,10 +13,12 @@ from typing import TYPE_CHECKING, BinaryIO, Final
 
 from imagist.cli.answer import print_json
 from imagist.cli.environment import store_folder
+from imagist.cli.messages import Messages
 from imagist.errors import InputError, RequestError
 from imagist.store.blobs import Blobs, storage_error
 
 if TYPE_CHECKING:
+    from imagist.server.run import Address
     from imagist.server.sources import Sources
     from imagist.store.repositories import Repositories
 
@@ -24,6 +26,7 @@ _NEEDED: Final = ("granian", "bcrypt")
 _TIDY_EVERY: Final = 3600.0
 """Seconds between two looks for uploads that were given up."""
 _STDERR: Final = 2
+_LOOPBACK: Final = frozenset({"127.0.0.1", "::1", "localhost"})
 
 
 def run(values: argparse.Namespace) -> None:
@@ -34,7 +37,7 @@ def run(values: argparse.Namespace) -> None:
     from imagist.server.app import Application
     from imagist.server.metrics import Metrics
     from imagist.server.registry import Policy, Registry
-    from imagist.server.run import Address, Certificate, parse_address, serve
+    from imagist.server.run import Certificate, parse_address, serve
 
     address = parse_address(values.listen)
     certificate = None
@@ -50,6 +53,7 @@ def run(values: argparse.Namespace) -> None:
         Path(values.htpasswd) if values.htpasswd else None, anonymous_pull=values.anonymous_pull
     )
     policy = Policy(access, values.read_only, values.sparse, values.quota)
+    _warn(values, address)
     metrics = Metrics()
     registry = Registry(_open_sources(values), policy, metrics)
     log = AccessLog(_open_log(values))
@@ -77,6 +81,17 @@ def _require() -> None:
         )
 
 
+def _warn(values: argparse.Namespace, address: Address) -> None:
+    """Say what others may do with a registry that they can reach."""
+    if address.host in _LOOPBACK:
+        return
+    messages = Messages(values)
+    if not (values.htpasswd or values.read_only):
+        messages.warn(f"everybody who reaches {address.text} may push and delete (see --htpasswd)")
+    if values.htpasswd and not values.tls_cert:
+        messages.warn("passwords travel unencrypted: give --tls-cert and --tls-key")
+
+
 def _open_sources(values: argparse.Namespace) -> Sources:
     """What is served: the folder that is named, or the store."""
     from imagist.server.layout import LayoutSources
@@ -93,6 +108,8 @@ def _open_sources(values: argparse.Namespace) -> Sources:
         )
     blobs = Blobs(root.absolute())
     repositories = Repositories(blobs)
+    if values.read_only and blobs.folder.is_dir():
+        return repositories  # it may lie where nothing can be written
     try:
         blobs.make_folders()
         for each in (repositories.folder, blobs.root / "images"):

@@ -8,6 +8,7 @@ web server itself.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import time
 import traceback
 from collections.abc import AsyncIterator, Callable
@@ -26,6 +27,8 @@ _THREADS: Final = 32
 """They wait for disks most of the time."""
 _PIECE: Final = 1 << 20
 """Bytes that are hashed and written at a time."""
+_PATIENCE: Final = 60.0
+"""Seconds in which something of a body must come."""
 _MOST_DRAINED: Final = 64 << 20
 """Bytes of a body that nobody wants that are still read, so that the client sees the answer."""
 
@@ -33,7 +36,10 @@ _MOST_DRAINED: Final = 64 << 20
 class Application:
     """Takes requests from granian."""
 
-    def __init__(self, registry: Registry, metrics: Metrics, log: AccessLog) -> None:
+    def __init__(
+        self, registry: Registry, metrics: Metrics, log: AccessLog, *, patience: float = _PATIENCE
+    ) -> None:
+        self._patience = patience
         self._registry = registry
         self._metrics = metrics
         self._log = log
@@ -51,7 +57,7 @@ class Application:
             scope.client.rpartition(":")[0].strip("[]"),
             is_framed=scope.http_version.startswith("2"),
         )
-        body = _Body(protocol, request)
+        body = _Body(protocol, request, self._patience)
         error = ""
         try:
             response = await self._answer(request, body)
@@ -110,39 +116,61 @@ class Application:
 class _Body:
     """The body of a request, read once."""
 
-    def __init__(self, protocol: HTTPProtocol, request: Request) -> None:
+    def __init__(self, protocol: HTTPProtocol, request: Request, patience: float) -> None:
         self._protocol = protocol
-        self._has_any = request.length != 0
-        self._begun = False
+        self._patience = patience
+        self._is_over = request.length == 0
         self.size = 0
         """Bytes that were read."""
 
     async def pieces(self) -> AsyncIterator[bytes]:
-        """The body in pieces of about a mebibyte."""
-        self._begun = True
-        if not self._has_any:
-            return
+        """The body in pieces of about a mebibyte.
+
+        Raises:
+            Refusal: nothing comes any more. Else whoever went without a word would keep an upload.
+        """
         waiting: list[bytes] = []
         size = 0
-        async for chunk in self._protocol:
-            waiting.append(chunk)
-            size += len(chunk)
-            self.size += len(chunk)
-            if size >= _PIECE:
-                yield b"".join(waiting)
-                waiting, size = [], 0
+        late = None
+        try:
+            async for chunk in self._chunks():
+                waiting.append(chunk)
+                size += len(chunk)
+                if size >= _PIECE:
+                    yield b"".join(waiting)
+                    waiting, size = [], 0
+        except Refusal as refusal:
+            late = refusal  # what came before is worth keeping
         if waiting:
             yield b"".join(waiting)
+        if late:
+            raise late
 
     async def drain(self) -> None:
         """Read what nobody wants, within reason: clients send everything before they look up."""
-        if self._begun or not self._has_any:
+        most = self.size + _MOST_DRAINED
+        with contextlib.suppress(Refusal):
+            async for _ in self._chunks():
+                if self.size > most:
+                    return
+
+    async def _chunks(self) -> AsyncIterator[bytes]:
+        if self._is_over:
             return
-        self._begun = True
-        async for chunk in self._protocol:
-            self.size += len(chunk)
-            if self.size > _MOST_DRAINED:
-                return
+        chunks = aiter(self._protocol)
+        while not self._is_over:
+            try:
+                async with asyncio.timeout(self._patience):
+                    chunk = await anext(chunks, b"")
+            except TimeoutError:
+                self._is_over = True
+                message = f"nothing came for {self._patience:g} seconds"
+                raise Refusal(408, "BLOB_UPLOAD_INVALID", message) from None
+            if chunk:
+                self.size += len(chunk)
+                yield chunk
+            else:
+                self._is_over = True
 
 
 async def _send(request: Request, response: Response, protocol: HTTPProtocol) -> None:

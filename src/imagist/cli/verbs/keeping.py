@@ -44,7 +44,10 @@ KEEPING = (
         "what no repository needs, while the registry runs. /metrics is for Prometheus.",
         (
             ("imagist serve", "at 127.0.0.1:5000, from the store"),
-            ("imagist serve /srv/registry --listen :0 --htpasswd users", "with users, anywhere"),
+            (
+                "imagist serve /srv/registry --listen 0.0.0.0:5000 --htpasswd users",
+                "for others, who have passwords",
+            ),
         ),
     ),
     Command(
