@@ -179,15 +179,31 @@ def test_arm64_has_one_variant_and_windows_takes_the_version_of_its_base() -> No
 
 def test_bases_are_found_in_the_index_or_alike_in_all_images() -> None:
     index = random_index(1)
-    assert find_stated_base(index) == ("", "")
+    assert find_stated_base(index) == ("", {})
     noted = {NAME: "r.example/base:1", DIGEST: "sha256:" + "0" * 64}
-    assert find_stated_base(annotate_index(index, noted)) == tuple(noted.values())
+    both = {AMD64: noted[DIGEST], ARM64: noted[DIGEST]}
+    assert find_stated_base(annotate_index(index, noted)) == (noted[NAME], both)
     alike = map_images(index, lambda _, image: annotate_image(image, noted))
-    assert find_stated_base(alike) == tuple(noted.values())
-    assert find_stated_base(images(alike)[0]) == tuple(noted.values())
+    assert find_stated_base(alike) == (noted[NAME], both)
+    assert find_stated_base(images(alike)[0]) == (noted[NAME], {AMD64: noted[DIGEST]})
     several = map_images(index, lambda p, image: annotate_image(image, {NAME: p.architecture}))
-    with pytest.raises(RequestError, match="different bases"):
+    with pytest.raises(RequestError, match="different bases: amd64, arm64"):
         find_stated_base(several)
+
+
+def test_each_platform_may_state_an_image_of_its_own(bench: Bench) -> None:
+    old, new = random_index(1), random_index(7)
+    with Store.open(bench.folder / "store") as store:
+        for image in images(old):
+            store.add_image(image)
+    app = map_images(
+        old, lambda _, image: annotate_image(on_top(image), {DIGEST: str(derive.digest(image))})
+    )
+    bench.write(app, "app")
+    bench.write(new, "new")
+    moved = bench.edit("rebase", "app", "--new_base", "new")
+    for base, image in zip(images(new), images(moved), strict=True):
+        assert [x.digest for x in image.layers] == [*(x.digest for x in base.layers), MINE.digest]
 
 
 def test_an_index_that_states_its_base_states_the_new_one() -> None:

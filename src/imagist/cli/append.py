@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import argparse
 
+from imagist.cli.additions import append_change, read_additions
 from imagist.cli.delivery import read_destination
-from imagist.cli.edits import Source, append_change, finish, open_source, read_additions
+from imagist.cli.edits import Source, finish, open_source
 from imagist.cli.images import read_platform_names
 from imagist.cli.messages import Messages
 from imagist.cli.stores import open_store

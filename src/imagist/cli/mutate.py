@@ -7,19 +7,17 @@ import argparse
 from imagist.cli.delivery import Destination, read_destination
 from imagist.cli.edits import (
     aim,
-    append_change,
     finish,
     open_source,
-    read_additions,
     read_pairs,
     read_words,
 )
 from imagist.cli.messages import Messages
 from imagist.cli.stores import open_store
 from imagist.editing.configure import MEMBERS, Settings, configure_images
-from imagist.editing.layers import LayerWriter
 from imagist.editing.whole import edit_images
 from imagist.errors import RequestError
+from imagist.oci.image import Image, Index
 from imagist.oci.platform import read_platform
 from imagist.oci.reference import Reference, parse_reference
 
@@ -28,20 +26,27 @@ def run(values: argparse.Namespace) -> None:
     """Change the image, bring it where the flags say, and print its digest."""
     to = _read_destination(values)
     settings = _read_settings(values)
-    additions = read_additions(values.append)
-    if settings.is_empty and not additions:
+    if settings.is_empty and not values.append:
         raise RequestError("nothing is to be changed", help="see `imagist mutate --help`")
     messages = Messages(values)
     source = open_source(values.image, values)
     to = aim(to, source)
     thing = source.thing
-    if additions:
-        with messages.meter("layers") as meter:
-            writer = LayerWriter(open_store(values), jobs=values.jobs, meter=meter)
-            change = append_change(additions, writer, values, messages.warn)
-            thing = edit_images(thing, change, messages.warn)
+    if values.append:
+        thing = _append(thing, values, messages)
     thing = configure_images(thing, settings, messages.warn)
     finish(thing, to, values)
+
+
+def _append(thing: Image | Index, values: argparse.Namespace, messages: Messages) -> Image | Index:
+    from imagist.cli.additions import append_change, read_additions
+    from imagist.editing.layers import LayerWriter
+
+    additions = read_additions(values.append)
+    with messages.meter("layers") as meter:
+        writer = LayerWriter(open_store(values), jobs=values.jobs, meter=meter)
+        change = append_change(additions, writer, values, messages.warn)
+        return edit_images(thing, change, messages.warn)
 
 
 def _read_destination(values: argparse.Namespace) -> Destination:

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import argparse
 
-import msgspec
+from msgspec.structs import replace
 
 from imagist.cli.delivery import read_destination
 from imagist.cli.edits import Source, aim, finish, open_source, open_whole
 from imagist.cli.messages import Messages
-from imagist.editing.rebase import StatedBase, find_stated_base, rebase_images
+from imagist.editing.rebase import StatedBase, choose_base, find_stated_base, rebase_images
 from imagist.errors import RequestError
+from imagist.oci.mutate import make_index
 from imagist.oci.reference import parse_reference
 
 
@@ -45,19 +46,28 @@ def _open_new(values: argparse.Namespace, stated: StatedBase) -> Source:
 def _open_old(values: argparse.Namespace, stated: StatedBase, new: Source) -> Source:
     if values.old_base:
         return open_whole(values.old_base, values)
-    if not stated.digest:
+    if not stated.digests:
         raise RequestError(
             f"{values.image} does not state its base by the annotation "
             "org.opencontainers.image.base.digest",
             help="name the base it stands on with --old_base",
         )
-    if new.reference is not None:
-        reference = msgspec.structs.replace(new.reference, tag="", digest=stated.digest)
-        return _open_stated(str(reference), values)
-    if stated.name:
-        reference = msgspec.structs.replace(parse_reference(stated.name), tag="")
-        return _open_stated(str(msgspec.structs.replace(reference, digest=stated.digest)), values)
-    return open_whole(f"store:{stated.digest}", values)
+    place = new.reference or (parse_reference(stated.name) if stated.name else None)
+    bases: dict[str, Source] = {}
+    for digest in stated.digests.values():
+        if digest not in bases and place is not None:
+            name = replace(place, tag="", digest=digest)
+            bases[digest] = _open_stated(str(name), values)
+        elif digest not in bases:
+            bases[digest] = open_whole(f"store:{digest}", values)
+    if len(bases) == 1:
+        return next(iter(bases.values()))
+    # Each platform states its own image rather than the index of them all.
+    images = (
+        (platform, choose_base(bases[digest].thing, platform, "old"))
+        for platform, digest in stated.digests.items()
+    )
+    return Source(make_index(images), None)
 
 
 def _open_stated(name: str, values: argparse.Namespace) -> Source:

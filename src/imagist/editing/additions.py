@@ -2,7 +2,7 @@
 
 Of a file only its bytes and whether its owner may run it count, so that an image depends on no
 umask, clock or account: modes become 0755 or 0644, owners root or who is asked for, times one
-time. Symlinks stay symlinks. Attributes are not kept.
+time. Symlinks stay symlinks; a file of several names becomes several. Attributes are not kept.
 """
 
 from __future__ import annotations

@@ -6,7 +6,7 @@ reaches what stands on it without building that again.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Mapping
 from typing import Final, NamedTuple
 
 from imagist.editing.whole import Warn, edit_images
@@ -23,10 +23,12 @@ BASE_DIGEST: Final = "org.opencontainers.image.base.digest"
 
 
 class StatedBase(NamedTuple):
-    """What an image says of its base (image-spec annotations.md); empty where it says nothing."""
+    """What images say of their base (image-spec annotations.md)."""
 
     name: str = ""
-    digest: str = ""
+    """Empty where they say none."""
+    digests: Mapping[Platform, str] = {}
+    """By the platform of the image; each may be of an index or of an image."""
 
 
 def find_stated_base(thing: Image | Index) -> StatedBase:
@@ -35,18 +37,20 @@ def find_stated_base(thing: Image | Index) -> StatedBase:
     Raises:
         RequestError: the images name different ones.
     """
-    if isinstance(thing, Index):
-        stated = _read_base(derive.index_manifest(thing).annotations)
-        if stated.name:
-            return stated
-    found = {_read_base(derive.manifest(image).annotations) for image in _images(thing)}
-    if len(found) > 1:
-        names = ", ".join(sorted(f"{each.name or 'none'}@{each.digest}" for each in found))
+    whole = derive.index_manifest(thing).annotations if isinstance(thing, Index) else {}
+    found = [
+        (platform, whole if BASE_NAME in whole else derive.manifest(image).annotations)
+        for platform, image in _images(thing)
+    ]
+    names = sorted({annotations.get(BASE_NAME, "") for _, annotations in found})
+    if len(names) > 1:
+        told = ", ".join(name or "none" for name in names)
         raise RequestError(
-            f"the images of {derive.digest(thing)} state different bases: {names}",
+            f"the images of {derive.digest(thing)} state different bases: {told}",
             help="name the bases with --old_base and --new_base, or one image with --platform",
         )
-    return found.pop() if found else StatedBase()
+    stated = {platform: annotations.get(BASE_DIGEST, "") for platform, annotations in found}
+    return StatedBase("".join(names), stated if all(stated.values()) else {})
 
 
 def rebase_images(
@@ -69,25 +73,27 @@ def rebase_images(
     noted = {BASE_NAME: name, BASE_DIGEST: str(derive.digest(new))}
 
     def change(platform: Platform, image: Image) -> Image:
-        bases = [_choose(thing, platform, what) for thing, what in ((old, "old"), (new, "new"))]
+        bases = [
+            choose_base(thing, platform, what) for thing, what in ((old, "old"), (new, "new"))
+        ]
         return annotate_image(rebase(image, *bases), noted)
 
     edited = edit_images(thing, change, warn)
-    if isinstance(edited, Index) and _read_base(derive.index_manifest(edited).annotations).digest:
+    if isinstance(edited, Index) and BASE_DIGEST in derive.index_manifest(edited).annotations:
         return annotate_index(edited, noted)
     return edited
 
 
-def _read_base(annotations: dict[str, str]) -> StatedBase:
-    return StatedBase(annotations.get(BASE_NAME, ""), annotations.get(BASE_DIGEST, ""))
+def _images(thing: Image | Index) -> list[tuple[Platform, Image]]:
+    return derive.images(thing) if isinstance(thing, Index) else [(derive.platform(thing), thing)]
 
 
-def _images(thing: Image | Index) -> Iterable[Image]:
-    return [image for _, image in derive.images(thing)] if isinstance(thing, Index) else [thing]
+def choose_base(base: Image | Index, platform: Platform, what: str) -> Image:
+    """A base's image for a platform.
 
-
-def _choose(base: Image | Index, platform: Platform, what: str) -> Image:
-    """A base's image for a platform."""
+    Raises:
+        NotFound: it has none; `what` says which base it is.
+    """
     if not isinstance(base, Index):
         return base
     found = choose_images(base, ())
