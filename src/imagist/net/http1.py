@@ -171,8 +171,7 @@ class _Connection:
         head = "\r\n".join((*lines, "", "")).encode("latin-1")
         try:
             if isinstance(body, Body):
-                self.socket.sendall(head)
-                self._send_stream(body)
+                self._send_stream(head, body)
             else:
                 self.socket.sendall(head + (body or b""))
         except (BrokenPipeError, ConnectionResetError):
@@ -180,12 +179,17 @@ class _Connection:
             if not self._has_answer():
                 raise
 
-    def _send_stream(self, body: Body) -> None:
+    def _send_stream(self, head: bytes, body: Body) -> None:
         left = body.size
         with body.open() as stream:
-            while piece := stream.read(_SEND):
+            # Its source may be the same server, which may answer nobody while it takes a body
+            # (crane's registry): so there must be something to send before anything is.
+            piece = stream.read(_SEND)
+            self.socket.sendall(head)
+            while piece:
                 left -= len(piece)
                 self.socket.sendall(piece)
+                piece = stream.read(_SEND)
         if left:
             raise ProtocolError(f"a body has {body.size - left} bytes instead of {body.size}")
 
