@@ -52,7 +52,8 @@ def run(values: argparse.Namespace) -> None:
     access = Access(
         Path(values.htpasswd) if values.htpasswd else None, anonymous_pull=values.anonymous_pull
     )
-    policy = Policy(access, values.read_only, values.sparse, values.quota)
+    quota = None if values.quota == -1 else values.quota
+    policy = Policy(access, values.read_only, values.sparse, quota)
     _warn(values, address)
     metrics = Metrics()
     registry = Registry(_open_sources(values), policy, metrics)

@@ -64,13 +64,13 @@ def find_route(path: str) -> Route:
     name, _, word = rest.rpartition("/")
     if word == "uploads" and name.endswith("/blobs"):
         kind = "upload" if last else "uploads"
-        return Route(kind, _check_name(name.removesuffix("/blobs")), last)
+        return Route(kind, check_name(name.removesuffix("/blobs")), last)
     if word == "blobs" and last == "uploads":
-        return Route("uploads", _check_name(name))
+        return Route("uploads", check_name(name))
     if word == "tags" and last == "list":
-        return Route("tags", _check_name(name))
+        return Route("tags", check_name(name))
     if (kind := _ONE_WORD.get(word)) and last:
-        return Route(kind, _check_name(name), last)
+        return Route(kind, check_name(name), last)
     raise Refusal(404, "NOT_FOUND", f"there is nothing at {path}")
 
 
@@ -95,7 +95,12 @@ def is_tag(text: str) -> bool:
     return _TAG.fullmatch(text) is not None
 
 
-def _check_name(name: str) -> str:
+def check_name(name: str) -> str:
+    """The name of a repository.
+
+    Raises:
+        Refusal: it is none.
+    """
     if len(name) > _LONGEST_NAME or not _NAME.fullmatch(name):
         message = f"`{name}` is not the name of a repository"
         raise Refusal(400, "NAME_INVALID", message, detail={"name": name})

@@ -9,7 +9,7 @@ from imagist.digest import Digest
 from imagist.errors import NotFound, Untrusted
 from imagist.server.messages import Intake, Refusal, Request, Response
 from imagist.server.quota import Quota, Reservation
-from imagist.server.routes import ALGORITHMS, Route, find_route, parse_digest
+from imagist.server.routes import ALGORITHMS, Route, check_name, parse_digest
 from imagist.store.repositories import Repositories, Repository
 from imagist.store.uploads import Upload, UploadBusy, Uploads
 
@@ -98,8 +98,7 @@ class UploadRoutes:
         """
         with self._repositories.committing():
             if source is not None:
-                other = find_route(f"/v2/{source}/tags/list").name
-                found = self._repositories.get(other).find_blob(digest)
+                found = self._repositories.get(check_name(source)).find_blob(digest)
                 content = found and Digest(found.digest)
             elif digest.algorithm == "sha256":
                 content = digest if self._repositories.blobs.find(digest) else None

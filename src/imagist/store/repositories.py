@@ -128,8 +128,12 @@ class Repository:
 
     def add_blob(self, digest: Digest, content: Digest) -> None:
         """Make content of the store a member, under this digest; within `committing`."""
-        data = b"" if digest == content else content.encode()
-        self.blobs.write_file(self._link("_blobs", digest), data)
+        link = self._link("_blobs", digest)
+        if digest == content:
+            with explain(self.blobs.root):
+                _touch(link)
+        else:
+            self.blobs.write_file(link, content.encode())
 
     def remove_blob(self, digest: Digest) -> bool:
         """End a blob's membership; whether it was one."""
@@ -269,6 +273,20 @@ def _read(path: str) -> bytes:
 
 def _read_text(path: str) -> str:
     return _read(path).decode("ascii", "replace")
+
+
+def _touch(path: str) -> None:
+    """Have an empty file that is new; folders that are missing are made."""
+    flags = os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC
+    try:
+        file = os.open(path, flags, 0o644)
+    except FileNotFoundError:
+        os.makedirs(os.path.dirname(path), exist_ok=True)  # noqa: PTH103, PTH120 - str paths
+        file = os.open(path, flags, 0o644)
+    try:
+        os.utime(file)
+    finally:
+        os.close(file)
 
 
 def _unlink(path: str) -> bool:
