@@ -15,7 +15,7 @@ from imagist.oci import derive
 from imagist.oci.random import random_image, random_index
 from imagist.store.archive import write_archive
 from imagist.store.layout import read_layout, write_layout
-from realworld.tools import run
+from realworld.tools import imagist, run
 from server.asking import Asker
 from support import needs
 
@@ -146,3 +146,11 @@ def test_docker(registry: Serving, tmp_path: Path, state: Path) -> None:
     with Asker(registry.address) as ask:
         answer = ask("GET", "/v2/team/docker/manifests/1")
         assert answer.json["config"]["digest"] == image
+
+
+def test_imagist(registry: Serving, layout: Path, tmp_path: Path) -> None:
+    name = f"{registry.address}/team/imagist"
+    pushed = imagist("push", layout, f"{name}:1", cache=tmp_path / "cache")
+    assert pushed.endswith(f"@{DIGEST}")
+    imagist("pull", f"{name}:1", "-o", tmp_path / "copy", cache=tmp_path / "other")
+    check_copy(tmp_path / "copy")

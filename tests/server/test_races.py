@@ -260,3 +260,29 @@ def test_dying_before_every_step(work: str) -> None:
         done = subprocess.run(words, env=environment, capture_output=True, text=True, timeout=300)
     assert done.returncode == 0, done.stderr
     assert int(done.stdout) > 10
+
+
+def test_two_registries_over_one_store(tmp_path: Path) -> None:
+    """All state is on the disk, so a second process knows what the first one was told."""
+    folder = tmp_path / "store"
+    data = random.Random(5).randbytes(3 << 20)
+    digest = sha256(data)
+    with (
+        serving(folder) as first,
+        serving(folder) as second,
+        Asker(first.address) as ask,
+        Asker(second.address) as other,
+    ):
+        place = ask("POST", "/v2/team/app/blobs/uploads/").headers["location"]
+        assert ask("PATCH", place, data[:1000]).status == 202
+        assert other("PATCH", place, data[1000:2000]).headers["range"] == "0-1999"
+        assert ask("PUT", f"{place}?digest={digest}", data[2000:]).status == 201
+        assert other("GET", f"/v2/team/app/blobs/{digest}").body == data
+        pushed = [
+            asker.put_image("team/app", "1", b"%d" % n)
+            for n, asker in enumerate((ask, other, ask))
+        ]
+        assert check_image(ask, "team/app", "1") == check_image(other, "team/app", "1")
+        assert ask("DELETE", f"/v2/team/app/manifests/{pushed[2]}").status == 202
+        assert other("GET", "/v2/team/app/tags/list").json["tags"] == []
+        check_image(other, "team/app", str(pushed[1]))
