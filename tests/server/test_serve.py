@@ -49,6 +49,14 @@ def test_a_port_that_is_taken_is_told(tmp_path: Path) -> None:
         assert done.stdout == ""
 
 
+@pytest.mark.parametrize("host", ["127.0.0.1", "[::1]", "localhost", ""])
+def test_hosts(tmp_path: Path, host: str) -> None:
+    told = "127.0.0.1" if host in {"", "localhost"} else host
+    with serving(tmp_path, listen=f"{host}:0") as registry, Asker(registry.address) as ask:
+        assert registry.address.rpartition(":")[0] == told
+        assert ask("GET", "/v2/").status == 200
+
+
 def test_the_address_as_json(tmp_path: Path) -> None:
     words = [
         sys.executable,

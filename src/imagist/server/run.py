@@ -10,7 +10,7 @@ import contextlib
 import os
 import signal
 import socket
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, NamedTuple
 
@@ -142,28 +142,31 @@ def _make_server(
     )
 
 
-@contextlib.contextmanager
-def _reserve(address: Address) -> Iterator[socket.socket]:
+def _reserve(address: Address) -> socket.socket:
     """Bind the port, so that a free one is known and one that is taken is refused.
 
     granian listens on it by SO_REUSEPORT. That is allowed only after our own bind, which so fails
     if anybody else listens there.
     """
+    reserved = None
     try:
-        found = socket.getaddrinfo(
-            address.host, address.port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
+        # `localhost` is mostly meant as 127.0.0.1.
+        family, *_, place = min(
+            socket.getaddrinfo(address.host, address.port, type=socket.SOCK_STREAM),
+            key=lambda found: found[0] != socket.AF_INET,
         )
-        family, _, _, _, place = found[0]
-        with socket.socket(family, socket.SOCK_STREAM) as reserved:
-            reserved.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            reserved.bind(place)
-            reserved.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
-            yield reserved
+        reserved = socket.socket(family, socket.SOCK_STREAM)
+        reserved.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        reserved.bind(place)
+        reserved.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
     except OSError as error:
+        if reserved:
+            reserved.close()
         raise NetworkError(
             f"cannot listen at {address.text}: {error.strerror or error}",
             help="name another address with --listen; port 0 takes a free one",
         ) from error
+    return reserved
 
 
 def _check(certificate: Certificate) -> None:
