@@ -9,6 +9,7 @@ import ipaddress
 import os
 import ssl
 import subprocess
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -19,11 +20,15 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
+from fixtures.engines import running_docker
 from fixtures.serving import Serving, serving
 from imagist.digest import sha256
 from imagist.errors import InputError, NotFound
+from imagist.oci.random import random_image
 from imagist.server.access import Access
 from imagist.server.messages import Refusal, Request
+from imagist.store.archive import write_archive
+from realworld.tools import run
 from server.asking import Asker
 from server.test_serve import start
 from support import find_tool, needs
@@ -44,6 +49,8 @@ BAD = [
     basic("ada", "wrong"),
     basic("bob", PASSWORD),
     basic("ada", ""),
+    basic("ada", "\0"),
+    basic("ada", PASSWORD + "\0"),
     basic("", PASSWORD),
     "Basic !!!",
     "Basic " + base64.b64encode(b"\xff\xff").decode(),
@@ -169,24 +176,52 @@ def test_crane_logs_in_pushes_and_pulls(users: Path, tmp_path: Path) -> None:
         ours = {**os.environ, "DOCKER_CONFIG": str(tmp_path / "ours")}
         theirs = {**os.environ, "DOCKER_CONFIG": str(tmp_path / "theirs")}
 
-        def run(environment: dict[str, str], *words: str) -> subprocess.CompletedProcess[str]:
+        def crane_as(environment: dict[str, str], *words: str) -> subprocess.CompletedProcess[str]:
             return subprocess.run(
                 [crane, *words], env=environment, capture_output=True, text=True, timeout=60
             )
 
         assert (
-            run(ours, "auth", "login", registry.address, "-u", "ada", "-p", PASSWORD).returncode
+            crane_as(
+                ours, "auth", "login", registry.address, "-u", "ada", "-p", PASSWORD
+            ).returncode
             == 0
         )
         file = tmp_path / "layer.tar"
         file.write_bytes(bytes(10240))
-        pushed = run(ours, "append", "-f", str(file), "-t", name)
+        pushed = crane_as(ours, "append", "-f", str(file), "-t", name)
         assert pushed.returncode == 0, pushed.stderr
-        assert run(theirs, "digest", name).stdout.strip() in pushed.stdout
+        assert crane_as(theirs, "digest", name).stdout.strip() in pushed.stdout
         file.write_bytes(bytes(20480))
-        refused = run(theirs, "append", "-f", str(file), "-t", name)
+        refused = crane_as(theirs, "append", "-f", str(file), "-t", name)
         assert refused.returncode == 1
         assert "UNAUTHORIZED" in refused.stderr
+
+
+@needs("skopeo", "dockerd", "docker")
+def test_docker_and_skopeo_log_in(users: Path, tmp_path: Path) -> None:
+    write_archive(random_image(9), tmp_path / "i.tar", tags=["app:1"])
+    with (
+        serving(None, "--htpasswd", users) as registry,
+        tempfile.TemporaryDirectory(prefix="i", ignore_cleanup_errors=True) as state,
+        running_docker(Path(state) / "docker") as docker,
+    ):
+        name = f"{registry.address}/team/app:1"
+        config = ("--config", tmp_path / "docker")
+        docker("load", "-q", "-i", tmp_path / "i.tar")
+        docker("tag", "app:1", name)
+        with pytest.raises(AssertionError, match="no basic auth credentials"):
+            docker(*config, "push", "-q", name)
+        with pytest.raises(AssertionError, match="401 Unauthorized"):
+            docker(*config, "login", "-u", "ada", "-p", "wrong", registry.address)
+        docker(*config, "login", "-u", "ada", "-p", PASSWORD, registry.address)
+        docker(*config, "push", "-q", name)
+        docker("rmi", name)
+        docker(*config, "pull", "-q", name)
+        plain = ("skopeo", "inspect", "--tls-verify=false", f"docker://{name}")
+        assert run(*plain, "--creds", f"ada:{PASSWORD}")
+        with pytest.raises(AssertionError, match=r"authentication required|unauthorized"):
+            run(*plain, "--no-creds")
 
 
 @pytest.fixture(scope="module")

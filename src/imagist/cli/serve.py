@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import importlib.util
 import os
 import sys
@@ -132,7 +133,8 @@ def _tidy(repositories: Repositories) -> None:
     from imagist.store.uploads import remove_abandoned
 
     while True:
-        remove_abandoned(repositories)
+        with contextlib.suppress(OSError):
+            remove_abandoned(repositories)
         time.sleep(_TIDY_EVERY)
 
 

@@ -10,6 +10,7 @@ import base64
 import binascii
 import hmac
 import os
+import re
 import threading
 from pathlib import Path
 from typing import Final
@@ -18,7 +19,7 @@ from imagist.errors import InputError, NotFound
 from imagist.server.messages import Refusal, Request
 
 CHALLENGE: Final = ("www-authenticate", 'Basic realm="imagist", charset="UTF-8"')
-_BCRYPT: Final = ("$2a$", "$2b$", "$2y$")
+_BCRYPT: Final = re.compile(r"\$2[aby]\$[0-9]{2}\$[./A-Za-z0-9]{53}")
 _LONGEST: Final = 72
 """Bytes of a password that bcrypt looks at."""
 _MOST_REMEMBERED: Final = 4096
@@ -78,7 +79,10 @@ class Access:
 
         # A user who does not exist takes as long, so that nobody learns who does.
         known = self._users.get(user)
-        matches = bcrypt.checkpw(password.encode()[:_LONGEST], known or self._stranger)
+        try:
+            matches = bcrypt.checkpw(password.encode()[:_LONGEST], known or self._stranger)
+        except ValueError:  # no password that bcrypt can have
+            matches = False
         if known is None or not matches:
             raise _unauthorized("user name or password is wrong")
 
@@ -113,7 +117,7 @@ class Access:
         for number, line in enumerate(lines, 1):
             if line.strip() and not line.startswith("#"):
                 user, colon, hashed = line.strip().partition(":")
-                if not (user and colon and hashed.startswith(_BCRYPT)):
+                if not (user and colon and _BCRYPT.fullmatch(hashed)):
                     raise InputError(
                         f"line {number} is not `user:bcrypt`",
                         where=str(file),
@@ -129,8 +133,7 @@ class Access:
 
 def _cost(users: dict[str, bytes]) -> int:
     """The work factor of the passwords: `$2y$05$...`."""
-    costs = [int(hashed[4:6]) for hashed in users.values() if hashed[4:6].isdigit()]
-    return min(max(costs, default=5), 14)
+    return min(max((int(hashed[4:6]) for hashed in users.values()), default=5), 14)
 
 
 def _stamp(file: Path) -> tuple[int, int]:
