@@ -101,6 +101,12 @@ def complete_history(config: Document, layers: int) -> list[Document]:
     return lines + [{}] * (layers - sum(map(has_layer, lines)))
 
 
+def with_diff_ids(config: Document, diff_ids: Iterable[str]) -> Document:
+    """A configuration with these layers, base first."""
+    rootfs = config.get("rootfs") or {"type": "layers"}
+    return merge_members(config, {"rootfs": {**rootfs, "diff_ids": [*map(str, diff_ids)]}})
+
+
 def with_config(
     image: Image, manifest: Document, config: Document, layers: Iterable[Layer]
 ) -> MemoryImage:

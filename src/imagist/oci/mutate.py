@@ -14,6 +14,7 @@ from imagist.oci.documents import (
     plain_members,
     read_members,
     with_config,
+    with_diff_ids,
     write_members,
 )
 from imagist.oci.image import Image, Index, Layer
@@ -33,14 +34,13 @@ def append_layers(image: Image, added: Sequence[tuple[Layer, History]]) -> Memor
     """
     derive.config(image)
     config = read_members(image.raw_config)
-    diff_ids = config.setdefault("rootfs", {"type": "layers"}).get("diff_ids") or []
-    config["rootfs"]["diff_ids"] = [*diff_ids, *(str(layer.diff_id) for layer, _ in added)]
+    layers = (*image.layers, *(layer for layer, _ in added))
+    config = with_diff_ids(config, (layer.diff_id for layer in layers))
     history = [plain_members(line) for _, line in added]
     config["history"] = [*complete_history(config, len(image.layers)), *history]
     manifest = read_members(image.raw_manifest)
     descriptors = [plain_members(describe_layer(layer)) for layer, _ in added]
     manifest["layers"] = [*(manifest.get("layers") or []), *descriptors]
-    layers = (*image.layers, *(layer for layer, _ in added))
     return with_config(image, manifest, config, layers)
 
 
@@ -157,7 +157,7 @@ def replace_layers(image: Image, layer: Layer, line: History) -> MemoryImage:
     """
     derive.config(image)
     config = read_members(image.raw_config)
-    config["rootfs"]["diff_ids"] = [str(layer.diff_id)]
+    config = with_diff_ids(config, [layer.diff_id])
     before = [{**each, "empty_layer": True} for each in config.get("history") or []]
     config["history"] = [*before, plain_members(line)]
     manifest = read_members(image.raw_manifest)

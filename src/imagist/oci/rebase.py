@@ -12,6 +12,7 @@ from imagist.oci.documents import (
     merge_members,
     read_members,
     with_config,
+    with_diff_ids,
 )
 from imagist.oci.image import Image
 from imagist.oci.platform import Platform
@@ -42,7 +43,7 @@ def rebase(image: Image, old_base: Image, new_base: Image) -> MemoryImage:
     config["history"] = [*complete_history(new_config, len(new_base.layers)), *own]
     config = merge_members(config, {"os.version": new_config.get("os.version")})
     layers = (*new_base.layers, *image.layers[count:])
-    config["rootfs"]["diff_ids"] = [str(layer.diff_id) for layer in layers]
+    config = with_diff_ids(config, (layer.diff_id for layer in layers))
     manifest = read_members(image.raw_manifest)
     manifest["layers"] = [
         *(read_members(new_base.raw_manifest).get("layers") or []),
