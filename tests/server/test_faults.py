@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import socket
 import struct
+import subprocess
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -14,6 +15,7 @@ import pytest
 from fixtures.serving import Serving, serving
 from imagist.digest import sha256
 from server.asking import Asker
+from support import needs
 
 DATA = bytes(range(256)) * 40_000
 DIGEST = sha256(DATA)
@@ -197,3 +199,37 @@ def test_stopping_lets_an_upload_end(tmp_path: Path) -> None:
         connection.close()
         assert own.process.wait(15) == 0
     assert (tmp_path / "store" / "blobs" / "sha256" / DIGEST.hex).read_bytes() == DATA
+
+
+@needs("curl")
+@pytest.mark.parametrize(("path", "code"), [("0" * 32, b"404"), ("", b"201")])
+def test_a_client_that_asks_before_it_sends(
+    registry: Serving, ask: Asker, path: str, code: bytes
+) -> None:
+    """Refused bytes are not asked for (`Expect: 100-continue`)."""
+    place = UPLOADS + path if path else ask("POST", UPLOADS).headers["location"]
+    words = [
+        "curl",
+        "-sS",
+        "-X",
+        "PUT",
+        "-T",
+        "-",
+        "-H",
+        "Expect: 100-continue",
+        "--expect100-timeout",
+        "20",
+    ]
+    words += [
+        "-H",
+        f"Content-Length: {len(DATA)}",
+        "-H",
+        "Transfer-Encoding:",
+        "-o",
+        "/dev/null",
+        "-w",
+    ]
+    words += ["%{http_code} %{size_upload}", f"{registry.url}{place}?digest={DIGEST}"]
+    done = subprocess.run(words, input=DATA, capture_output=True, timeout=30)
+    sent = len(DATA) if code == b"201" else 0
+    assert done.stdout == b"%s %d" % (code, sent), done.stderr

@@ -19,7 +19,6 @@ from imagist.server.accesslog import AccessLog
 from imagist.server.messages import FilePart, Intake, Refusal, Request, Response
 from imagist.server.metrics import Metrics, Seen
 from imagist.server.registry import Registry, explain
-from imagist.server.routes import find_route
 from imagist.server.rsgi import HTTPProtocol, Scope
 
 T = TypeVar("T")
@@ -71,7 +70,7 @@ class Application:
         finally:
             seconds = time.perf_counter() - start
             seen = Seen(
-                _kind(request),
+                request.kind,
                 request.method,
                 response.status,
                 body.size,
@@ -120,6 +119,7 @@ class _Body:
         self._protocol = protocol
         self._patience = patience
         self._is_over = request.length == 0
+        self._is_held_back = request.header("expect").lower() == "100-continue"
         self.size = 0
         """Bytes that were read."""
 
@@ -147,7 +147,12 @@ class _Body:
             raise late
 
     async def drain(self) -> None:
-        """Read what nobody wants, within reason: clients send everything before they look up."""
+        """Read what nobody wants, within reason: clients send everything before they look up.
+
+        But not those that wait for a word before they send anything.
+        """
+        if self._is_held_back and not self.size:
+            return
         most = self.size + _MOST_DRAINED
         with contextlib.suppress(Refusal):
             async for _ in self._chunks():
@@ -191,10 +196,3 @@ def _size(request: Request, response: Response) -> int:
         return 0
     body = response.body
     return body.end - body.start if isinstance(body, FilePart) else len(body)
-
-
-def _kind(request: Request) -> str:
-    try:
-        return find_route(request.path).kind
-    except Refusal:
-        return "other"

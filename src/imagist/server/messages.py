@@ -25,7 +25,7 @@ class Headers(Protocol):
 class Request:
     """One request, but for its body."""
 
-    __slots__ = ("headers", "length", "method", "path", "query", "remote", "user")
+    __slots__ = ("headers", "kind", "length", "method", "path", "query", "remote", "user")
 
     def __init__(
         self,
@@ -54,6 +54,8 @@ class Request:
         self.remote = remote
         self.length = self._read_length(is_framed=is_framed)
         """Bytes of the body as announced; None where they are not, which may be as many."""
+        self.kind = "other"
+        """What it is about, once that is known; for who counts."""
         self.user = ""
         """Who asks, once the password held."""
 

@@ -64,6 +64,7 @@ class Registry:
         """
         self._policy.access.check(request)
         route = find_route(request.path)
+        request.kind = route.kind
         allowed = METHODS[route.kind]
         if request.method not in allowed:
             message = f"{request.method} is not possible here"
