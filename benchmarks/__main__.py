@@ -11,7 +11,7 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
-from benchmarks import ROOT, WORK, builds, publishing
+from benchmarks import ROOT, WORK, builds, moving, publishing
 from benchmarks.measuring import Heat, Result, run_heat
 from benchmarks.memory import Memory
 from benchmarks.report import describe_machine, print_head, print_row, write_json
@@ -30,6 +30,7 @@ def list_heats(*, quick: bool) -> Iterator[Heat]:
     yield from map(Serving, WORKS)
     yield from builds.list_heats("W38")
     yield from builds.list_heats("W156")
+    yield from moving.list_heats(quick=quick)
     yield from publishing.list_heats()
     yield Memory(256, 32, 4) if quick else Memory(1024, 64, 8)
 
