@@ -12,10 +12,8 @@ from imagist.errors import RequestError
 from imagist.net.environment import read_environment
 from imagist.net.transport import HttpTransport
 from imagist.oci.reference import Reference, parse_reference
-from imagist.registry.authorize import Authorizer
 from imagist.registry.client import Registries
-from imagist.registry.environment import read_registry_environment
-from imagist.registry.keychain import Keychain
+from imagist.registry.scope import Authorization, OnDemand
 
 JOBS = 8
 """Requests at a time, unless --jobs asks for more."""
@@ -36,7 +34,7 @@ def open_registries(values: argparse.Namespace) -> Registries:
         _open.append(
             Registries(
                 transport,
-                Authorizer(transport, Keychain(read_registry_environment())),
+                OnDemand(lambda: _authorizer(transport)),
                 insecure=is_insecure(values),
                 jobs=max(JOBS, values.jobs or 0),
                 notice=messages.warn,
@@ -44,6 +42,14 @@ def open_registries(values: argparse.Namespace) -> Registries:
         )
         UNTIL_THE_END.callback(_open.clear)
     return _open[0]
+
+
+def _authorizer(transport: HttpTransport) -> Authorization:
+    from imagist.registry.authorize import Authorizer
+    from imagist.registry.environment import read_registry_environment
+    from imagist.registry.keychain import Keychain
+
+    return Authorizer(transport, Keychain(read_registry_environment()))
 
 
 def open_transport(values: argparse.Namespace, messages: Messages) -> HttpTransport:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import threading
+from collections.abc import Callable, Sequence
 from typing import NamedTuple, Protocol
 
 from imagist.registry.refusal import Refused
@@ -69,3 +70,40 @@ class Anonymous:
     ) -> Refused:
         """What the registry says."""
         return said or Refused(f"{registry_url} refuses access to {len(scopes)} resources")
+
+
+class OnDemand:
+    """An `Authorization` that is made when a registry asks who we are: many never do."""
+
+    def __init__(self, make: Callable[[], Authorization]) -> None:
+        """`make` gives the one that knows."""
+        self._make = make
+        self._made: Authorization | None = None
+        self._lock = threading.Lock()
+
+    def header(self, registry_url: str, scopes: Sequence[Scope]) -> str | None:
+        """See `Authorization.header`; before anybody asked, nothing is known."""
+        return None if self._made is None else self._made.header(registry_url, scopes)
+
+    def answer(
+        self,
+        registry_url: str,
+        challenges: Sequence[str],
+        scopes: Sequence[Scope],
+        *,
+        refused: str | None = None,
+    ) -> str | None:
+        """See `Authorization.answer`."""
+        return self._load().answer(registry_url, challenges, scopes, refused=refused)
+
+    def explain(
+        self, registry_url: str, scopes: Sequence[Scope], said: Refused | None = None
+    ) -> Refused:
+        """See `Authorization.explain`."""
+        return self._load().explain(registry_url, scopes, said)
+
+    def _load(self) -> Authorization:
+        with self._lock:
+            if self._made is None:
+                self._made = self._make()
+            return self._made
