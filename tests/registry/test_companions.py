@@ -16,8 +16,8 @@ from imagist.digest import sha256
 from imagist.oci import derive, mediatype
 from imagist.oci.manifest import Descriptor, describe
 from imagist.oci.random import random_index
+from imagist.oci.referrer import fallback_tag
 from imagist.registry.companions import IndexedCompanions, NoCompanions
-from imagist.registry.referrers import fallback_tag
 from imagist.registry.tree import Node, grow
 from imagist.store.layout import REF_NAME, LayoutSource, read_index, write_layout
 

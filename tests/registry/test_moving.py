@@ -9,10 +9,12 @@ from pathlib import Path
 
 import pytest
 
+from fixtures.artifacts import artifact
 from fixtures.registries import running
 from imagist.cli.main import main
 from imagist.oci import derive
 from imagist.oci.random import ARM64, random_image, random_index
+from imagist.oci.referrer import fallback_tag
 from imagist.oci.validate import validate
 from imagist.store.archive import read_archive, write_archive
 from imagist.store.layout import read_index, read_layout, write_layout
@@ -179,6 +181,36 @@ def test_copies_go_between_any_two_places(
     assert run("copy", digest, f"{host}/places/b:1").strip().endswith(digest)
     assert run("copy", f"{host}/places/b:1", "oci:last").strip() == digest
     validate(read_layout(tmp_path / "last"))
+
+
+def test_what_belongs_to_an_image_goes_through_files_and_back(
+    layout: Path, tmp_path: Path, host: str, run: Callable[..., str]
+) -> None:
+    digest = derive.digest(INDEX)
+    run("push", layout, f"{host}/beside/a:1")
+    about = artifact(INDEX)
+    write_layout(about, tmp_path / "about")
+    run("push", "about", f"{host}/beside/a@{derive.digest(about)}")
+    signature = fallback_tag(digest) + ".sig"
+    write_layout(IMAGE, tmp_path / "signature")
+    run("push", "signature", f"{host}/beside/a:{signature}")
+    for place, next_ in (("there/", "b"), ("there.tar", "c")):
+        run("copy", f"{host}/beside/a:1", place)
+        run("validate", place)
+        told = json.loads(run("copy", place, f"{host}/beside/{next_}:1", "--json"))
+        assert told == [
+            {"reference": f"{host}/beside/{next_}:1", "digest": digest, "companions": 2}
+        ]
+        assert crane("digest", f"{host}/beside/{next_}:{signature}").strip() == derive.digest(
+            IMAGE
+        )
+        listed = json.loads(crane("manifest", f"{host}/beside/{next_}:{fallback_tag(digest)}"))
+        assert [item["digest"] for item in listed["manifests"]] == [derive.digest(about)]
+    told = json.loads(run("copy", "there", f"{host}/beside/d:1", "--no-referrers", "--json"))
+    assert told[0]["companions"] == 0
+    # The image is still what the layout means, and what docker and podman load of the archive.
+    assert run("inspect", "there", "--json") == run("inspect", "there.tar", "--json")
+    assert json.loads(run("inspect", "there", "--json"))["digest"] == digest
 
 
 def test_a_filtered_copy_keeps_what_it_keeps(

@@ -7,43 +7,26 @@ from itertools import count
 
 import pytest
 
+from fixtures.artifacts import EMPTY, artifact
 from fixtures.faults import faulty
 from fixtures.registries import running
 from fixtures.webserver import Answer, serve
 from imagist.errors import InputError, NetworkError
 from imagist.oci import derive, mediatype
-from imagist.oci.derive import BytesLayer, MemoryImage, MemoryIndex
+from imagist.oci.derive import MemoryImage, MemoryIndex
 from imagist.oci.image import Image, Index
 from imagist.oci.manifest import Descriptor, Manifest, describe, encode
-from imagist.oci.mutate import describe_layer
 from imagist.oci.random import random_image, random_index
 from imagist.oci.reference import Reference, parse_reference
+from imagist.oci.referrer import describe_referrer, fallback_tag
 from imagist.registry.client import Registries
 from imagist.registry.copy import copy_images
 from imagist.registry.push import push_image
-from imagist.registry.referrers import describe_referrer, fallback_tag
 from imagist.registry.source import load_image
 from support import needs
 
 Connect = Callable[..., Registries]
 _seeds = count(7000)
-EMPTY = b"{}"
-
-
-def artifact(
-    subject: Image | Index, kind: str = "text/sbom", annotations: dict[str, str] | None = None
-) -> MemoryImage:
-    """A small artifact that refers to an image."""
-    layer = BytesLayer(b"about it", "", "text/plain")
-    document = Manifest(
-        schema_version=2,
-        artifact_type=kind,
-        config=describe(EMPTY, mediatype.EMPTY),
-        layers=(describe_layer(layer),),
-        subject=derive.describe_image(subject),
-        annotations=annotations or {"about": "it"},
-    )
-    return MemoryImage(encode(document), EMPTY, (layer,))
 
 
 @pytest.fixture

@@ -9,15 +9,17 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from imagist.cli.answer import print_json
-from imagist.cli.images import open_local, read_platform_names, read_reference
+from imagist.cli.images import find_path, open_local, read_platform_names, read_reference
 from imagist.cli.messages import Messages
 from imagist.cli.registries import open_registries
 from imagist.cli.stores import open_store
 from imagist.errors import NotFound, RequestError
 from imagist.oci import derive
 from imagist.oci.image import Image, Index
-from imagist.registry.copy import Copied, copy_images
-from imagist.registry.push import push_image
+from imagist.oci.referrer import Companion
+from imagist.registry.companions import Beside, RemoteCompanions, companions_at
+from imagist.registry.copy import Copied, copy_images, find_companions, pushes_of
+from imagist.registry.push import Push, push_images
 from imagist.registry.source import gather, load_image
 
 if TYPE_CHECKING:
@@ -36,7 +38,7 @@ def run(values: argparse.Namespace) -> None:
     if place is not None:
         _write(local, place, values)
     elif local is not None:
-        _tell([_push(_restrict(local, values), values)], values)
+        _tell([_push(local, values)], values)
     else:
         pair = (read_reference(values.source), read_reference(values.target))
         _tell(_copy_remote([pair], values), values)
@@ -70,20 +72,27 @@ def _copy_remote(
         )
 
 
-def _push(thing: Image | Index, values: argparse.Namespace) -> Copied:
+def _push(local: Image | Index, values: argparse.Namespace) -> Copied:
     """Copy what is on this machine into a registry."""
     registries, target = open_registries(values), read_reference(values.target)
     if values.no_clobber and registries.repository(target).resolve(target.tag) is not None:
         return Copied(target, None, 0)
+    thing = _restrict(local, values)
+    companions = _find_companions(companions_at(find_path(values.source)), thing, values)
     with Messages(values).meter(f"blobs to {target.registry}") as meter:
-        digest = push_image(
+        [*_, digest] = push_images(
             registries,
-            thing,
-            [target],
+            [*pushes_of(companions, target), Push(thing, [target])],
             meter=meter,
             nondistributable=values.allow_nondistributable_artifacts,
         )
-    return Copied(target, digest, 0)
+    return Copied(target, digest, len(companions))
+
+
+def _find_companions(
+    beside: Beside, thing: Image | Index, values: argparse.Namespace
+) -> list[Companion]:
+    return [] if values.no_referrers else find_companions(beside, thing)
 
 
 def _restrict(thing: Image | Index, values: argparse.Namespace) -> Image | Index:
@@ -112,28 +121,37 @@ def _read_place(target: str) -> str | None:
 def _write(local: Image | Index | None, place: str, values: argparse.Namespace) -> None:
     """Write into the store, an archive or a layout; out of a registry where nothing is local."""
     jobs, names = 1, []
+    beside: Beside
     if local is None:
         registries, reference = open_registries(values), read_reference(values.source)
         thing = _restrict(load_image(registries, reference, store=open_store(values)), values)
         gather(registries, thing)
+        beside = RemoteCompanions(registries.repository(reference))
         jobs = registries.jobs
         names = [str(reference).partition("@")[0]] if reference.tag else []
     else:
         thing = _restrict(local, values)
+        beside = companions_at(find_path(values.source))
+    companions = [] if place == _STORE else _find_companions(beside, thing, values)
     with Messages(values).meter(place) as meter:
         if place == _STORE:
             open_store(values).add_image(thing, meter=meter, jobs=jobs)
         elif place.endswith(".tar"):
             from imagist.store.archive import write_archive
 
-            write_archive(thing, Path(place), tags=names, meter=meter, jobs=jobs)
+            write_archive(
+                thing, Path(place), tags=names, companions=companions, meter=meter, jobs=jobs
+            )
         else:
             from imagist.store.layout import write_layout
 
             tags = [name.rpartition(":")[2] for name in names]
-            write_layout(thing, Path(place), names=tags, meter=meter, jobs=jobs)
+            write_layout(
+                thing, Path(place), names=tags, companions=companions, meter=meter, jobs=jobs
+            )
     if values.json:
-        print_json({"digest": derive.digest(thing), "target": values.target})
+        document = {"digest": derive.digest(thing), "target": values.target}
+        print_json(document | {"companions": len(companions)})
     else:
         sys.stdout.write(f"{derive.digest(thing)}\n")
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Callable, Iterable, Iterator
-from pathlib import Path
 from typing import NamedTuple
 
 from imagist.cli.answer import print_json, print_text
@@ -19,7 +18,7 @@ from imagist.cli.images import (
 )
 from imagist.inspection.choose import restrict
 from imagist.oci.image import Image, Index
-from imagist.registry.companions import IndexedCompanions, NoCompanions, RemoteCompanions
+from imagist.registry.companions import RemoteCompanions, companions_at
 from imagist.registry.tree import COSIGN, Companions, Node, grow
 
 _KIND = "vnd.docker.reference.type"
@@ -59,28 +58,16 @@ def _open(values: argparse.Namespace) -> tuple[Image | Index, Companions, _Each]
     """The image, what knows what lies beside it, and how many questions it bears at a time."""
     local = open_local(values.image, values)
     if local is not None:
-        return local, _beside(find_path(values.image)), lambda look, all_: list(map(look, all_))
+        return (
+            local,
+            companions_at(find_path(values.image)),
+            lambda look, all_: list(map(look, all_)),
+        )
     from imagist.cli.registries import open_registries
 
     registries = open_registries(values)
     repository = registries.repository(read_reference(values.image))
     return open_remote(values.image, values), RemoteCompanions(repository), registries.each
-
-
-def _beside(path: Path | None) -> Companions:
-    if path is None:
-        return NoCompanions()
-    if path.is_dir():
-        from imagist.store.layout import LayoutSource, read_index
-
-        return IndexedCompanions(LayoutSource(path), read_index(path))
-    from imagist.oci import derive
-    from imagist.store.tarsource import TarSource
-
-    archive = TarSource(path)
-    if "index.json" not in archive.members:
-        return NoCompanions()
-    return IndexedCompanions(archive, derive.parse_index(archive.read("index.json")).manifests)
 
 
 def _draw(node: Node, indent: str, guides: _Guides, *, full: bool) -> Iterator[str]:

@@ -4,13 +4,30 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import cached_property
+from pathlib import Path
+from typing import Protocol
 
 from imagist.errors import NotFound
 from imagist.oci import derive, lazy
+from imagist.oci.image import Image, Index
 from imagist.oci.manifest import Descriptor
-from imagist.registry.referrers import describe_referrer, fallback_tag
+from imagist.oci.referrer import describe_referrer, fallback_tag
 from imagist.registry.repository import Repository
-from imagist.store.layout import REF_NAME
+from imagist.registry.source import RegistrySource
+from imagist.registry.tree import Companions
+from imagist.store.layout import REF_NAME, LayoutSource, read_index
+
+
+class Beside(Companions, Protocol):
+    """`Companions` that can be had, not only looked at."""
+
+    def load(self, digest: str) -> Image | Index:
+        """One of them.
+
+        Raises:
+            NotFound: it is not there.
+        """
+        ...
 
 
 class RemoteCompanions:
@@ -18,6 +35,7 @@ class RemoteCompanions:
 
     def __init__(self, repository: Repository) -> None:
         self._repository = repository
+        self._source = RegistrySource(repository)
 
     def referrers(self, digest: str) -> Sequence[Descriptor]:
         """See `Repository.referrers`."""
@@ -29,6 +47,10 @@ class RemoteCompanions:
             return self._repository.get_tagged(tag)
         except NotFound:
             return None
+
+    def load(self, digest: str) -> Image | Index:
+        """See `Beside.load`."""
+        return self._source.load(digest)
 
 
 class IndexedCompanions:
@@ -57,6 +79,10 @@ class IndexedCompanions:
                 return lazy.read_document(self._source, item), item.media_type
         return None
 
+    def load(self, digest: str) -> Image | Index:
+        """See `Beside.load`."""
+        return lazy.load_digest(self._source, digest)
+
     @cached_property
     def _by_subject(self) -> dict[str, list[Descriptor]]:
         found: dict[str, list[Descriptor]] = {}
@@ -79,3 +105,25 @@ class NoCompanions:
     def tagged(self, tag: str) -> None:
         """None."""
         del tag
+
+    def load(self, digest: str) -> Image | Index:
+        """See `Beside.load`."""
+        raise NotFound(f"nothing lies beside the image, and so not {digest}")
+
+
+def companions_at(path: Path | None) -> Beside:
+    """What lies beside an image at a path; nothing where it is elsewhere.
+
+    Raises:
+        InputError: `index.json` is damaged.
+    """
+    if path is None:
+        return NoCompanions()
+    if path.is_dir():
+        return IndexedCompanions(LayoutSource(path), read_index(path))
+    from imagist.store.tarsource import TarSource  # noqa: PLC0415 - it loads three compressors
+
+    archive = TarSource(path)
+    if "index.json" not in archive.members:
+        return NoCompanions()
+    return IndexedCompanions(archive, derive.parse_index(archive.read("index.json")).manifests)

@@ -7,32 +7,23 @@ puts under tags made of a digest. Nothing is serialised anew, so every digest st
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from typing import Final, NamedTuple
+from typing import NamedTuple
 
 import msgspec
 
-from imagist.digest import Digest
+from imagist.digest import Digest, sha256
 from imagist.oci import contents, derive
 from imagist.oci.image import Image, Index
 from imagist.oci.reference import Reference
+from imagist.oci.referrer import Companion, fallback_tag
 from imagist.progress import SILENT, Meter
 from imagist.registry.client import Registries
+from imagist.registry.companions import Beside, RemoteCompanions
 from imagist.registry.push import Push, push_images
-from imagist.registry.referrers import fallback_tag
 from imagist.registry.source import RegistrySource, gather
-
-SUFFIXES: Final = (".sig", ".att", ".sbom")
-"""What cosign appends to a digest to name a tag."""
+from imagist.registry.tree import COSIGN
 
 Choose = Callable[[Image | Index], Image | Index]
-
-
-class Companion(NamedTuple):
-    """Something that belongs to an image: a referrer, or what lies under cosign's tags."""
-
-    thing: Image | Index
-    tag: str
-    """Its tag; empty for a referrer, which is found by its subject."""
 
 
 class Copied(NamedTuple):
@@ -79,7 +70,8 @@ def copy_images(
         source = RegistrySource(registries.repository(origin))
         thing = source.load(origin.digest or origin.tag)
         thing = choose(thing) if choose is not None else thing
-        return thing, find_companions(source, thing) if referrers else []
+        beside = RemoteCompanions(source.repository)
+        return thing, find_companions(beside, thing) if referrers else []
 
     loaded = registries.each(load, pairs)
     pushes: list[Push] = []
@@ -105,25 +97,26 @@ def pushes_of(companions: Iterable[Companion], beside: Reference) -> list[Push]:
     ]
 
 
-def find_companions(source: RegistrySource, thing: Image | Index) -> list[Companion]:
+def find_companions(beside: Beside, thing: Image | Index) -> list[Companion]:
     """What refers to an image, to the parts of an index, and to those referrers themselves.
 
     Raises:
         NetworkError: the registry cannot be reached, or refuses.
+        InputError: a document is not what the specification allows.
     """
-    repository = source.repository
     found: dict[str, Companion] = {}
     waiting: list[str] = [derive.digest(part) for part in contents.manifests(thing)]
     seen = set(waiting)
     while waiting:
         digest = waiting.pop()
-        for item in repository.referrers(digest):
+        for item in beside.referrers(digest):
             if item.digest not in seen:
                 seen.add(item.digest)
                 waiting.append(item.digest)
-                found[item.digest] = Companion(source.load(item.digest), "")
-        for suffix in SUFFIXES:
+                found[item.digest] = Companion(beside.load(item.digest), "")
+        for suffix in COSIGN:
             tag = fallback_tag(digest) + suffix
-            if repository.resolve(tag) is not None:
-                found[tag] = Companion(source.load(tag), tag)
+            tagged = beside.tagged(tag)
+            if tagged is not None:
+                found[tag] = Companion(beside.load(sha256(tagged[0])), tag)
     return list(found.values())

@@ -6,7 +6,6 @@ keep in step: they alone know that a manifest was pushed or deleted there.
 
 from __future__ import annotations
 
-import re
 import threading
 from collections.abc import Callable
 from typing import Final, Protocol
@@ -14,15 +13,14 @@ from urllib.parse import quote
 
 import msgspec
 
-from imagist.digest import Digest
 from imagist.errors import InputError, NetworkError, NotFound
 from imagist.oci import derive, mediatype
-from imagist.oci.manifest import Descriptor, IndexManifest, describe, encode
+from imagist.oci.manifest import Descriptor, IndexManifest, encode
+from imagist.oci.referrer import fallback_tag
 from imagist.registry.pages import read_on
 from imagist.registry.scope import Scope
 from imagist.registry.session import Session
 
-_ILLEGAL: Final = re.compile("[^A-Za-z0-9._-]")
 _WITHOUT_API: Final = frozenset({400, 404, 405, 501})
 """Answers of registries that do not know the API; 404 and 400 are the usual ones."""
 _ATTEMPTS: Final = 4
@@ -40,33 +38,6 @@ class Tagged(Protocol):
     def put_tagged(self, raw: bytes, media_type: str, tag: str) -> None:
         """Put a manifest under a tag, whatever it is a referrer of."""
         ...
-
-
-def fallback_tag(digest: str) -> str:
-    """The tag under which a registry without the API lists what refers to a digest."""
-    checked = Digest(digest)
-    return _ILLEGAL.sub("-", f"{checked.algorithm[:32]}-{checked.hex[:64]}")
-
-
-def describe_referrer(raw: bytes, media_type: str) -> tuple[Descriptor, str] | None:
-    """How a list of referrers names a manifest, and its subject's digest; None without one.
-
-    Its type is what it says itself, else that of its configuration; annotations go along.
-
-    Raises:
-        InputError: the bytes are no manifest.
-    """
-    if media_type in mediatype.INDEXES:
-        index = derive.parse_index(raw)
-        subject, kind, annotations = index.subject, index.artifact_type, index.annotations
-    else:
-        manifest = derive.parse_manifest(raw)
-        subject, annotations = manifest.subject, manifest.annotations
-        kind = manifest.artifact_type or manifest.config.media_type
-    if subject is None:
-        return None
-    item = describe(raw, media_type, artifact_type=kind, annotations=annotations)
-    return item, subject.digest
 
 
 class Referrers:

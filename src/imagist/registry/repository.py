@@ -17,12 +17,13 @@ from imagist.oci import derive, mediatype
 from imagist.oci.contents import Blob
 from imagist.oci.manifest import Descriptor, decode
 from imagist.oci.reader import verified
+from imagist.oci.referrer import describe_referrer
 from imagist.progress import SILENT, Meter
 from imagist.registry.ahead import read_ahead
 from imagist.registry.download import RemoteBlob
 from imagist.registry.known import Known
 from imagist.registry.pages import read_pages
-from imagist.registry.referrers import Referrers, describe_referrer
+from imagist.registry.referrers import Referrers
 from imagist.registry.refusal import Missing
 from imagist.registry.scope import Scope
 from imagist.registry.session import Session

@@ -11,7 +11,7 @@ from imagist.digest import sha256
 from imagist.oci import derive, mediatype
 from imagist.oci.image import Image, Index
 from imagist.oci.manifest import Descriptor
-from imagist.registry.referrers import fallback_tag
+from imagist.oci.referrer import fallback_tag
 
 T = TypeVar("T")
 R = TypeVar("R")

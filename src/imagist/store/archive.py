@@ -19,13 +19,21 @@ from imagist.oci import contents, derive
 from imagist.oci.image import Image, Index
 from imagist.oci.manifest import IndexManifest, encode
 from imagist.oci.reference import Reference, parse_reference
+from imagist.oci.referrer import Companion
 from imagist.progress import SILENT, Meter
 from imagist.rootfs.entry import Entry
 from imagist.rootfs.tarwrite import END, padding, tar_header
 from imagist.store import output
 from imagist.store.docker import blob_path, docker_entries, read_docker
-from imagist.store.layout import CONTAINERD_NAME, MARKER, REF_NAME, choose, platform_of
-from imagist.store.parallel import each
+from imagist.store.layout import (
+    CONTAINERD_NAME,
+    MARKER,
+    REF_NAME,
+    choose,
+    describe_companion,
+    platform_of,
+)
+from imagist.store.parallel import each as in_parallel
 from imagist.store.tarsource import TarSource
 
 
@@ -34,6 +42,7 @@ def write_archive(
     file: Path,
     *,
     tags: Sequence[str] = (),
+    companions: Sequence[Companion] = (),
     meter: Meter = SILENT,
     jobs: int = 1,
 ) -> None:
@@ -44,6 +53,7 @@ def write_archive(
         file: the archive; an existing file is replaced.
         tags: names such as `example.org/app:1` that loading gives the image. Of an index, Docker
             before 25 gives each to linux/amd64, or else the first, and `NAME-ARCH` to every one.
+        companions: what is written beside it, for copies; programs that load it do not see them.
         meter: counts the bytes of blobs.
         jobs: blobs that are written at a time; more than one where they come from afar.
 
@@ -56,7 +66,7 @@ def write_archive(
     file = file.resolve()
     with output.temporary_file(file) as path:
         with path.open("r+b", buffering=0) as stream:
-            places = _write_frame(thing, references, stream)
+            places = _write_frame(thing, references, companions, stream)
         meter.expect(sum(blob.size for blob in places))
 
         def write(blob: contents.Blob) -> None:
@@ -64,12 +74,15 @@ def write_archive(
                 stream.seek(places[blob])
                 output.copy_blob(blob, source, cast("BinaryIO", stream), meter)
 
-        each(write, output.in_good_order(places) if jobs > 1 else places, jobs)
+        in_parallel(write, output.in_good_order(places) if jobs > 1 else places, jobs)
         path.replace(file)
 
 
 def _write_frame(
-    thing: Image | Index, names: Sequence[Reference], target: FileIO
+    thing: Image | Index,
+    names: Sequence[Reference],
+    companions: Sequence[Companion],
+    target: FileIO,
 ) -> dict[contents.Blob, int]:
     """Write everything but the blobs; where each of them has its place.
 
@@ -77,7 +90,7 @@ def _write_frame(
     """
     documents = {
         "oci-layout": MARKER,
-        "index.json": format_archive_index(thing, names),
+        "index.json": format_archive_index(thing, names, companions),
         "manifest.json": msgspec.json.encode(docker_entries(thing, names)),
     }
     for folder in ("blobs", "blobs/sha256"):
@@ -86,7 +99,9 @@ def _write_frame(
         header = tar_header(Entry(name, size=len(data)))
         target.write(b"".join((header, data, padding(len(data)))))
     places = {}
-    for blob in sorted(contents.blobs(thing), key=_place):
+    things = [thing, *(companion.thing for companion in companions)]
+    blobs = {blob.digest: blob for each in things for blob in contents.blobs(each)}
+    for blob in sorted(blobs.values(), key=_place):
         target.write(tar_header(Entry(blob_path(blob.digest), mode=0o444, size=blob.size)))
         places[blob] = target.tell()
         target.seek(blob.size + len(padding(blob.size)), os.SEEK_CUR)  # what is skipped is zeros
@@ -99,7 +114,9 @@ def _place(blob: contents.Blob) -> bool:
     return blob.layer
 
 
-def format_archive_index(thing: Image | Index, names: Sequence[Reference]) -> bytes:
+def format_archive_index(
+    thing: Image | Index, names: Sequence[Reference], companions: Sequence[Companion] = ()
+) -> bytes:
     """The `index.json`: one descriptor for each name, as containerd and Docker look for it."""
     items = [
         derive.describe_image(
@@ -109,6 +126,7 @@ def format_archive_index(thing: Image | Index, names: Sequence[Reference]) -> by
         )
         for name in names or (None,)
     ]
+    items += map(describe_companion, companions)
     return encode(IndexManifest(schema_version=2, manifests=tuple(items)))
 
 

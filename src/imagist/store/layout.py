@@ -7,9 +7,12 @@ that others put into the same layout under names of their own stay.
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import BinaryIO, Final
+from typing import BinaryIO, Final, NamedTuple
+
+import msgspec
 
 from imagist.digest import Digest, sha256_stream
 from imagist.errors import InputError, NotFound, RequestError
@@ -18,12 +21,15 @@ from imagist.oci.image import Image, Index
 from imagist.oci.manifest import Descriptor, IndexManifest, encode
 from imagist.oci.platform import Platform
 from imagist.oci.reader import verified
+from imagist.oci.referrer import Companion, describe_referrer
 from imagist.progress import SILENT, Meter
 from imagist.store import output
 from imagist.store.blobs import BlobFile
-from imagist.store.parallel import each
+from imagist.store.parallel import each as in_parallel
 
 MARKER: Final = b'{"imageLayoutVersion":"1.0.0"}'
+_COSIGN: Final = re.compile(r"sha(?:256|512)-[0-9a-f]{64,128}(?:\.(?:sig|att|sbom))?")
+"""Tags that belong to another image: cosign's, and those that list referrers."""
 REF_NAME: Final = "org.opencontainers.image.ref.name"
 CONTAINERD_NAME: Final = "io.containerd.image.name"
 
@@ -34,6 +40,7 @@ def write_layout(
     *,
     link: bool = True,
     names: Sequence[str] = (),
+    companions: Sequence[Companion] = (),
     meter: Meter = SILENT,
     jobs: int = 1,
 ) -> None:
@@ -48,6 +55,8 @@ def write_layout(
         link: whether blobs may be hard links to the read-only files of the store. Without it,
             and on another file system, they are copied.
         names: what `index.json` shall call it (`org.opencontainers.image.ref.name`).
+        companions: what is written beside it: referrers, listed without a name, and what cosign
+            put under tags.
         meter: counts the bytes of blobs.
         jobs: blobs that are written at a time; more than one where they come from afar.
 
@@ -56,6 +65,7 @@ def write_layout(
         Untrusted: a blob is not what its digest says.
         InputError: the disk is full, or the folder cannot be written.
     """
+    index = LayoutIndex(thing, names, companions)
     folder = folder.resolve()
     kind = _kind(folder)
     if kind == "other":
@@ -67,27 +77,20 @@ def write_layout(
         output.replace_file(folder / "oci-layout", MARKER)
         output.replace_file(folder / "index.json", encode(IndexManifest(schema_version=2)))
         kind = "layout"
-    if kind == "layout" or not _make(thing, folder, link, names, meter, jobs):
+    if kind == "layout" or not _make(index, folder, link, meter, jobs):
         with output.alone(folder):
             _remove_rests(folder)
-            _add_blobs(thing, folder, link=link, meter=meter, jobs=jobs)
-            others = [item for item in read_index(folder) if _stays(item, names)]
-            output.replace_file(folder / "index.json", format_index(thing, names, others))
+            _add_blobs(index.things, folder, link=link, meter=meter, jobs=jobs)
+            old = read_index(folder)
+            output.replace_file(folder / "index.json", index.format(old))
 
 
-def _make(
-    thing: Image | Index,
-    folder: Path,
-    link: bool,
-    names: Sequence[str],
-    meter: Meter,
-    jobs: int,
-) -> bool:
+def _make(index: LayoutIndex, folder: Path, link: bool, meter: Meter, jobs: int) -> bool:
     """Make a new layout, unless another process was faster."""
     with output.temporary_folder(folder) as new:
-        _add_blobs(thing, new, link=link, meter=meter, jobs=jobs)
+        _add_blobs(index.things, new, link=link, meter=meter, jobs=jobs)
         (new / "oci-layout").write_bytes(MARKER)
-        (new / "index.json").write_bytes(format_index(thing, names))
+        (new / "index.json").write_bytes(index.format())
         try:
             new.rename(folder)
         except OSError:
@@ -103,17 +106,54 @@ def _remove_rests(folder: Path) -> None:
         rest.unlink()
 
 
-def format_index(
-    thing: Image | Index, names: Sequence[str], others: Iterable[Descriptor] = ()
-) -> bytes:
-    """The `index.json` of a layout with this image under these names, and others before it."""
-    own = [
-        derive.describe_image(
-            thing, platform=platform_of(thing), annotations={REF_NAME: name} if name else {}
-        )
-        for name in names or ("",)
-    ]
-    return encode(IndexManifest(schema_version=2, manifests=(*others, *own)))
+class LayoutIndex(NamedTuple):
+    """What a layout's `index.json` is to say of an image."""
+
+    thing: Image | Index
+    names: Sequence[str]
+    companions: Sequence[Companion] = ()
+
+    @property
+    def things(self) -> list[Image | Index]:
+        """The image, and what belongs to it."""
+        return [self.thing, *(each.thing for each in self.companions)]
+
+    def format(self, old: Iterable[Descriptor] = ()) -> bytes:
+        """The document, with those that were there before and stay in front."""
+        own = [
+            derive.describe_image(
+                self.thing,
+                platform=platform_of(self.thing),
+                annotations={REF_NAME: name} if name else {},
+            )
+            for name in self.names or ("",)
+        ]
+        beside = [describe_companion(each) for each in self.companions]
+        taken = {*self.names, "", *(each.tag for each in self.companions)}
+        digests = {item.digest for item in beside}
+        kept = [
+            item
+            for item in old
+            if item.annotations.get(REF_NAME, "") not in taken
+            or (is_companion(item) and item.digest not in digests)
+        ]
+        return encode(IndexManifest(schema_version=2, manifests=(*kept, *own, *beside)))
+
+
+def describe_companion(companion: Companion) -> Descriptor:
+    """How an `index.json` names what belongs to an image."""
+    thing, tag = companion
+    if tag:
+        return derive.describe_image(thing, annotations={REF_NAME: tag})
+    found = describe_referrer(thing.raw_manifest, thing.media_type)
+    item = found[0] if found is not None else derive.describe_image(thing)
+    return msgspec.structs.replace(item, artifact_type=item.artifact_type or thing.media_type)
+
+
+def is_companion(item: Descriptor) -> bool:
+    """Whether an `index.json` names something that belongs to another image by it."""
+    name = item.annotations.get(REF_NAME, "")
+    return bool(_COSIGN.fullmatch(name)) if name else bool(item.artifact_type)
 
 
 def platform_of(thing: Image | Index) -> Platform | None:
@@ -182,6 +222,8 @@ def choose(source: lazy.BlobSource, raw: bytes, what: str, names: Sequence[str])
     """The image that an `index.json` means, by any of some names; see `read_layout`."""
     items = _parse_index(raw, what)
     named = [item for item in items if not names or _is_called(item, names)]
+    if not names:
+        named = [item for item in items if not is_companion(item)] or named
     digests = {item.digest for item in named}
     if len(digests) == 1:
         return lazy.load(source, named[0])
@@ -225,15 +267,12 @@ def _kind(folder: Path) -> str:
     return "other" if not folder.is_dir() or any(folder.iterdir()) else "empty"
 
 
-def _stays(item: Descriptor, names: Sequence[str]) -> bool:
-    """Whether an image of an existing layout is kept: it has a name that is not given anew."""
-    return item.annotations.get(REF_NAME, "") not in {"", *names}
-
-
-def _add_blobs(thing: Image | Index, folder: Path, *, link: bool, meter: Meter, jobs: int) -> None:
+def _add_blobs(
+    things: Iterable[Image | Index], folder: Path, *, link: bool, meter: Meter, jobs: int
+) -> None:
     blobs = folder / "blobs" / "sha256"
     blobs.mkdir(parents=True, exist_ok=True)
-    wanted = list(contents.blobs(thing))
+    wanted = list({blob.digest: blob for each in things for blob in contents.blobs(each)}.values())
     meter.expect(sum(blob.size for blob in wanted))
 
     def add(blob: contents.Blob) -> None:
@@ -245,7 +284,7 @@ def _add_blobs(thing: Image | Index, folder: Path, *, link: bool, meter: Meter, 
         else:
             output.write_blob(blob, place, link=link, meter=meter)
 
-    each(add, output.in_good_order(wanted), jobs)
+    in_parallel(add, output.in_good_order(wanted), jobs)
 
 
 def _is_there(place: Path, blob: contents.Blob) -> bool:
