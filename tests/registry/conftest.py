@@ -8,18 +8,28 @@ from pathlib import Path
 import pytest
 
 from fixtures.registries import KINDS, running
+from fixtures.serving import serving
 from imagist.net.environment import Environment
 from imagist.net.retry import Patience, Waiter
 from imagist.net.transport import HttpTransport
 from imagist.registry.client import Registries
 from support import needs
 
+_KINDS = [
+    pytest.param("imagist serve"),
+    *(pytest.param(kind, marks=needs(kind)) for kind in KINDS),
+]
 
-@pytest.fixture(scope="session", params=[pytest.param(kind, marks=needs(kind)) for kind in KINDS])
+
+@pytest.fixture(scope="session", params=_KINDS)
 def any_registry(
     request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[str]:
     """Each kind of registry in turn: `127.0.0.1:port`."""
+    if request.param == "imagist serve":
+        with serving() as ours:
+            yield ours.address
+        return
     with running(request.param, tmp_path_factory.mktemp(request.param)) as address:
         yield address
 
