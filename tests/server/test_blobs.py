@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 from pathlib import Path
 
 import pytest
@@ -15,6 +16,8 @@ from imagist.server.contents import give
 from imagist.server.messages import FilePart, Refusal, Request
 from imagist.server.metrics import Metrics
 from imagist.server.registry import Policy, Registry
+from imagist.store import uploads
+from imagist.store.blobs import wait_for_disk
 from imagist.store.repositories import Content, Repositories
 from imagist.store.store import Store
 from server.asking import Answer, Direct
@@ -253,3 +256,31 @@ def test_what_the_client_has_is_not_sent(ask: Direct) -> None:
     assert (answer.status, answer.body) == (304, b"")
     other = ask("GET", BLOB, headers={"range": "bytes=0-1", "if-range": '"x"'})
     assert (other.status, other.body) == (200, DATA)
+
+
+def test_an_upload_that_is_cancelled_while_its_end_arrives(
+    ask: Direct, repositories: Repositories, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    place = begin(ask)
+    wait = wait_for_disk
+
+    def cancel_then_wait(file: int) -> None:
+        assert ask("DELETE", place).status == 204
+        wait(file)
+
+    monkeypatch.setattr(uploads, "wait_for_disk", cancel_then_wait)
+    answer = ask("PUT", f"{place}?digest={DIGEST}", DATA)
+    assert (answer.status, answer.code) == (404, "BLOB_UPLOAD_UNKNOWN")
+    assert repositories.get("team/app").find_blob(DIGEST) is None
+
+
+def test_uploads_that_were_given_up_are_removed(ask: Direct, repositories: Repositories) -> None:
+    old, young, busy = (begin(ask).rpartition("/")[2] for _ in range(3))
+    repository = repositories.get("team/app")
+    for number in (old, busy):
+        os.utime(f"{repository.folder}/_uploads/{number}", (1, 1))
+    with uploads.Uploads(repositories).open(repository, busy):
+        assert uploads.remove_abandoned(repositories) == 1
+    assert ask("GET", UPLOADS + old).status == 404
+    for number in (young, busy):
+        assert ask("GET", UPLOADS + number).status == 204

@@ -19,7 +19,8 @@ from imagist.errors import InputError, RequestError
 from imagist.store.blobs import Blobs, storage_error
 
 if TYPE_CHECKING:
-    from imagist.server.run import Address
+    from imagist.server.registry import Policy
+    from imagist.server.run import Address, Certificate
     from imagist.server.sources import Sources
     from imagist.store.repositories import Repositories
 
@@ -33,28 +34,15 @@ _LOOPBACK: Final = frozenset({"127.0.0.1", "::1", "localhost"})
 def run(values: argparse.Namespace) -> None:
     """Serve until a signal asks to stop."""
     _require()
-    from imagist.server.access import Access
     from imagist.server.accesslog import AccessLog
     from imagist.server.app import Application
     from imagist.server.metrics import Metrics
-    from imagist.server.registry import Policy, Registry
-    from imagist.server.run import Certificate, parse_address, serve
+    from imagist.server.registry import Registry
+    from imagist.server.run import parse_address, serve
 
     address = parse_address(values.listen)
-    certificate = None
-    if values.tls_cert or values.tls_key:
-        if not (values.tls_cert and values.tls_key):
-            raise RequestError("--tls-cert and --tls-key are needed together")
-        certificate = Certificate(Path(values.tls_cert), Path(values.tls_key))
-    if values.anonymous_pull and not values.htpasswd:
-        raise RequestError(
-            "--anonymous-pull needs --htpasswd", help="without users, everybody may do everything"
-        )
-    access = Access(
-        Path(values.htpasswd) if values.htpasswd else None, anonymous_pull=values.anonymous_pull
-    )
-    quota = None if values.quota == -1 else values.quota
-    policy = Policy(access, values.read_only, values.sparse, quota)
+    certificate = _read_certificate(values)
+    policy = _read_policy(values)
     _warn(values, address)
     metrics = Metrics()
     registry = Registry(_open_sources(values), policy, metrics)
@@ -81,6 +69,32 @@ def _require() -> None:
             f"`imagist serve` needs {' and '.join(missing)}, which is not installed",
             help="pip install 'imagist[serve]'",
         )
+
+
+def _read_certificate(values: argparse.Namespace) -> Certificate | None:
+    """The certificate to speak https with, if there is one."""
+    from imagist.server.run import Certificate
+
+    if not (values.tls_cert or values.tls_key):
+        return None
+    if not (values.tls_cert and values.tls_key):
+        raise RequestError("--tls-cert and --tls-key are needed together")
+    return Certificate(Path(values.tls_cert), Path(values.tls_key))
+
+
+def _read_policy(values: argparse.Namespace) -> Policy:
+    """What the flags allow."""
+    from imagist.server.access import Access
+    from imagist.server.registry import Policy
+
+    if values.anonymous_pull and not values.htpasswd:
+        raise RequestError(
+            "--anonymous-pull needs --htpasswd", help="without users, everybody may do everything"
+        )
+    users = Path(values.htpasswd) if values.htpasswd else None
+    access = Access(users, anonymous_pull=values.anonymous_pull)
+    quota = None if values.quota == -1 else values.quota
+    return Policy(access, values.read_only, values.sparse, quota)
 
 
 def _warn(values: argparse.Namespace, address: Address) -> None:

@@ -6,7 +6,7 @@ import re
 from typing import Final
 
 from imagist.digest import Digest
-from imagist.errors import NotFound, Untrusted
+from imagist.errors import ImagistError, NotFound, Untrusted
 from imagist.server.messages import Intake, Refusal, Request, Response
 from imagist.server.quota import Quota, Reservation
 from imagist.server.routes import ALGORITHMS, Route, check_name, parse_digest
@@ -144,7 +144,7 @@ class UploadRoutes:
 
 
 class UploadIntake:
-    """Takes bytes of an upload; see `messages.Intake`. What came stays if the client goes."""
+    """Takes bytes of an upload; see `messages.Intake`. What came stays if the client goes away."""
 
     def __init__(
         self,
@@ -182,8 +182,12 @@ class UploadIntake:
             InputError: the disk is full.
         """
         self._taken += len(data)
-        self._reservation.spend(len(data))
-        self._upload.write(data)
+        try:
+            self._reservation.spend(len(data))
+            self._upload.write(data)
+        except (Refusal, ImagistError):
+            self._keep = False  # it would fill a disk on which there is no room
+            raise
 
     def finish(self) -> Response:
         """All bytes have arrived.
@@ -203,6 +207,8 @@ class UploadIntake:
             except Untrusted as error:
                 detail = {"digest": self._digest}
                 raise Refusal(400, "DIGEST_INVALID", str(error), detail=detail) from None
+            except NotFound as error:
+                raise _unknown(error) from None
             return _created(self._repository, self._digest)
         finally:
             self.abort()

@@ -149,8 +149,7 @@ class Upload:
         Raises:
             InputError: the disk is full.
         """
-        if self._state:
-            self._state.update(data)
+        state, self._state = self._state, None  # not known where only a part can be written
         view = memoryview(data)
         with explain(self._repository.blobs.root):
             while view:
@@ -159,6 +158,9 @@ class Upload:
                 view = view[written:]
             if self.size - self._flushed >= _FLUSH_EVERY:
                 self._flush()
+        if state:
+            state.update(data)
+            self._state = state
 
     def finish(self, digest: Digest) -> None:
         """Make what has arrived a blob of the repository, if it has this digest; else drop it.
@@ -167,6 +169,7 @@ class Upload:
 
         Raises:
             Untrusted: it has another digest.
+            NotFound: it was cancelled in the meantime.
             InputError: the disk is full.
         """
         content = Digest("sha256:" + (self._state or self._hash("sha256")).hexdigest())
@@ -214,6 +217,8 @@ class Upload:
                 self._flushing.result()
             wait_for_disk(self._file)
             with self._repository.committing():
+                if not _is_same(self._path, self._file):
+                    raise _no_upload(self.number)
                 status = blobs.find(content)
                 if status is None or status.st_size != self.size:
                     rename(self._path, blobs.place(content))
@@ -242,16 +247,17 @@ def remove_abandoned(repositories: Repositories, older_than: float = ABANDONED_A
     removed = 0
     for path in repositories.uploads():
         with contextlib.suppress(FileNotFoundError):  # it was finished in the meantime
-            age = time.time() - os.stat(path).st_mtime  # noqa: PTH116 - str paths
-            if age > older_than and _ID.fullmatch(os.path.basename(path)):  # noqa: PTH119
-                removed += _remove_if_idle(path)
+            if _ID.fullmatch(os.path.basename(path)):  # noqa: PTH119 - str paths
+                removed += _remove_if_idle(path, time.time() - older_than)
     return removed
 
 
-def _remove_if_idle(path: str) -> bool:
+def _remove_if_idle(path: str, oldest: float) -> bool:
     file = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
     try:
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        if os.fstat(file).st_mtime > oldest:
+            return False
         os.unlink(path)  # noqa: PTH108 - str paths
     except BlockingIOError:
         return False
