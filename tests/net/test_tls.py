@@ -1,8 +1,6 @@
 from __future__ import annotations
 
 import base64
-import datetime as dt
-import ipaddress
 import socket
 import ssl
 import threading
@@ -10,11 +8,8 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.x509.oid import NameOID
 
+from fixtures.certificates import write_certificate
 from fixtures.webserver import Answer, Web, _Handler, serve
 from imagist.errors import InputError, NetworkError
 from imagist.net.environment import Environment
@@ -51,31 +46,6 @@ def pump(source: socket.socket, sink: socket.socket) -> None:
         sink.shutdown(socket.SHUT_WR)
     except OSError:
         pass
-
-
-def write_certificate(folder: Path, host: str) -> Path:
-    """A self-signed certificate with its key, in one file."""
-    key = ec.generate_private_key(ec.SECP256R1())
-    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, host)])
-    since = dt.datetime(2020, 1, 1, tzinfo=dt.UTC)
-    address = x509.IPAddress(ipaddress.ip_address("127.0.0.1"))
-    made = (
-        x509.CertificateBuilder()
-        .subject_name(name)
-        .issuer_name(name)
-        .public_key(key.public_key())
-        .serial_number(1)
-        .not_valid_before(since)
-        .not_valid_after(since + dt.timedelta(days=36500))
-        .add_extension(x509.SubjectAlternativeName([x509.DNSName(host), address]), critical=False)
-        .add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
-        .sign(key, hashes.SHA256())
-    )
-    pem, form = serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8
-    file = folder / "server.pem"
-    secret = key.private_bytes(pem, form, serialization.NoEncryption())
-    file.write_bytes(secret + made.public_bytes(pem))
-    return file
 
 
 @pytest.fixture

@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import json
-import threading
 from collections.abc import Callable, Iterator
 from itertools import count
 
@@ -271,24 +270,6 @@ def test_what_a_tag_named_before_proves_blobs_without_questions(
         push_image(connect(), new, [name])
         assert not proxy.count("HEAD", "/blobs/")
         assert proxy.count("PUT", "/blobs/") == 1  # the configuration
-
-
-def test_each_ends_with_the_failure_that_came_first(connect: Connect) -> None:
-    registries = connect(jobs=3)
-    seen: list[int] = []
-    gate = threading.Event()
-
-    def work(number: int) -> int:
-        if number == 1:
-            raise NetworkError("first")
-        gate.wait(0.2)
-        seen.append(number)
-        return number
-
-    with pytest.raises(NetworkError, match="first"):
-        registries.each(work, range(50))
-    assert len(seen) < 10
-    assert registries.each(lambda n: n * 2, range(20)) == [n * 2 for n in range(20)]
 
 
 def test_an_index_with_a_subject_is_a_referrer_too(

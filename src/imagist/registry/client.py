@@ -13,7 +13,7 @@ from imagist.registry.known import Known
 from imagist.registry.repository import Repository
 from imagist.registry.scope import Anonymous, Authorization
 from imagist.registry.session import Session
-from imagist.store.parallel import each
+from imagist.store.parallel import Brake, each
 
 T = TypeVar("T")
 R = TypeVar("R")
@@ -79,6 +79,8 @@ class Registries:
                 )
             return found
 
-    def each(self, function: Callable[[T], R], items: Iterable[T]) -> list[R]:
+    def each(
+        self, function: Callable[[T], R], items: Iterable[T], *, brake: Brake | None = None
+    ) -> list[R]:
         """Do something for each item, `jobs` at a time; see `store.parallel.each`."""
-        return each(function, items, self.jobs)
+        return each(function, items, self.jobs, brake=brake)

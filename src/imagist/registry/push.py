@@ -16,6 +16,7 @@ from imagist.progress import SILENT, Meter
 from imagist.registry.client import Registries
 from imagist.registry.repository import Repository
 from imagist.registry.upload import SMALL
+from imagist.store.parallel import Brake
 
 _FEW: Final = 3
 """Large blobs that are asked for one by one; of more a manifest may tell in one request."""
@@ -86,8 +87,9 @@ def push_images(
     targets = [target for push in pushes for target in _targets(registries, push)]
     open_ones = _without_done(registries, targets)
     lists = registries.each(lambda t: _list_missing(t, nondistributable), open_ones)
-    _put_blobs(registries, [wanted for found in lists for wanted in found], meter)
-    _put_manifests(registries, open_ones)
+    _put_blobs(registries, [wanted for found in lists for wanted in found or ()], meter)
+    partly = [t for t, found in zip(open_ones, lists, strict=True) if found is not None]
+    _put_manifests(registries, partly)
     registries.each(_put_tag, open_ones)
     return [derive.digest(push.thing) for push in pushes]
 
@@ -165,8 +167,8 @@ def _blobs(thing: Image | Index, nondistributable: bool) -> list[Blob]:
     return list(found.values())
 
 
-def _list_missing(target: _Target, nondistributable: bool) -> list[_Wanted]:
-    """The blobs of an image that the repository is not known to have."""
+def _list_missing(target: _Target, nondistributable: bool) -> list[_Wanted] | None:
+    """The blobs that the repository is not known to have; None where it lacks only the tag."""
     repository = target.repository
     unknown = [
         blob
@@ -175,7 +177,7 @@ def _list_missing(target: _Target, nondistributable: bool) -> list[_Wanted]:
     ]
     many = sum(blob.size > SMALL for blob in unknown) > _FEW
     if target.tag and many and repository.resolve(target.digest, push=True) is not None:
-        return []
+        return None
     return [_Wanted(repository, blob) for blob in unknown]
 
 
@@ -189,18 +191,19 @@ def _put_blobs(registries: Registries, wanted: Iterable[_Wanted], meter: Meter) 
         key = (item.repository.registry, item.blob.digest)
         groups.setdefault(key, {}).setdefault(item.repository.name, item)
     total = sum(item.blob.size for group in groups.values() for item in group.values())
-    meter.expect(total)
+    brake = Brake(meter)
+    brake.expect(total)
 
     def put(group: Iterable[_Wanted]) -> None:
         for repository, blob in group:
-            sent = repository.put_blob(blob, meter=meter)
+            sent = repository.put_blob(blob, meter=brake)
             if not sent:
-                meter.add(blob.size)
-            meter.finish(blob.digest, remembered=not sent)
+                brake.add(blob.size)
+            brake.finish(blob.digest, remembered=not sent)
 
     # The largest first: the last one then ends soon after the others.
     ordered = sorted(groups.values(), key=lambda g: -next(iter(g.values())).blob.size)
-    registries.each(lambda group: put(group.values()), ordered)
+    registries.each(lambda group: put(group.values()), ordered, brake=brake)
 
 
 def _put_manifests(registries: Registries, targets: Iterable[_Target]) -> None:

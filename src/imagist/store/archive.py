@@ -33,6 +33,7 @@ from imagist.store.layout import (
     describe_companion,
     platform_of,
 )
+from imagist.store.parallel import Brake
 from imagist.store.parallel import each as in_parallel
 from imagist.store.tarsource import TarSource
 
@@ -67,14 +68,15 @@ def write_archive(
     with output.temporary_file(file) as path:
         with path.open("r+b", buffering=0) as stream:
             places = _write_frame(thing, references, companions, stream)
-        meter.expect(sum(blob.size for blob in places))
+        brake = Brake(meter)
+        brake.expect(sum(blob.size for blob in places))
 
         def write(blob: contents.Blob) -> None:
             with path.open("r+b", buffering=0) as stream, blob.open() as source:
                 stream.seek(places[blob])
-                output.copy_blob(blob, source, cast("BinaryIO", stream), meter)
+                output.copy_blob(blob, source, cast("BinaryIO", stream), brake)
 
-        in_parallel(write, output.in_good_order(places) if jobs > 1 else places, jobs)
+        in_parallel(write, output.in_good_order(places) if jobs > 1 else places, jobs, brake=brake)
         path.replace(file)
 
 

@@ -25,6 +25,7 @@ from imagist.oci.referrer import Companion, describe_referrer
 from imagist.progress import SILENT, Meter
 from imagist.store import output
 from imagist.store.blobs import BlobFile
+from imagist.store.parallel import Brake
 from imagist.store.parallel import each as in_parallel
 
 MARKER: Final = b'{"imageLayoutVersion":"1.0.0"}'
@@ -273,18 +274,19 @@ def _add_blobs(
     blobs = folder / "blobs" / "sha256"
     blobs.mkdir(parents=True, exist_ok=True)
     wanted = list({blob.digest: blob for each in things for blob in contents.blobs(each)}.values())
-    meter.expect(sum(blob.size for blob in wanted))
+    brake = Brake(meter)
+    brake.expect(sum(blob.size for blob in wanted))
 
     def add(blob: contents.Blob) -> None:
         if not blob.digest.startswith("sha256:"):
             raise InputError(f"{blob.digest} is not SHA-256, which is all imagist writes")
         place = blobs / Digest(blob.digest).hex
         if _is_there(place, blob):
-            meter.add(blob.size)
+            brake.add(blob.size)
         else:
-            output.write_blob(blob, place, link=link, meter=meter)
+            output.write_blob(blob, place, link=link, meter=brake)
 
-    in_parallel(add, output.in_good_order(wanted), jobs)
+    in_parallel(add, output.in_good_order(wanted), jobs, brake=brake)
 
 
 def _is_there(place: Path, blob: contents.Blob) -> bool:

@@ -6,26 +6,64 @@ import threading
 from collections.abc import Callable, Iterable, Sequence
 from typing import Generic, TypeVar
 
+from imagist.progress import Meter
+
 T = TypeVar("T")
 R = TypeVar("R")
 
 
-def each(function: Callable[[T], R], items: Iterable[T], jobs: int) -> list[R]:
+class Stopped(Exception):
+    """Work that is not wanted any more, since other work failed."""
+
+
+class Brake:
+    """A `Meter` that stops whoever counts with it as soon as something has failed."""
+
+    def __init__(self, meter: Meter) -> None:
+        """Count with this one."""
+        self._meter = meter
+        self.is_pulled = False
+
+    def expect(self, size: int) -> None:
+        """See `Meter.expect`."""
+        self._meter.expect(size)
+
+    def add(self, size: int) -> None:
+        """See `Meter.add`.
+
+        Raises:
+            Stopped: something has failed; but what is taken back is taken back.
+        """
+        self._meter.add(size)
+        if self.is_pulled and size > 0:
+            raise Stopped
+
+    def finish(self, name: str, *, remembered: bool = False) -> None:
+        """See `Meter.finish`."""
+        self._meter.finish(name, remembered=remembered)
+
+
+def each(
+    function: Callable[[T], R], items: Iterable[T], jobs: int, *, brake: Brake | None = None
+) -> list[R]:
     """Do something for each item, `jobs` at a time; the results in order.
 
-    The first failure is raised when what has begun has ended; what has not, never does. An
-    interrupt is raised at once.
+    The first failure is raised when what has begun has ended, which the brake hastens; what has
+    not, never does. An interrupt is raised at once.
     """
     items = list(items)
     if len(items) < 2 or jobs < 2:
         return [function(item) for item in items]
-    return _Crew(function, items).work(min(jobs, len(items)))
+    return _Crew(function, items, brake).work(min(jobs, len(items)))
 
 
 class _Crew(Generic[T, R]):
     """Threads that take items from one list. The pools of Python cost 10 ms to load."""
 
-    def __init__(self, function: Callable[[T], R], items: Sequence[T]) -> None:
+    def __init__(
+        self, function: Callable[[T], R], items: Sequence[T], brake: Brake | None
+    ) -> None:
+        self._brake = brake
         self._function = function
         self._items = iter(enumerate(items))
         self._results: dict[int, R] = {}
@@ -64,3 +102,5 @@ class _Crew(Generic[T, R]):
     def _fail(self, error: BaseException) -> None:
         with self._lock:
             self._failure = self._failure or error
+        if self._brake is not None:
+            self._brake.is_pulled = True

@@ -28,7 +28,7 @@ from imagist.progress import SILENT, Meter
 from imagist.store.blobs import BlobFile, Blobs, BlobWriter, storage_error
 from imagist.store.lock import Lock
 from imagist.store.output import in_good_order
-from imagist.store.parallel import each
+from imagist.store.parallel import Brake, each
 
 if TYPE_CHECKING:
     from imagist.store.memo import Memo
@@ -182,8 +182,9 @@ class Store:
             Untrusted: a layer does not have the digest its manifest states.
         """
         missing = [blob for blob in contents.blobs(image) if not self._holds(blob)]
-        meter.expect(sum(blob.size for blob in missing))
-        each(lambda blob: self.add_blob(blob, meter), in_good_order(missing), jobs)
+        brake = Brake(meter)
+        brake.expect(sum(blob.size for blob in missing))
+        each(lambda blob: self.add_blob(blob, brake), in_good_order(missing), jobs, brake=brake)
 
     def _holds(self, blob: contents.Blob) -> bool:
         """Whether a blob is here; a document that is damaged is removed."""
