@@ -140,4 +140,7 @@ def test_files_are_named_by_variables_or_lie_at_home() -> None:
         {"HOME": "/h", "NETRC": "/n", "SSL_CERT_FILE": "/s", "REQUESTS_CA_BUNDLE": "/r"}
     )
     assert (found.netrc, found.ca_file) == ("/n", "/s")
-    assert read_environment({}) == Environment()
+    system = ("/etc/containers/certs.d", "/etc/docker/certs.d")
+    assert read_environment({}) == Environment(certificate_folders=system)
+    folders = read_environment({"HOME": "/home/me"}).certificate_folders
+    assert folders == ("/home/me/.config/containers/certs.d", "/home/me/.docker/certs.d", *system)

@@ -145,6 +145,18 @@ def test_chunks_go_where_large_requests_are_refused(
     assert all(int(p.headers["content-length"]) for p in proxy.passed if p.method == "PATCH")
 
 
+def test_chunks_are_as_large_as_the_registry_asks_for(
+    proxy: Proxy, place: Place, registries: Registries
+) -> None:
+    least = {"OCI-Chunk-Min-Length": str(9 << 20)}
+    proxy.fault("POST", "/uploads/", headers=least, times=9)
+    proxy.fault("PUT", layer_of(LARGE), status=413)
+    push_image(registries, LARGE, [place.proxied])
+    assert place.holds(LARGE)
+    spans = [p.headers["content-range"] for p in proxy.passed if p.method == "PATCH"]
+    assert spans == [f"0-{(9 << 20) - 1}", f"{9 << 20}-{(18 << 20) - 1}"]
+
+
 @pytest.mark.parametrize("fault", [{"cut_request": 3_000_000}, {"status": 503}])
 def test_a_chunk_that_breaks_off_is_sent_again(
     fault: dict[str, int], proxy: Proxy, place: Place, registries: Registries

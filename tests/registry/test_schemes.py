@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -13,7 +14,7 @@ from fixtures.certificates import write_certificate
 from fixtures.registries import free_port, started
 from fixtures.webserver import Answer, serve
 from imagist.cli.main import main
-from imagist.errors import NetworkError
+from imagist.errors import InputError, NetworkError
 from imagist.net.connection import Unreachable
 from imagist.net.environment import Environment
 from imagist.net.transport import HttpTransport, Response
@@ -111,21 +112,50 @@ def test_uploads_go_nowhere_they_have_no_business(
         session.locate(response, "/v2/app/blobs/uploads/")
 
 
-@pytest.fixture
-def encrypted(tmp_path: Path) -> Iterator[tuple[str, Path]]:
+@contextlib.contextmanager
+def encrypted_registry(folder: Path, more: str = "") -> Iterator[tuple[str, Path]]:
     """A registry over TLS, and the file with its certificate."""
-    certificate = write_certificate(tmp_path, "localhost")
+    certificate = write_certificate(folder, "localhost")
     port = free_port()
-    config = tmp_path / "config.yml"
+    config = folder / "config.yml"
+    tls = f"certificate: {certificate}, key: {certificate}{more.format(certificate)}"
     config.write_text(
-        f"version: 0.1\nstorage: {{filesystem: {{rootdirectory: {tmp_path}/data}}}}\n"
-        f"http: {{addr: '127.0.0.1:{port}', tls: {{certificate: {certificate}, key: {certificate}}}}}\n"
+        f"version: 0.1\nstorage: {{filesystem: {{rootdirectory: {folder}/data}}}}\n"
+        f"http: {{addr: '127.0.0.1:{port}', tls: {{{tls}}}}}\n"
     )
     tool = find_tool("registry")
     assert tool
     words = [tool, "serve", str(config)]
-    with started(words, tmp_path, f"http://127.0.0.1:{port}/v2/", dict(os.environ)):
+    with started(words, folder, f"http://127.0.0.1:{port}/v2/", dict(os.environ)):
         yield f"localhost:{port}", certificate
+
+
+@pytest.fixture
+def encrypted(tmp_path: Path) -> Iterator[tuple[str, Path]]:
+    with encrypted_registry(tmp_path) as running:
+        yield running
+
+
+@needs("registry")
+def test_a_registry_that_wants_to_know_us_gets_dockers_certificate(tmp_path: Path) -> None:
+    with encrypted_registry(tmp_path, ", clientcas: [{}]") as (host, certificate):
+        ours = tmp_path / "certs.d" / host
+        ours.mkdir(parents=True)
+        for name in ("ca.crt", "client.cert", "client.key"):
+            (ours / name).write_bytes(certificate.read_bytes())
+        environment = Environment(certificate_folders=(str(tmp_path / "certs.d"),))
+        transport = HttpTransport(environment, anonymous=True)
+        name_ = parse_reference(f"{host}/app:1")
+        push_image(Registries(transport), random_image(4), [name_])
+        transport.close()
+        stranger = HttpTransport(Environment(ca_file=str(certificate)), anonymous=True)
+        with pytest.raises(NetworkError):
+            Registries(stranger).repository(name_).resolve("1")
+        stranger.close()
+        (ours / "client.key").unlink()
+        unfit = HttpTransport(environment, anonymous=True)
+        with pytest.raises(InputError, match="cannot be used as a certificate"):
+            Registries(unfit).repository(name_).resolve("1")
 
 
 @needs("registry")

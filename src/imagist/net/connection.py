@@ -6,6 +6,7 @@ import re
 import sys
 import threading
 from collections.abc import Mapping
+from pathlib import Path
 from typing import TYPE_CHECKING, Final, Protocol
 from urllib.parse import quote, urlsplit
 
@@ -15,8 +16,8 @@ from imagist.net.environment import Environment
 from imagist.net.http1 import Headers, Pool
 from imagist.net.proxy import choose_proxy
 from imagist.net.retry import Patience
-from imagist.net.trust import load_trust
-from imagist.net.url import origin_of, redact
+from imagist.net.trust import find_certificates, load_trust
+from imagist.net.url import Origin, origin_of, redact
 
 if TYPE_CHECKING:
     from ssl import SSLContext
@@ -62,7 +63,7 @@ class Connections:
         self._verify = verify
         self._pool = Pool()
         self._proxies: Proxies | None = None
-        self._context: SSLContext | None = None
+        self._contexts: dict[Path | None, SSLContext] = {}
         self._lock = threading.RLock()
 
     def close(self) -> None:
@@ -98,7 +99,7 @@ class Connections:
                 _target(url),
                 headers,
                 body,
-                context=self._trust() if origin.scheme == "https" else None,
+                context=self._trust(origin) if origin.scheme == "https" else None,
                 connect=patience.connect,
                 stall=patience.stall,
             )
@@ -121,11 +122,14 @@ class Connections:
                 self._proxies = Proxies(self._trust)
         return self._proxies.send(proxy, method, url, headers, body, patience)
 
-    def _trust(self) -> SSLContext:
+    def _trust(self, origin: Origin | None = None) -> SSLContext:
+        place = find_certificates(self._environment, origin.name) if origin else None
         with self._lock:
-            if self._context is None:
-                self._context = load_trust(self._environment, verify=self._verify)
-            return self._context
+            if place not in self._contexts:
+                self._contexts[place] = load_trust(
+                    self._environment, verify=self._verify, certificates=place
+                )
+            return self._contexts[place]
 
 
 def broken() -> tuple[type[Exception], ...]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 
 import msgspec
 
@@ -24,6 +24,8 @@ class Environment(msgspec.Struct, frozen=True):
     """`basic:<host>[:<port>]:<user>:<password>`, as apko has it."""
     netrc: str = ""
     """Path of a netrc file, which need not exist."""
+    certificate_folders: tuple[str, ...] = ()
+    """Folders with a folder of certificates for each server that has its own."""
 
     def __repr__(self) -> str:
         return "Environment(***)"  # proxies and http_auth have passwords in them
@@ -50,4 +52,14 @@ def read_environment(variables: Mapping[str, str] | None = None) -> Environment:
         ca_folder=get("SSL_CERT_DIR", ""),
         http_auth=get("HTTP_AUTH", ""),
         netrc=get("NETRC", "") or (f"{home}/.netrc" if home else ""),
+        certificate_folders=tuple(_find_certificates(home)),
     )
+
+
+def _find_certificates(home: str) -> Iterator[str]:
+    """Where Podman and Docker look, the user's own first."""
+    if home:
+        yield f"{home}/.config/containers/certs.d"
+        yield f"{home}/.docker/certs.d"
+    yield "/etc/containers/certs.d"
+    yield "/etc/docker/certs.d"

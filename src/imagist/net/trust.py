@@ -20,19 +20,51 @@ _AUTHORITIES: Final = (
 """Where systems keep their certificate authorities, for a Python that does not know."""
 
 
-def load_trust(environment: Environment, *, verify: bool) -> SSLContext:
+def find_certificates(environment: Environment, server: str) -> Path | None:
+    """The folder with certificates for one server (`host` or `host:port`), as Docker has them."""
+    folders = environment.certificate_folders if "/" not in server and ".." not in server else ()
+    places = (Path(folder) / server for folder in folders)
+    return next((place for place in places if place.is_dir()), None)
+
+
+def load_trust(
+    environment: Environment, *, verify: bool, certificates: Path | None = None
+) -> SSLContext:
     """How TLS is spoken: which certificate authorities servers are checked against, if any.
 
+    Args:
+        environment: names the authorities.
+        verify: whether servers are checked.
+        certificates: a folder with more of them for one server (`*.crt`), and with certificates
+            that tell it who we are (`*.cert`, each with its `*.key`).
+
     Raises:
-        InputError: the certificate authorities cannot be read.
+        InputError: a certificate cannot be read.
     """
+    context = _load_authorities(environment) if verify else _trusting()
+    for file in sorted(certificates.iterdir()) if certificates is not None else ():
+        try:
+            if file.suffix == ".crt":
+                context.load_verify_locations(file)
+            elif file.suffix == ".cert":
+                context.load_cert_chain(file, file.with_suffix(".key"))
+        except OSError as error:  # SSLError is one
+            raise InputError(f"{file} cannot be used as a certificate: {error}") from None
+    return context
+
+
+def _trusting() -> SSLContext:
     import ssl  # noqa: PLC0415
 
-    if not verify:
-        context = ssl.create_default_context()
-        context.check_hostname = False
-        context.verify_mode = ssl.CERT_NONE
-        return context
+    context = ssl.create_default_context()
+    context.check_hostname = False
+    context.verify_mode = ssl.CERT_NONE
+    return context
+
+
+def _load_authorities(environment: Environment) -> SSLContext:
+    import ssl  # noqa: PLC0415
+
     file, folder = environment.ca_file, environment.ca_folder
     if file and not Path(file).is_file():
         # Not NotFound: that would say that the server has no such document.

@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 
 CHUNK: Final = 8 << 20
 """Bytes of a chunk, unless the registry asks for more; some take none smaller than 5 MiB."""
+LARGEST_CHUNK: Final = 256 << 20
+"""Bytes of the largest that a registry can ask for: it is held in memory."""
 _STEP: Final = 1 << 18
 
 
@@ -47,8 +49,9 @@ class ChunkedUpload:
         """Send the rest; what fails raises, see `Uploader.put`."""
         _skip(self._stream, self._offset)
         self._meter.add(self._offset)
-        chunk = _read_full(self._stream, CHUNK)
-        while following := _read_full(self._stream, CHUNK):
+        size = self._uploader.chunk
+        chunk = _read_full(self._stream, size)
+        while following := _read_full(self._stream, size):
             self._send(chunk)
             chunk = following
         self._finish(chunk)

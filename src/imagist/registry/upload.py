@@ -16,7 +16,7 @@ from imagist.net.body import Body
 from imagist.net.retry import Manner, Patience, Waiter
 from imagist.oci.contents import Blob
 from imagist.progress import SILENT, Meter
-from imagist.registry.chunked import CHUNK, ChunkedUpload
+from imagist.registry.chunked import CHUNK, LARGEST_CHUNK, ChunkedUpload
 from imagist.registry.outgoing import Sent, open_checked
 from imagist.registry.refusal import Missing, Refused
 from imagist.registry.scope import Scope
@@ -47,6 +47,8 @@ class Uploader:
         self._waiter = waiter
         self._patience = Patience()
         self._path = f"/v2/{repository}/blobs/uploads/"
+        self.chunk = CHUNK
+        """Bytes of a chunk."""
         self._takes_at_once = True
         """Whether this registry was not yet seen to ignore a blob in the first request."""
 
@@ -141,6 +143,9 @@ class Uploader:
             body=body,
             manner=_REPEATED,
         ) as response:
+            least = response.headers.get("oci-chunk-min-length", "")
+            if least.isdecimal():
+                self.chunk = min(max(CHUNK, int(least)), LARGEST_CHUNK)
             return self.session.locate(response, path) if response.status == 202 else ""
 
     def _put_at_once(self, blob: Blob) -> str:
