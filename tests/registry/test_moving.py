@@ -237,6 +237,31 @@ def test_all_tags_are_copied_and_none_is_moved_against_our_will(
     assert crane("digest", f"{host}/all/target:v1") == crane("digest", f"{host}/all/source:v1")
 
 
+def test_a_whole_repository_goes_into_a_layout_and_back(
+    host: str, tmp_path: Path, run: Callable[..., str]
+) -> None:
+    for number in range(3):
+        write_layout(random_image(40 + number), tmp_path / "some", names=[f"v{number}"])
+    run("push", "some", f"{host}/whole/source", "-a")
+    about = artifact(random_image(41))
+    write_layout(about, tmp_path / "about")
+    run("push", "about", f"{host}/whole/source@{derive.digest(about)}")
+    assert len(run("copy", "-a", f"{host}/whole/source", "kept/").splitlines()) >= 3
+    run("copy", "-a", "kept", f"{host}/whole/target")
+    assert crane("ls", f"{host}/whole/target") == crane("ls", f"{host}/whole/source")
+    for tag in ("v0", "v1", "v2", fallback_tag(derive.digest(random_image(41)))):
+        assert crane("digest", f"{host}/whole/target:{tag}") == crane(
+            "digest", f"{host}/whole/source:{tag}"
+        )
+    assert "holds one image" in run("copy", "-a", f"{host}/whole/source", "a.tar", code=2)
+    assert "no layout folder" in run("copy", "-a", layout_file(tmp_path), f"{host}/x", code=2)
+
+
+def layout_file(folder: Path) -> Path:
+    write_archive(IMAGE, folder / "one.tar")
+    return folder / "one.tar"
+
+
 def test_registry_images_are_taken_wherever_an_image_is(
     layout: Path, host: str, run: Callable[..., str]
 ) -> None:

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import Final, NamedTuple
+
+from msgspec.structs import replace
 
 from imagist.cli.answer import print_json
 from imagist.cli.images import find_path, open_local, read_platform_names, read_reference
@@ -16,92 +18,44 @@ from imagist.cli.stores import open_store
 from imagist.errors import NotFound, RequestError
 from imagist.oci import derive
 from imagist.oci.image import Image, Index
+from imagist.oci.reference import Reference
 from imagist.oci.referrer import Companion
+from imagist.progress import Meter
 from imagist.registry.companions import Beside, RemoteCompanions, companions_at
 from imagist.registry.copy import Copied, copy_images, find_companions, pushes_of
 from imagist.registry.push import Push, push_images
 from imagist.registry.source import gather, load_image
 
-if TYPE_CHECKING:
-    from imagist.oci.reference import Reference
-
 _STORE: Final = "store:"
+
+
+class _Item(NamedTuple):
+    """An image to copy, and what goes along."""
+
+    thing: Image | Index
+    companions: list[Companion]
+    name: str
+    """What it is called where it comes from: a whole reference, or a name in a layout."""
+
+    @property
+    def tag(self) -> str:
+        return self.name.rpartition("/")[2].rpartition(":")[2]
 
 
 def run(values: argparse.Namespace) -> None:
     """Copy, and print what is where now."""
     place = _read_place(values.target)
-    if values.all_tags:
-        _tell(_copy_repository(values, place), values)
+    path = find_path(values.source)
+    local = None if values.all_tags else open_local(values.source, values)
+    remote = local is None and path is None
+    if remote and place is None:
+        _tell(_copy_remote(values), values)
         return
-    local = open_local(values.source, values)
-    if place is not None:
-        _write(local, place, values)
-    elif local is not None:
-        _tell([_push(local, values)], values)
+    items = _load_remote(values) if remote else _load_local(values, local, path)
+    if place is None:
+        _tell(_push(list(items), values), values)
     else:
-        pair = (read_reference(values.source), read_reference(values.target))
-        _tell(_copy_remote([pair], values), values)
-
-
-def _copy_repository(values: argparse.Namespace, place: str | None) -> list[Copied]:
-    from msgspec.structs import replace
-
-    if place is not None:
-        raise RequestError("--all-tags copies from one repository to another")
-    origin, target = read_reference(values.source), read_reference(values.target)
-    tags = list(open_registries(values).repository(origin).tags())
-    if not tags:
-        raise NotFound(f"{origin.registry}/{origin.repository} has no tags")
-    pairs = [(replace(origin, tag=tag), replace(target, tag=tag)) for tag in tags]
-    return _copy_remote(pairs, values)
-
-
-def _copy_remote(
-    pairs: Sequence[tuple[Reference, Reference]], values: argparse.Namespace
-) -> list[Copied]:
-    with Messages(values).meter(f"blobs to {pairs[0][1].registry}") as meter:
-        return copy_images(
-            open_registries(values),
-            pairs,
-            choose=lambda thing: _restrict(thing, values),
-            referrers=not values.no_referrers,
-            clobber=not values.no_clobber,
-            nondistributable=values.allow_nondistributable_artifacts,
-            meter=meter,
-        )
-
-
-def _push(local: Image | Index, values: argparse.Namespace) -> Copied:
-    """Copy what is on this machine into a registry."""
-    registries, target = open_registries(values), read_reference(values.target)
-    if values.no_clobber and registries.repository(target).resolve(target.tag) is not None:
-        return Copied(target, None, 0)
-    thing = _restrict(local, values)
-    companions = _find_companions(companions_at(find_path(values.source)), thing, values)
-    with Messages(values).meter(f"blobs to {target.registry}") as meter:
-        [*_, digest] = push_images(
-            registries,
-            [*pushes_of(companions, target), Push(thing, [target])],
-            meter=meter,
-            nondistributable=values.allow_nondistributable_artifacts,
-        )
-    return Copied(target, digest, len(companions))
-
-
-def _find_companions(
-    beside: Beside, thing: Image | Index, values: argparse.Namespace
-) -> list[Companion]:
-    return [] if values.no_referrers else find_companions(beside, thing)
-
-
-def _restrict(thing: Image | Index, values: argparse.Namespace) -> Image | Index:
-    names = read_platform_names(values)
-    if not names:
-        return thing
-    from imagist.inspection.choose import restrict
-
-    return restrict(thing, names)
+        _write(items, place, values, jobs=open_registries(values).jobs if remote else 1)
 
 
 def _read_place(target: str) -> str | None:
@@ -118,42 +72,156 @@ def _read_place(target: str) -> str | None:
     return target if Path(target).exists() else None
 
 
-def _write(local: Image | Index | None, place: str, values: argparse.Namespace) -> None:
-    """Write into the store, an archive or a layout; out of a registry where nothing is local."""
-    jobs, names = 1, []
-    beside: Beside
-    if local is None:
-        registries, reference = open_registries(values), read_reference(values.source)
-        thing = _restrict(load_image(registries, reference, store=open_store(values)), values)
+# Where images come from
+
+
+def _load_local(
+    values: argparse.Namespace, local: Image | Index | None, path: Path | None
+) -> Iterator[_Item]:
+    """The image that is meant on this machine, or all that a layout has names for."""
+    beside = companions_at(path)
+    if local is not None:
+        yield _item(local, "", beside, values)
+        return
+    if path is None or not path.is_dir():
+        raise RequestError(f"{values.source} is no layout folder", help="leave --all-tags out")
+    from imagist.store.layout import read_named
+
+    named = read_named(path)
+    if not named:
+        raise NotFound(f"no image in {path} has a name", help="copy it without --all-tags")
+    for name, thing in named.items():
+        yield _item(thing, name, beside, values)
+
+
+def _load_remote(values: argparse.Namespace) -> Iterator[_Item]:
+    """The image that is meant in a registry, or all tags of its repository."""
+    registries, store = open_registries(values), open_store(values)
+    for reference in _references(values):
+        thing = _restrict(load_image(registries, reference, store=store), values)
         gather(registries, thing)
         beside = RemoteCompanions(registries.repository(reference))
-        jobs = registries.jobs
-        names = [str(reference).partition("@")[0]] if reference.tag else []
-    else:
-        thing = _restrict(local, values)
-        beside = companions_at(find_path(values.source))
-    companions = [] if place == _STORE else _find_companions(beside, thing, values)
-    with Messages(values).meter(place) as meter:
-        if place == _STORE:
-            open_store(values).add_image(thing, meter=meter, jobs=jobs)
-        elif place.endswith(".tar"):
-            from imagist.store.archive import write_archive
+        name = str(reference).partition("@")[0] if reference.tag else ""
+        yield _item(thing, name, beside, values)
 
-            write_archive(
-                thing, Path(place), tags=names, companions=companions, meter=meter, jobs=jobs
-            )
-        else:
-            from imagist.store.layout import write_layout
 
-            tags = [name.rpartition(":")[2] for name in names]
-            write_layout(
-                thing, Path(place), names=tags, companions=companions, meter=meter, jobs=jobs
-            )
+def _references(values: argparse.Namespace) -> list[Reference]:
+    """What the source names in a registry."""
+    reference = read_reference(values.source)
+    if not values.all_tags:
+        return [reference]
+    tags = list(open_registries(values).repository(reference).tags())
+    if not tags:
+        raise NotFound(f"{reference.registry}/{reference.repository} has no tags")
+    return [replace(reference, tag=tag) for tag in tags]
+
+
+def _item(thing: Image | Index, name: str, beside: Beside, values: argparse.Namespace) -> _Item:
+    thing = _restrict(thing, values)
+    without = values.no_referrers or values.target == _STORE
+    return _Item(thing, [] if without else find_companions(beside, thing), name)
+
+
+def _restrict(thing: Image | Index, values: argparse.Namespace) -> Image | Index:
+    names = read_platform_names(values)
+    if not names:
+        return thing
+    from imagist.inspection.choose import restrict
+
+    return restrict(thing, names)
+
+
+# Where they go
+
+
+def _copy_remote(values: argparse.Namespace) -> list[Copied]:
+    """From repository to repository, everything at a time."""
+    origins, target = _references(values), read_reference(values.target)
+    pairs = [(origins[0], target)]
+    if values.all_tags:
+        pairs = [(origin, replace(target, tag=origin.tag)) for origin in origins]
+    with Messages(values).meter(f"blobs to {target.registry}") as meter:
+        return copy_images(
+            open_registries(values),
+            pairs,
+            choose=lambda thing: _restrict(thing, values),
+            referrers=not values.no_referrers,
+            clobber=not values.no_clobber,
+            nondistributable=values.allow_nondistributable_artifacts,
+            meter=meter,
+        )
+
+
+def _push(items: Sequence[_Item], values: argparse.Namespace) -> list[Copied]:
+    """From this machine into a registry."""
+    registries, target = open_registries(values), read_reference(values.target)
+    repository = registries.repository(target)
+    pushes: list[Push] = []
+    told: list[Copied] = []
+    for item in items:
+        reference = replace(target, tag=item.tag) if values.all_tags else target
+        if values.no_clobber and repository.resolve(reference.tag, push=True) is not None:
+            told.append(Copied(reference, None, 0))
+            continue
+        pushes += [*pushes_of(item.companions, reference), Push(item.thing, [reference])]
+        told.append(Copied(reference, derive.digest(item.thing), len(item.companions)))
+    with Messages(values).meter(f"blobs to {target.registry}") as meter:
+        push_images(
+            registries,
+            pushes,
+            meter=meter,
+            nondistributable=values.allow_nondistributable_artifacts,
+        )
+    return told
+
+
+def _write(items: Iterator[_Item], place: str, values: argparse.Namespace, *, jobs: int) -> None:
+    """Into the store, an archive or a layout."""
+    if values.all_tags and place.endswith(".tar"):
+        raise RequestError("an archive holds one image", help="name a layout folder: `dir/`")
+    documents = []
+    for item in items:
+        with Messages(values).meter(item.name or place) as meter:
+            _write_one(item, place, values, meter, jobs)
+        digest = derive.digest(item.thing)
+        documents.append(
+            {"digest": digest, "target": values.target, "companions": len(item.companions)}
+        )
+        if not values.json:
+            sys.stdout.write(f"{digest}\n")
     if values.json:
-        document = {"digest": derive.digest(thing), "target": values.target}
-        print_json(document | {"companions": len(companions)})
-    else:
-        sys.stdout.write(f"{derive.digest(thing)}\n")
+        print_json(documents if values.all_tags else documents[0])
+
+
+def _write_one(
+    item: _Item, place: str, values: argparse.Namespace, meter: Meter, jobs: int
+) -> None:
+    if place == _STORE:
+        open_store(values).add_image(item.thing, meter=meter, jobs=jobs)
+        return
+    names = [item.name] if item.name else []
+    if place.endswith(".tar"):
+        from imagist.store.archive import write_archive
+
+        write_archive(
+            item.thing,
+            Path(place),
+            tags=names,
+            companions=item.companions,
+            meter=meter,
+            jobs=jobs,
+        )
+        return
+    from imagist.store.layout import write_layout
+
+    write_layout(
+        item.thing,
+        Path(place),
+        names=[item.tag] if item.tag else [],
+        companions=item.companions,
+        meter=meter,
+        jobs=jobs,
+    )
 
 
 def _tell(copied: Sequence[Copied], values: argparse.Namespace) -> None:

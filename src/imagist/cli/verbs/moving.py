@@ -84,7 +84,13 @@ MOVING = (
         ),
         (
             PLATFORMS,
-            Flag("all-tags", "copy a whole repository", short="a", kind="switch", twin=False),
+            Flag(
+                "all-tags",
+                "copy a whole repository, or every named image of a layout",
+                short="a",
+                kind="switch",
+                twin=False,
+            ),
             Flag("no-clobber", "leave tags that are there", short="n", kind="switch", twin=False),
             Flag(
                 "no-referrers",
@@ -101,6 +107,7 @@ MOVING = (
         (
             ("imagist copy alpine:3.20 localhost:5000/alpine:3.20", "with all platforms"),
             ("imagist copy -a a.example/team/app b.example/team/app", "all tags of a repository"),
+            ("imagist copy -a a.example/team/app kept/", "the same into a layout, to carry it"),
         ),
     ),
 )
