@@ -220,10 +220,11 @@ class TestReferrers:
         (item,) = ask("GET", self.path).json["manifests"]
         assert "artifactType" not in item
 
-    def test_one_that_is_deleted_is_gone(self, ask: Direct) -> None:
+    def test_one_that_is_deleted_is_gone(self, ask: Direct, root: Path) -> None:
         digest = self.attach(ask, "1")
         assert ask("DELETE", MANIFESTS + digest).status == 202
         assert ask("GET", self.path).json["manifests"] == []
+        assert not [p for p in root.glob("repositories/team/app/_referrers/**/*") if p.is_file()]
 
     def test_one_whose_manifest_never_came_is_not_listed(self, ask: Direct, root: Path) -> None:
         digest = self.attach(ask, "1")  # a kill between the two files

@@ -11,7 +11,7 @@ from typing import Any
 
 from hypothesis import settings
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
+from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
 from imagist.digest import sha256
 from imagist.oci import mediatype
@@ -75,6 +75,12 @@ class RegistryMachine(RuleBasedStateMachine):
         assert answer.status == (404 if held is None else 202)
 
     @rule(name=NAMES, tag=TAGS, layers=st.lists(LAYERS, max_size=2), refers=st.booleans())
+    def push_image(self, name: str, tag: str, layers: list[bytes], refers: bool) -> None:
+        for data in (CONFIG, *layers):
+            self.push_blob(name, data)
+        self.push_manifest(name, tag, layers, refers)
+
+    @rule(name=NAMES, tag=TAGS, layers=st.lists(LAYERS, max_size=2), refers=st.booleans())
     def push_manifest(self, name: str, tag: str, layers: list[bytes], refers: bool) -> None:
         more: dict[str, Any] = {}
         if refers and self.tags.get(name):
@@ -92,24 +98,21 @@ class RegistryMachine(RuleBasedStateMachine):
         else:
             assert answer.code == "MANIFEST_BLOB_UNKNOWN"
 
-    @rule(name=NAMES)
-    def push_config(self, name: str) -> None:
-        self.push_blob(name, CONFIG)
-
     @rule(name=NAMES, tag=TAGS)
     def delete_tag(self, name: str, tag: str) -> None:
         held = self.tags.get(name, {}).pop(tag, None)
         answer = self.ask("DELETE", f"/v2/{name}/manifests/{tag}")
         assert answer.status == (404 if held is None else 202)
 
-    @rule(name=NAMES, tag=TAGS)
-    def delete_manifest(self, name: str, tag: str) -> None:
-        digest = self.tags.get(name, {}).get(tag)
-        if digest is None:
-            return
+    @precondition(lambda self: any(self.manifests.values()))
+    @rule(data=st.data())
+    def delete_manifest(self, data: st.DataObject) -> None:
+        known = [(name, digest) for name, held in self.manifests.items() for digest in held]
+        name, digest = data.draw(st.sampled_from(sorted(known)))
         assert self.ask("DELETE", f"/v2/{name}/manifests/{digest}").status == 202
         del self.manifests[name][digest]
-        self.tags[name] = {t: d for t, d in self.tags[name].items() if d != digest}
+        kept = self.tags.get(name, {}).items()
+        self.tags[name] = {tag: target for tag, target in kept if target != digest}
 
     @rule(old=st.booleans())
     def collect(self, old: bool) -> None:
