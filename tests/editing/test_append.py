@@ -525,6 +525,16 @@ def test_what_a_layer_lists_is_read_once(tmp_path: Path) -> None:
         assert opened == [1, 1]
 
 
+def test_a_name_that_is_not_text_is_put_in_and_told_of(bench: Bench) -> None:
+    bench.file("app/n\udc80", "1")
+    for words in (["-f", "app/n\udc80"], ["-f", "app:/n\udc80"], ["-f", "app"]):
+        [found] = images(bench.edit("append", *words))
+        assert [path for path in listing(found) if "n\udc80" in path]
+        assert config(found)["history"][0]["created_by"].startswith("imagist append /")
+    os.mkfifo("app/p\udc81")
+    assert "is neither a file" in bench.fails("append", "-f", "app")
+
+
 def test_names_that_are_not_text_are_read_every_time(tmp_path: Path) -> None:
     base = image(layer(folder("d\udc80"), file("d\udc80/x")))
     with Store.open(tmp_path / "store") as store:

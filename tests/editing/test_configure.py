@@ -161,6 +161,10 @@ def test_several_labels_by_comma_as_crane_takes_them(bench: Bench) -> None:
         (["-u", "7", "--repo", "r.example/x", "-t", "y.example/z"], "leave out -t and -o"),
         (["--entrypoint", '"unclosed'], "by comma"),
         (["--append", "missing.tar"], "missing.tar"),
+        (["-l", "a=\udc80"], "`\\udc80` is not UTF-8"),
+        (["-a", "\udc80=a"], "is not UTF-8"),
+        (["-u", "\udc80"], "is not UTF-8"),
+        (["--set-platform", "linux/\udc80"], "is not UTF-8"),
     ],
 )
 def test_what_makes_no_sense_is_refused(bench: Bench, words: list[str], message: str) -> None:

@@ -103,7 +103,8 @@ def _of_files(addition: Addition) -> Addable:
     if not items:
         raise InputError(f"`{addition.source}` is an empty folder: there is nothing to add")
     place = items[0].path if len(items) == 1 else addition.place.strip("/")
-    return Addable(None, items, f" /{place}")
+    shown = place.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
+    return Addable(None, items, f" /{shown}")
 
 
 def _read_base(image: Image, store: Store, warn: Warn, jobs: int) -> Tree:

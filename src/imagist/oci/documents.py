@@ -11,7 +11,7 @@ from typing import Any, Final
 
 import msgspec
 
-from imagist.errors import InputError
+from imagist.errors import InputError, RequestError
 from imagist.oci import mediatype
 from imagist.oci.derive import MemoryImage
 from imagist.oci.image import Image, Layer
@@ -43,11 +43,15 @@ def write_members(document: Document) -> bytes:
 
     Raises:
         InputError: it is nested too deep.
+        RequestError: text in it is not UTF-8.
     """
     try:
         raw = msgspec.json.encode(document)
     except RecursionError as error:  # what could just be read, from a place deeper in the stack
         raise InputError(f"a document of an image is nested too deep: {error}") from error
+    except UnicodeEncodeError as error:
+        shown = error.object.encode("utf-8", "backslashreplace").decode()
+        raise RequestError(f"`{shown}` is not UTF-8, as documents of images are") from None
     for character in b"&<>":  # Go escapes them, so that documents may stand in HTML
         raw = raw.replace(b"%c" % character, b"\\u%04x" % character)
     return raw
