@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 import pytest
 
 from editing.bench import Bench, config, images, manifest
+from imagist.digest import sha256
 from imagist.editing.configure import Settings, configure
 from imagist.errors import InputError, RequestError
 from imagist.oci import derive, mediatype
 from imagist.oci.derive import MemoryImage
 from imagist.oci.empty import EMPTY_IMAGE
 from imagist.oci.manifest import Manifest, describe, encode
-from imagist.oci.mutate import make_index, set_config
+from imagist.oci.mutate import annotate_image, make_index, set_config
 from imagist.oci.platform import Platform
 from imagist.oci.random import AMD64, random_image, random_index
 from imagist.oci.validate import validate
@@ -73,6 +75,22 @@ def test_settings_change_what_they_say_and_nothing_else(
 def test_nothing_to_change_is_the_same_image() -> None:
     image = random_image(1)
     assert configure(image, Settings()) is image
+
+
+def test_what_an_image_says_already_changes_no_byte_of_it() -> None:
+    image = set_config(random_image(1), {"config": FULL, "x": 1})
+    image = annotate_image(image, {"a": "b", "c": "d"})
+    config_ = json.dumps(json.loads(image.raw_config), indent=5).encode()
+    document = json.loads(image.raw_manifest)
+    document["config"] |= {"digest": str(sha256(config_)), "size": len(config_)}
+    document["annotations"] = {"c": "d", "a": "b"}
+    foreign = MemoryImage(json.dumps(document, indent=3).encode(), config_, image.layers)
+    same = Settings(
+        labels={"a": "1"}, env={"B": "2"}, user="7", annotations={"a": "b"}, removed_labels=["zz"]
+    )
+    edited = configure(foreign, same)
+    assert (edited.raw_manifest, edited.raw_config) == (foreign.raw_manifest, config_)
+    assert configure(foreign, Settings(user="8")).raw_config != config_
 
 
 def test_annotations_leave_the_configuration_alone_even_of_artifacts() -> None:

@@ -38,13 +38,15 @@ def read_members(raw: bytes) -> Document:
     return decode_object(raw, "a document of an image")
 
 
-def write_members(document: Document) -> bytes:
-    """The bytes of an edited document.
+def write_members(document: Document, old: bytes = b"") -> bytes:
+    """The bytes of an edited document; the old ones, if it says what those say.
 
     Raises:
         InputError: it is nested too deep.
         RequestError: text in it is not UTF-8.
     """
+    if old and document == read_members(old):
+        return old
     try:
         raw = msgspec.json.encode(document)
     except RecursionError as error:  # what could just be read, from a place deeper in the stack
@@ -115,9 +117,10 @@ def with_config(
     image: Image, manifest: Document, config: Document, layers: Iterable[Layer]
 ) -> MemoryImage:
     """The image with an edited manifest and configuration, the first naming the second."""
-    raw_config = write_members(config)
+    raw_config = write_members(config, image.raw_config)
     old = manifest.get("config") or {}
     kept = {key: value for key, value in old.items() if key != "data"}
     new = describe(raw_config, old.get("mediaType") or mediatype.CONFIG)
     manifest["config"] = kept | plain_members(new)
-    return MemoryImage(write_members(manifest), raw_config, tuple(layers), image.media_type)
+    raw_manifest = write_members(manifest, image.raw_manifest)
+    return MemoryImage(raw_manifest, raw_config, tuple(layers), image.media_type)

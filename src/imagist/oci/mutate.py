@@ -84,7 +84,8 @@ def annotate_image(image: Image, annotations: Mapping[str, str]) -> MemoryImage:
 
 def annotate_index(index: Index, annotations: Mapping[str, str]) -> MemoryIndex:
     """The index with annotations added; an empty value removes one."""
-    raw = write_members(_annotated(read_members(index.raw_manifest), annotations))
+    document = _annotated(read_members(index.raw_manifest), annotations)
+    raw = write_members(document, index.raw_manifest)
     return MemoryIndex(raw, _children_by_digest(index), index.media_type)
 
 
@@ -233,5 +234,5 @@ def _annotated(document: Document, annotations: Mapping[str, str]) -> Document:
 
 
 def _with_manifest(image: Image, document: Document) -> MemoryImage:
-    raw = write_members(document)
+    raw = write_members(document, image.raw_manifest)
     return MemoryImage(raw, image.raw_config, tuple(image.layers), image.media_type)
