@@ -11,18 +11,17 @@ import pytest
 
 from realworld.test_run import MODEST, PROCESSES, make_modest, podman, state
 from realworld.tools import imagist, run
-from support import needs
+from support import find_tool, needs
 
 __all__ = ["podman", "state"]
 Tool = Callable[..., str]
-BUSYBOX = Path("/bin/busybox")
 
 
 @pytest.fixture
 def edited(tmp_path: Path) -> Path:
     """An archive of busybox and a file, appended to nothing, and what was made of that."""
-    if not BUSYBOX.exists():
-        pytest.skip("needs busybox-static, not present here")
+    busybox = find_tool("busybox")
+    assert busybox
 
     def edit(*words: object) -> None:
         imagist(*words, cwd=tmp_path, cache=tmp_path / "store")
@@ -30,8 +29,8 @@ def edited(tmp_path: Path) -> Path:
     (tmp_path / "data").mkdir()
     (tmp_path / "data" / "greeting").write_text("it runs\n")
     (tmp_path / "data" / "link").symlink_to("greeting")
-    edit("append", "-f", f"{BUSYBOX}:/bin/busybox", "--platform", "amd64", "-o", "base.tar")
-    edit("append", "-f", f"{BUSYBOX}:/usr/bin/busybox", "--platform", "amd64", "-o", "other.tar")
+    edit("append", "-f", f"{busybox}:/bin/busybox", "--platform", "amd64", "-o", "base.tar")
+    edit("append", "-f", f"{busybox}:/usr/bin/busybox", "--platform", "amd64", "-o", "other.tar")
     edit("append", "base.tar", "-f", "data:/srv", "-f", "data:/tmp/x", "-o", "app.tar")
     edit("rebase", "app.tar", "--old_base", "base.tar", "--new_base", "other.tar", "-o", "re.tar")
     edit(
@@ -43,7 +42,7 @@ def edited(tmp_path: Path) -> Path:
     return tmp_path / "flat.tar"
 
 
-@needs("podman", "runc")
+@needs("busybox", "podman", "runc")
 def test_podman_runs_an_edited_image(podman: Tool, edited: Path) -> None:
     assert "imagist.test/edited:1" in podman("load", "-i", edited)
     assert podman("run", *MODEST, *PROCESSES, "imagist.test/edited:1") == "it runs"
@@ -51,7 +50,7 @@ def test_podman_runs_an_edited_image(podman: Tool, edited: Path) -> None:
     assert "65532" not in podman("run", *MODEST, *PROCESSES, *words)
 
 
-@needs("umoci", "runc")
+@needs("busybox", "umoci", "runc")
 def test_runc_runs_what_umoci_unpacks_of_an_edited_image(
     state: Path,
     edited: Path,
