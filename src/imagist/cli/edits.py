@@ -65,7 +65,7 @@ def open_source(name: str, values: argparse.Namespace, *, keep: bool = False) ->
     """
     source = open_whole(name, values, keep=keep)
     thing = narrow(source.thing, read_platform_names(values))
-    is_part = isinstance(source.thing, Index) and thing is not source.thing
+    is_part = thing is not source.thing and isinstance(source.thing, Index)
     return source._replace(thing=thing, is_part=is_part)
 
 

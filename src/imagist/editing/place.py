@@ -2,8 +2,8 @@
 
 A layer lists every folder above its entries, and what it says of a folder holds. So a folder that
 the image has is listed as the image has it, and a path is taken through the image's own symlinks:
-else adding /bin/tool would take /tmp's sticky bit, give /home/app to root, or replace the link
-/bin by a folder.
+else /tmp/x would take the sticky bit from /tmp, /home/app/x give /home/app to root, and /bin/x put
+a folder in place of the link /bin.
 """
 
 from __future__ import annotations
