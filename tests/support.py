@@ -15,6 +15,10 @@ SHARED: Path | None = _SHARED if (_SHARED / "testdata").is_dir() else None
 TESTDATA = (SHARED or ROOT / "absent") / "testdata"
 
 
+MEMORY = "/dev/shm" if os.access("/dev/shm", os.W_OK) else None
+"""A folder in memory, where there is one: for tests that would wait for a disk and learn nothing."""
+
+
 def find_tool(name: str) -> str | None:
     """The path of a real tool: on PATH, or in the folder that IMAGIST_TEST_TOOLS names."""
     extra = [os.environ.get("IMAGIST_TEST_TOOLS", ""), str(Path.home() / "go" / "bin")]

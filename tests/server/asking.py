@@ -94,7 +94,7 @@ class Asker(Pusher):
     """Asks one registry, over a connection that stays open; not for several threads."""
 
     def __init__(self, address: str, authorization: str = "") -> None:
-        self._connection = http.client.HTTPConnection(address, timeout=30)
+        self._connection = http.client.HTTPConnection(address, timeout=60)
         self._fields = {"authorization": authorization} if authorization else {}
 
     def __call__(

@@ -35,7 +35,7 @@ def test_the_suite_finds_nothing(tmp_path: Path, version: str, is_sparse: bool) 
             settings["OCI_API_MANIFESTS_DIGEST_HEADER"] = "true"
             settings["OCI_API_MANIFESTS_TAG_PARAM"] = "true"
         done = subprocess.run(
-            [suite], env={**os.environ, **settings}, capture_output=True, text=True, timeout=120
+            [suite], env={**os.environ, **settings}, capture_output=True, text=True, timeout=300
         )
     told = done.stdout + done.stderr
     assert done.returncode == 0, told

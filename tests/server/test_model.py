@@ -23,6 +23,7 @@ from imagist.store.prune import prune
 from imagist.store.repositories import Repositories
 from imagist.store.store import Store
 from server.asking import Direct, describe, image_of
+from support import MEMORY
 
 NAMES = st.sampled_from(["a", "a/b", "c"])
 TAGS = st.sampled_from(["1", "2", "latest"])
@@ -35,7 +36,7 @@ class RegistryMachine(RuleBasedStateMachine):
 
     def __init__(self) -> None:
         super().__init__()
-        self.folder = Path(tempfile.mkdtemp(prefix="model"))
+        self.folder = Path(tempfile.mkdtemp(prefix="model", dir=MEMORY))
         Store.open(self.folder).close()
         self.blobs: dict[str, dict[str, bytes]] = {}
         """The members of each repository."""

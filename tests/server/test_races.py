@@ -24,7 +24,7 @@ from imagist.store.members import GRACE
 from imagist.store.store import Store
 from imagist.store.upkeep import remove_damaged
 from server.asking import Asker
-from support import ROOT
+from support import MEMORY, ROOT
 
 CLIENTS = 16
 
@@ -254,8 +254,7 @@ def test_dying_before_every_step(work: str) -> None:
     script = Path(__file__).with_name("dying.py")
     path = os.pathsep.join(map(str, (ROOT / "src", ROOT / "tests")))
     environment = {**os.environ, "PYTHONPATH": path}
-    memory = "/dev/shm" if os.access("/dev/shm", os.W_OK) else None  # a kill needs no disk
-    with tempfile.TemporaryDirectory(prefix="dying", dir=memory) as folder:
+    with tempfile.TemporaryDirectory(prefix="dying", dir=MEMORY) as folder:
         words = [sys.executable, str(script), folder, work]
         done = subprocess.run(words, env=environment, capture_output=True, text=True, timeout=300)
     assert done.returncode == 0, done.stderr

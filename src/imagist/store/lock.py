@@ -7,7 +7,7 @@ import fcntl
 import os
 import time
 import weakref
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Final
 
@@ -23,12 +23,31 @@ def shared(file: Path) -> Iterator[None]:
 
     For processes that live long: others may have the lock alone while this one only reads.
     """
-    descriptor = os.open(file, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+    descriptor = _open(file)
     try:
-        fcntl.flock(descriptor, fcntl.LOCK_SH)
+        with _turn(file) as turn:
+            fcntl.flock(turn, fcntl.LOCK_SH)
+            fcntl.flock(descriptor, fcntl.LOCK_SH)
         yield
     finally:
         os.close(descriptor)
+
+
+@contextlib.contextmanager
+def _turn(file: Path) -> Iterator[int]:
+    """A second lock, which who wants the first one alone holds while it waits.
+
+    Else many who share it for a moment each would keep it from ever being free.
+    """
+    descriptor = _open(file.with_name(f"{file.name}.turn"))
+    try:
+        yield descriptor
+    finally:
+        os.close(descriptor)
+
+
+def _open(file: Path) -> int:
+    return os.open(file, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
 
 
 class Lock:
@@ -36,7 +55,7 @@ class Lock:
 
     def __init__(self, file: Path) -> None:
         self._file = file
-        self._descriptor = os.open(file, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+        self._descriptor = _open(file)
         self.close = weakref.finalize(self, os.close, self._descriptor)
         self.share()
 
@@ -55,11 +74,7 @@ class Lock:
 
     def try_alone(self) -> bool:
         """Have the lock alone until `share`, if nobody else has it now."""
-        try:
-            fcntl.flock(self._descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            return False
-        return True
+        return _try_alone(self._descriptor)
 
     def share(self) -> None:
         """Share the lock again after `try_alone`."""
@@ -68,10 +83,23 @@ class Lock:
 
     def _wait(self) -> None:
         give_up = time.monotonic() + _PATIENCE
-        while not self.try_alone():
+        with _turn(self._file) as turn:
+            self._try(give_up, lambda: _try_alone(turn))
+            self._try(give_up, self.try_alone)
+
+    def _try(self, give_up: float, attempt: Callable[[], bool]) -> None:
+        while not attempt():
             if time.monotonic() > give_up:
                 raise RequestError(
                     f"another imagist is using {self._file.parent}",
                     help="try again when it has finished",
                 )
             time.sleep(0.05)
+
+
+def _try_alone(descriptor: int) -> bool:
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True

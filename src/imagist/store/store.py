@@ -5,6 +5,8 @@ root/tmp/                 blobs that are being written
 root/images/<hex>         an empty file for each image or index that `prune` keeps
 root/memo.sqlite          remembered results of steps (see `memo`)
 root/lock                 shared by all users, exclusive while `prune` removes
+root/lock.turn            held while `prune` waits for that, so that nobody new comes first
+root/repositories/        names for blobs, see `repositories`
 root/memo.lock            the same for the memo, exclusive while a damaged one is set aside
 """
 
