@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 from pathlib import Path
 from typing import BinaryIO
 
@@ -172,3 +173,23 @@ def test_the_same_layers_are_flattened_once_while_the_result_is_there(bench: Ben
         again = change(AMD64, whole)
         assert opened == [1] * 4
         assert again.raw_manifest == first.raw_manifest
+
+
+def test_what_is_written_is_counted(bench: Bench) -> None:
+    counted: list[int] = []
+
+    class Counter:
+        def expect(self, size: int) -> None:
+            assert size
+
+        def add(self, size: int) -> None:
+            counted.append(size)
+
+        def finish(self, name: str, *, remembered: bool = False) -> None:
+            raise AssertionError(name)
+
+    with Store.open(bench.folder / "store") as store:
+        change = flattening(LayerWriter(store, meter=Counter()))
+        [layer_] = change(AMD64, LAYERED).layers
+        with layer_.compressed() as stream:
+            assert sum(counted) == len(gzip.decompress(stream.read()))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from typing import BinaryIO, NamedTuple
 
 import msgspec
@@ -16,7 +16,7 @@ from imagist.oci.derive import BlobLayer
 from imagist.progress import SILENT, Meter
 from imagist.rootfs.batch import Content
 from imagist.rootfs.compress import GzipWriter
-from imagist.rootfs.tarwrite import write_tar
+from imagist.rootfs.tarwrite import BLOCK, write_tar
 from imagist.rootfs.uncompress import Form
 from imagist.store.store import Store
 
@@ -69,8 +69,8 @@ class LayerWriter:
         """
         key = tuple(placed)  # the same for all platforms that have the same folders
         if key not in self._written:
-            self._meter.expect(sum(each.entry.size for each in key))
-            items = ((each.entry, self._content(each)) for each in placed)
+            self._meter.expect(sum(BLOCK + each.entry.size for each in key))
+            items = ((each.entry, _content(each)) for each in placed)
             self._written[key] = self.compress(lambda write: write_tar(items, write))
         return self._written[key]
 
@@ -89,7 +89,12 @@ class LayerWriter:
         """A gzip layer of the tar that `produce` writes into what it is given."""
         with self.store.writer() as blob:
             with GzipWriter(blob.write, jobs=self._jobs) as gzip:
-                produce(gzip.write)
+
+                def write(piece: bytes) -> None:
+                    self._meter.add(len(piece))
+                    gzip.write(piece)
+
+                produce(write)
             done = gzip.close()
             digest = blob.commit(done.digest)
         return self._layer("gzip", digest, done.diff_id, done.size)
@@ -110,15 +115,11 @@ class LayerWriter:
                 diff_id = tar.check(lambda piece: self._meter.add(len(piece)), blob.write)
                 return self._layer(tar.form, blob.commit(), diff_id, blob.size)
 
-    def _content(self, placed: Placed) -> Content:
-        if placed.item is None or placed.entry.kind != "file":
-            return b""
-        return self._counted(read_item(placed.item, CHUNK))
-
-    def _counted(self, pieces: Iterator[bytes]) -> Iterator[bytes]:
-        for piece in pieces:
-            self._meter.add(len(piece))
-            yield piece
-
     def _layer(self, form: Form, digest: str, diff_id: str, size: int) -> NewLayer:
         return NewLayer(form, digest, diff_id, size, lambda: self.store.open_blob(digest))
+
+
+def _content(placed: Placed) -> Content:
+    if placed.item is None or placed.entry.kind != "file":
+        return b""
+    return read_item(placed.item, CHUNK)
