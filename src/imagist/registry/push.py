@@ -128,22 +128,16 @@ def _without_done(registries: Registries, targets: Sequence[_Target]) -> list[_T
     def ask(target: _Target) -> Descriptor | None:
         return target.repository.resolve(target.tag or target.digest, push=True)
 
-    found = registries.each(ask, targets)
-    left = []
-    for target, there in zip(targets, found, strict=True):
-        if there is None or there.digest != target.digest:
-            left.append(target)
-    predecessors = [
-        (target, there)
-        for target, there in zip(targets, found, strict=True)
-        if there is not None and there.digest != target.digest
-    ]
-    registries.each(lambda pair: _learn(*pair), predecessors)
-    return left
+    found = zip(targets, registries.each(ask, targets), strict=True)
+    left = [pair for pair in found if pair[1] is None or pair[1].digest != pair[0].digest]
+    registries.each(lambda pair: _learn(*pair), left)
+    return [target for target, _ in left]
 
 
-def _learn(target: _Target, predecessor: Descriptor) -> None:
+def _learn(target: _Target, predecessor: Descriptor | None) -> None:
     """See which blobs the image had that a tag named before: most are often the same."""
+    if predecessor is None:
+        return
     blobs = _blobs(target.thing, nondistributable=False)
     if sum(blob.size > SMALL for blob in blobs) <= _FEW:
         return
