@@ -9,7 +9,7 @@ from typing import BinaryIO, Final, Self
 from imagist.errors import RequestError, Untrusted
 
 _LENGTHS: Final = {"sha256": 64, "sha512": 128}
-_GRAMMAR: Final = re.compile(r"[a-z0-9]+(?:[+._-][a-z0-9]+)*:[a-zA-Z0-9=_-]+")
+_GRAMMAR: Final = r"[a-z0-9]+(?:[+._-][a-z0-9]+)*:[a-zA-Z0-9=_-]+"
 CHUNK: Final = 1 << 20
 """Bytes read at a time: large enough that hashing and inflating release the GIL."""
 
@@ -28,7 +28,7 @@ class Digest(str):
         registered = length is not None and len(encoded) == length
         if length is not None and not (registered and re.fullmatch("[0-9a-f]+", encoded)):
             raise RequestError(f"`{value}` is not a digest: {algorithm} takes {length} hex digits")
-        if length is None and not _GRAMMAR.fullmatch(value):
+        if length is None and not re.fullmatch(_GRAMMAR, value):
             raise RequestError(f"`{value}` is not a digest: expected `algorithm:hex`")
         return super().__new__(cls, value)
 

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from imagist.inspection.describe import FileReport
 
 _PATHS: Final = ("oci", "oci-archive", "docker-archive")
-_DIGEST: Final = re.compile("[0-9a-f]{6,64}")
+_DIGEST: Final = "[0-9a-f]{6,64}"
 _SHORT: Final = 12
 """Hex digits of a digest that are shown."""
 _TYPES: Final = {
@@ -73,7 +73,7 @@ def open_local(name: str, values: argparse.Namespace) -> Image | Index | None:
         return _open_named(kind, rest, name)
     if kind not in {"store", "sha256"} and _exists(name):
         return _open_path(Path(name))
-    if kind in {"store", "sha256"} or _DIGEST.fullmatch(name):
+    if kind in {"store", "sha256"} or re.fullmatch(_DIGEST, name):
         return open_store(values).image(rest if kind == "store" else name)
     if is_remote_name(name):
         return None

@@ -14,10 +14,9 @@ from imagist.errors import InputError, RequestError
 from imagist.net.environment import Environment
 from imagist.net.url import Origin, Userinfo, is_remote, origin_of, userinfo_of, without_userinfo
 
-_HTTP_AUTH: Final = re.compile(
-    r"basic:(?P<host>\[[^\]]+\]|[^:\[\]]+)(?::(?P<port>[0-9]{1,5})(?=:[^:]*:))?"
-    r":(?P<user>[^:]*):(?P<password>.*)",
-    re.DOTALL,
+_HTTP_AUTH: Final = (
+    r"(?s)basic:(?P<host>\[[^\]]+\]|[^:\[\]]+)(?::(?P<port>[0-9]{1,5})(?=:[^:]*:))?"
+    r":(?P<user>[^:]*):(?P<password>.*)"
 )
 
 
@@ -102,7 +101,7 @@ class Credentials:
         text = self._environment.http_auth
         if not text:
             return None
-        match = _HTTP_AUTH.fullmatch(text)
+        match = re.fullmatch(_HTTP_AUTH, text)
         if match is None:
             raise RequestError(
                 "the environment variable HTTP_AUTH is not of the form that is understood",

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
     from imagist.net.proxied import Proxies
 
-_OBJECT: Final = re.compile(r"HTTPS?Connection\([^)]*\): ")
+_OBJECT: Final = r"HTTPS?Connection\([^)]*\): "
 """How urllib3 names a connection in its messages."""
 _KEPT: Final = "/:@!$&'()*+,;=~?%"
 """What needs no escaping in the target of a request, besides letters, digits and `-._`."""
@@ -182,5 +182,5 @@ def _shorten(error: BaseException) -> str:
     inner = error.args[-1] if error.args else error
     if isinstance(inner, BaseException) and inner is not error:
         return _shorten(inner)
-    text = _OBJECT.sub("", redact(str(inner))).rpartition(">: ")[2] or type(error).__name__
+    text = re.sub(_OBJECT, "", redact(str(inner))).rpartition(">: ")[2] or type(error).__name__
     return text.removeprefix("Failed to establish a new connection: ")

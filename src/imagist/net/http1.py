@@ -21,9 +21,9 @@ from imagist.net.url import Origin
 if TYPE_CHECKING:
     from ssl import SSLContext
 
-_STATUS: Final = re.compile(rb"HTTP/1\.([01]) ([0-9]{3})(?: ([^\r\n]*))?\r?\n?")
-_TOKEN: Final = re.compile(rb"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
-_UNFIT: Final = re.compile(r"[\r\n\0]")
+_STATUS: Final = rb"HTTP/1\.([01]) ([0-9]{3})(?: ([^\r\n]*))?\r?\n?"
+_TOKEN: Final = rb"[!#$%&'*+.^_`|~0-9A-Za-z-]+"
+_UNFIT: Final = r"[\r\n\0]"
 _LARGEST_HEAD: Final = 1 << 17
 """Bytes of a status line with its headers."""
 _RECEIVE: Final = 1 << 16
@@ -166,7 +166,7 @@ class _Connection:
             lines.append(f"Content-Length: {body.size}")
         elif body is not None:
             lines.append(f"Content-Length: {len(body)}")
-        if any(map(_UNFIT.search, lines)):
+        if any(re.search(_UNFIT, line) for line in lines):
             raise ProtocolError("a header with a line break cannot be sent")
         head = "\r\n".join((*lines, "", "")).encode("latin-1")
         try:
@@ -362,7 +362,7 @@ def _read_head(connection: _Connection) -> tuple[int, int, str, Headers]:
     """Minor version, status, reason and headers; interim answers (1xx) are passed over."""
     while True:
         head = connection.read_head()
-        match = _STATUS.match(head)
+        match = re.match(_STATUS, head)
         if match is None:
             raise ProtocolError("the server does not speak HTTP")
         status = int(match[2])
@@ -378,7 +378,7 @@ def _parse_fields(block: bytes) -> Iterator[tuple[str, str]]:
             continue
         name, colon, value = line.partition(b":")
         # Folded lines are obsolete, and a space before the colon was an attack (RFC 9112, 5.1).
-        if not colon or not _TOKEN.fullmatch(name):
+        if not colon or not re.fullmatch(_TOKEN, name):
             raise ProtocolError("a header of an answer is none")
         yield name.decode("ascii").lower(), value.strip(b" \t").decode("latin-1")
 

@@ -13,8 +13,8 @@ from imagist.errors import NetworkError, Untrusted
 from imagist.net.connection import RawAnswer, broken
 from imagist.net.date import parse_date
 
-_RANGE: Final = re.compile(r"bytes ([0-9]{1,18})-([0-9]{1,18})/([0-9]{1,18}|\*)")
-_NUMBER: Final = re.compile(r"[0-9]{1,18}")
+_RANGE: Final = r"bytes ([0-9]{1,18})-([0-9]{1,18})/([0-9]{1,18}|\*)"
+_NUMBER: Final = r"[0-9]{1,18}"
 _SMALL: Final = 1 << 16
 """A body up to this size is read to its end, so that its connection can be used again."""
 
@@ -156,7 +156,7 @@ class HttpResponse:
         name = "etag" if self._validator.startswith('"') else "last-modified"
         if headers.get(name, self._validator) != self._validator:
             return False
-        found = _RANGE.fullmatch(headers.get("content-range", "").strip())
+        found = re.fullmatch(_RANGE, headers.get("content-range", "").strip())
         if found is None or int(found[1]) != self.received:
             return False
         return found[3] == "*" or self._length is None or int(found[3]) == self._length
@@ -197,7 +197,7 @@ def discard(raw: RawAnswer) -> None:
 def _length(headers: Mapping[str, str]) -> int | None:
     """Bytes of the body as announced (RFC 9112, 6.3); None where it is not or makes no sense."""
     text = headers.get("content-length", "")
-    if "transfer-encoding" in headers or not _NUMBER.fullmatch(text):
+    if "transfer-encoding" in headers or not re.fullmatch(_NUMBER, text):
         return None
     return int(text)
 

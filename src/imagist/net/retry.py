@@ -11,7 +11,7 @@ from imagist.net.date import parse_date
 
 TRIED_AGAIN: Final = frozenset({408, 425, 429, 499, 500, 502, 503, 504, 522})
 """Answers that may be other ones a moment later."""
-_SECONDS: Final = re.compile(r"[0-9]{1,9}")
+_SECONDS: Final = r"[0-9]{1,9}"
 
 
 class Patience(NamedTuple):
@@ -88,7 +88,7 @@ def _draw() -> float:
 def parse_retry_after(value: str, now: float) -> float:
     """Seconds of a Retry-After header (RFC 9110, section 10.2.3), a number or a date; else 0."""
     value = value.strip()
-    if _SECONDS.fullmatch(value):
+    if re.fullmatch(_SECONDS, value):
         return float(value)
     try:
         return max(0.0, parse_date(value) - now)

@@ -9,15 +9,16 @@ from urllib.parse import unquote, urlsplit
 
 from imagist.errors import RequestError
 
+# Patterns are compiled when they are first used: that takes longer than most modules to load.
 PORTS: Final = {"http": 80, "https": 443}
-_REMOTE: Final = re.compile(r"https?://", re.IGNORECASE)
-_ADDRESS: Final = re.compile("[0-9a-f.:]+")
-_UNFIT: Final = re.compile(r"[\x00-\x20\x7f]")
-_USERINFO: Final = re.compile(r"(?<=://)[^/?#\s]*@")
-_MISPLACED: Final = re.compile(r"(?<=://)[^/?#\s@]*:(?![0-9]{0,5}/)\S*@")
+_REMOTE: Final = r"(?i)https?://"
+_ADDRESS: Final = "[0-9a-f.:]+"
+_UNFIT: Final = r"[\x00-\x20\x7f]"
+_USERINFO: Final = r"(?<=://)[^/?#\s]*@"
+_MISPLACED: Final = r"(?<=://)[^/?#\s@]*:(?![0-9]{0,5}/)\S*@"
 """A password with an unescaped `/`, `?` or `#`, which therefore is none to the grammar."""
-_BEFORE_AT: Final = re.compile(r"(?<=://).*@", re.DOTALL)
-_QUERY: Final = re.compile(r"\?[^\s#]*")
+_BEFORE_AT: Final = r"(?s)(?<=://).*@"
+_QUERY: Final = r"\?[^\s#]*"
 
 
 class Origin(NamedTuple):
@@ -39,7 +40,7 @@ class Origin(NamedTuple):
         """Whether this is the same machine, where nobody is in between."""
         if self.host in {"127.0.0.1", "localhost"} or self.host.endswith(".localhost"):
             return True
-        if not _ADDRESS.fullmatch(self.host):
+        if not re.fullmatch(_ADDRESS, self.host):
             return False
         import ipaddress  # noqa: PLC0415 - names need it not
 
@@ -61,7 +62,7 @@ class Userinfo(NamedTuple):
 
 def is_remote(location: str) -> bool:
     """Whether a location is an HTTP URL, not a path or a `file:` URL."""
-    return _REMOTE.match(location) is not None
+    return re.match(_REMOTE, location) is not None
 
 
 @functools.lru_cache(1024)  # asked for several times a request
@@ -81,7 +82,7 @@ def origin_of(url: str) -> Origin:
             "in a password write %2F for a slash, %23 for a #, %3F for a ?",
         ) from None
     scheme = parts.scheme.lower()
-    if scheme not in PORTS or not host or _UNFIT.search(url):
+    if scheme not in PORTS or not host or re.search(_UNFIT, url):
         raise RequestError(
             f"`{_redact_wrong(url)}` is not a URL that can be fetched",
             help="it should look like https://host/path, with %20 for a space",
@@ -101,16 +102,16 @@ def without_userinfo(url: str) -> str:
     """A URL without user and password; a path stays as it is."""
     if not is_remote(url):
         return url
-    return _USERINFO.sub("", url, count=1)
+    return re.sub(_USERINFO, "", url, count=1)
 
 
 def redact(text: str) -> str:
     """A URL, or a text with URLs, fit to be shown: no user, password or query (it may sign)."""
     if "://" not in text:
         return text
-    return _QUERY.sub("?***", _MISPLACED.sub("***@", _USERINFO.sub("***@", text)))
+    return re.sub(_QUERY, "?***", re.sub(_MISPLACED, "***@", re.sub(_USERINFO, "***@", text)))
 
 
 def _redact_wrong(url: str) -> str:
     """What is no URL, fit to be shown: whatever stands before its last `@` may be a password."""
-    return redact(_BEFORE_AT.sub("***@", url))
+    return redact(re.sub(_BEFORE_AT, "***@", url))

@@ -14,14 +14,12 @@ REMOTE: Final = "docker://"
 """In front of a name that means an image in a registry, whatever it looks like."""
 DOCKER_HUB: Final = "docker.io"
 _COMPONENT: Final = r"[a-z0-9]+(?:(?:\.|_|__|-+)[a-z0-9]+)*"
-_REPOSITORY: Final = re.compile(rf"{_COMPONENT}(?:/{_COMPONENT})*")
-_TAG: Final = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]{0,127}")
-_REGISTRY: Final = re.compile(
-    r"(?:[A-Za-z0-9](?:[A-Za-z0-9.-]*[A-Za-z0-9])?|\[[0-9a-fA-F:]+\])(?::[0-9]+)?"
-)
+_REPOSITORY: Final = rf"{_COMPONENT}(?:/{_COMPONENT})*"
+_TAG: Final = r"[A-Za-z0-9_][A-Za-z0-9._-]{0,127}"
+_REGISTRY: Final = r"(?:[A-Za-z0-9](?:[A-Za-z0-9.-]*[A-Za-z0-9])?|\[[0-9a-fA-F:]+\])(?::[0-9]+)?"
 
-_HOST: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:@-]*|\[[0-9a-fA-F:]+\](?::[0-9]+)?")
-_TAGGED: Final = re.compile(r":[A-Za-z0-9_][A-Za-z0-9._-]*\Z")
+_HOST: Final = r"[A-Za-z0-9][A-Za-z0-9._:@-]*|\[[0-9a-fA-F:]+\](?::[0-9]+)?"
+_TAGGED: Final = r":[A-Za-z0-9_][A-Za-z0-9._-]*\Z"
 _SUFFIXES: Final = (".tar", ".oci")
 
 
@@ -63,11 +61,11 @@ def parse_reference(text: str) -> Reference:
     if registry in {DOCKER_HUB, "index.docker.io"}:
         registry = DOCKER_HUB
         repository = repository if "/" in repository else f"library/{repository}"
-    if not _REGISTRY.fullmatch(registry):
+    if not re.fullmatch(_REGISTRY, registry):
         raise _refuse(text, f"`{registry}` is not a host with an optional port")
-    if not _REPOSITORY.fullmatch(repository) or len(repository) > 255:
+    if not re.fullmatch(_REPOSITORY, repository) or len(repository) > 255:
         raise _refuse(text, "a repository is made of lower-case letters, digits and `._-/`")
-    if colon and not _TAG.fullmatch(tag):
+    if colon and not re.fullmatch(_TAG, tag):
         raise _refuse(text, "a tag has at most 128 letters, digits and `._-`")
     if at:
         digest = Digest(digest)
@@ -83,10 +81,10 @@ def is_remote_name(name: str) -> bool:
     if name.startswith(REMOTE):
         return True
     first, slash, rest = name.partition("/")
-    if not _HOST.fullmatch(first) or rest.endswith(_SUFFIXES):
+    if not re.fullmatch(_HOST, first) or rest.endswith(_SUFFIXES):
         return False
     hosted = bool(slash) and (first == "localhost" or "." in first or ":" in first)
-    return hosted or "@sha" in name or bool(_TAGGED.search(name))
+    return hosted or "@sha" in name or bool(re.search(_TAGGED, name))
 
 
 def _refuse(text: str, why: str) -> RequestError:

@@ -10,7 +10,7 @@ from imagist.oci import derive, mediatype
 from imagist.oci.image import Image, Index
 from imagist.oci.manifest import Descriptor, describe
 
-_ILLEGAL: Final = re.compile("[^A-Za-z0-9._-]")
+_ILLEGAL: Final = "[^A-Za-z0-9._-]"
 
 
 class Companion(NamedTuple):
@@ -24,7 +24,7 @@ class Companion(NamedTuple):
 def fallback_tag(digest: str) -> str:
     """The tag under which a registry without the API lists what refers to a digest."""
     checked = Digest(digest)
-    return _ILLEGAL.sub("-", f"{checked.algorithm[:32]}-{checked.hex[:64]}")
+    return re.sub(_ILLEGAL, "-", f"{checked.algorithm[:32]}-{checked.hex[:64]}")
 
 
 def describe_referrer(raw: bytes, media_type: str) -> tuple[Descriptor, str] | None:

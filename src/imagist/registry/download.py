@@ -15,7 +15,7 @@ from imagist.errors import NetworkError, Untrusted
 from imagist.net.retry import Patience, Waiter
 from imagist.net.transport import Response
 
-_RANGE: Final = re.compile(r"bytes ([0-9]{1,18})-[0-9]{1,18}/(?:[0-9]{1,18}|\*)")
+_RANGE: Final = r"bytes ([0-9]{1,18})-[0-9]{1,18}/(?:[0-9]{1,18}|\*)"
 _SKIP: Final = 1 << 20
 _PER_BREAK: Final = 16 << 20
 """Bytes after which one break more is forgiven: long transfers meet more of them."""
@@ -114,7 +114,7 @@ class RemoteBlob(io.RawIOBase):
             ) from error
         self._response = self._ask(self._received)
         if self._response.status == 206:
-            found = _RANGE.fullmatch(self._response.headers.get("content-range", "").strip())
+            found = re.fullmatch(_RANGE, self._response.headers.get("content-range", "").strip())
             if found is None or int(found[1]) != self._received:
                 self._response.close()
                 raise NetworkError(f"{self._what}: the registry gives another part than the rest")

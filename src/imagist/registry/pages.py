@@ -16,7 +16,7 @@ from imagist.registry.session import Session
 _MOST_PAGES: Final = 100_000
 _LIST: Final = 16 << 20
 """Bytes of one page of a list that are read."""
-_LINK: Final = re.compile(r"<([^>]*)>\s*;(?:[^,]*;)?\s*rel=\"?next\"?", re.IGNORECASE)
+_LINK: Final = r"(?i)<([^>]*)>\s*;(?:[^,]*;)?\s*rel=\"?next\"?"
 _OK: Final = frozenset({200})
 
 
@@ -39,7 +39,9 @@ def read_on(
         with response:
             page = response.read(_LIST + 1)
             links = [
-                match[1] for value in response.values("link") for match in _LINK.finditer(value)
+                match[1]
+                for value in response.values("link")
+                for match in re.finditer(_LINK, value)
             ]
         base = path if is_remote(path) else session.url + path
         if len(page) > _LIST:

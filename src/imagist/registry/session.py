@@ -19,7 +19,7 @@ from imagist.registry.scope import Authorization, Scope
 
 _HUB: Final = "registry-1.docker.io"
 """Where the registry that everybody calls docker.io is."""
-_WARNING: Final = re.compile(r'299 - "((?:[^"\\]|\\.)*)"')
+_WARNING: Final = r'299 - "((?:[^"\\]|\\.)*)"'
 _MOST_WARNINGS: Final = 4096
 """Characters of warnings of one answer that are looked at (distribution-spec, "Warnings")."""
 ANY_STATUS: Final = Manner(any_status=True)
@@ -193,7 +193,7 @@ class Session:
 
     def _tell_warnings(self, response: Response) -> None:
         for value in response.values("warning"):
-            for match in _WARNING.finditer(value[:_MOST_WARNINGS]):
+            for match in re.finditer(_WARNING, value[:_MOST_WARNINGS]):
                 text = re.sub(r"\\(.)", r"\1", match[1])
                 if text not in self._said:
                     self._said.add(text)

@@ -34,7 +34,7 @@ SMALL: Final = 1 << 16
 """Bytes up to which it costs less to send a blob than to ask whether it is there."""
 _REPEATED: Final = Manner(repeat=True, any_status=True)
 """For what begins an upload: one that was begun for nothing is forgotten by the registry."""
-_RANGE: Final = re.compile(r"(?:bytes=)?0-([0-9]{1,18})")
+_RANGE: Final = r"(?:bytes=)?0-([0-9]{1,18})"
 
 
 class Uploader:
@@ -114,7 +114,7 @@ class Uploader:
         """
         if location:
             with self.session.send("GET", location, scopes=self.scopes) as response:
-                found = _RANGE.fullmatch(response.headers.get("range", "").strip())
+                found = re.fullmatch(_RANGE, response.headers.get("range", "").strip())
                 if response.status == 204 and found:
                     if response.headers.get("location"):
                         location = self.session.locate(response, location)

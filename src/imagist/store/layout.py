@@ -29,7 +29,7 @@ from imagist.store.parallel import Brake
 from imagist.store.parallel import each as in_parallel
 
 MARKER: Final = b'{"imageLayoutVersion":"1.0.0"}'
-_COSIGN: Final = re.compile(r"sha(?:256|512)-[0-9a-f]{64,128}(?:\.(?:sig|att|sbom))?")
+_COSIGN: Final = r"sha(?:256|512)-[0-9a-f]{64,128}(?:\.(?:sig|att|sbom))?"
 """Tags that belong to another image: cosign's, and those that list referrers."""
 REF_NAME: Final = "org.opencontainers.image.ref.name"
 CONTAINERD_NAME: Final = "io.containerd.image.name"
@@ -154,7 +154,7 @@ def describe_companion(companion: Companion) -> Descriptor:
 def is_companion(item: Descriptor) -> bool:
     """Whether an `index.json` names something that belongs to another image by it."""
     name = item.annotations.get(REF_NAME, "")
-    return bool(_COSIGN.fullmatch(name)) if name else bool(item.artifact_type)
+    return bool(re.fullmatch(_COSIGN, name)) if name else bool(item.artifact_type)
 
 
 def platform_of(thing: Image | Index) -> Platform | None:

@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     from imagist.store.memo import Memo
 
 _SHORTEST_PREFIX: Final = 4
-_HEX: Final = re.compile("[0-9a-f]{64}")
+_HEX: Final = "[0-9a-f]{64}"
 
 
 class Store:
@@ -132,7 +132,7 @@ class Store:
             return {
                 f"sha256:{item.name}": item.stat().st_size
                 for item in items
-                if _HEX.fullmatch(item.name)
+                if re.fullmatch(_HEX, item.name)
             }
 
     def read(self, digest: str) -> bytes:
