@@ -287,8 +287,14 @@ def test_a_download_that_breaks_off_goes_on_where_it_did(
         proxy.fault("GET", "/blobs/", cut_answer=cut, polite=polite)
     with registries.repository(pushed.proxied).open_blob(layer_of(LARGE)) as stream:
         assert b"".join(iter(lambda: stream.read(1 << 20), b"")) == content(LARGE)
-    ranges = [p.headers.get("range") for p in proxy.passed if "/blobs/" in p.path]
-    assert ranges == [None, "bytes=5000000-", "bytes=7000000-", "bytes=7000000-"]
+    asked = [p.headers.get("range") for p in proxy.passed if "/blobs/" in p.path]
+    first, *offsets = [int((text or "bytes=0-")[6:-1]) for text in asked]
+    assert first == 0
+    if polite:
+        assert offsets == [5_000_000, 7_000_000, 7_000_000]
+    else:  # a reset may overtake what was sent before it
+        assert offsets == sorted(offsets)
+        assert 0 < offsets[0] <= 5_000_000
 
 
 def test_a_registry_that_knows_no_ranges_gives_everything_again(
@@ -374,7 +380,7 @@ def test_a_blob_elsewhere_is_fetched_without_our_name_and_taken_up_at_the_regist
 ) -> None:
     body = content(LARGE)
     with serve() as other:
-        stored = other.on("/stored", Answer(body=body, cut=1_000_000), lambda a: part(body, a, {}))
+        stored = other.on("/stored", Answer(body=body, cut=1_000_000, polite=True), lambda a: part(body, a, {}))
         proxy.fault("GET", layer_of(LARGE), times=2, status=307, headers={"Location": stored})
         with registries.repository(pushed.proxied).open_blob(layer_of(LARGE)) as stream:
             assert b"".join(iter(lambda: stream.read(1 << 20), b"")) == body
