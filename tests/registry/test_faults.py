@@ -380,7 +380,9 @@ def test_a_blob_elsewhere_is_fetched_without_our_name_and_taken_up_at_the_regist
 ) -> None:
     body = content(LARGE)
     with serve() as other:
-        stored = other.on("/stored", Answer(body=body, cut=1_000_000, polite=True), lambda a: part(body, a, {}))
+        stored = other.on(
+            "/stored", Answer(body=body, cut=1_000_000, polite=True), lambda a: part(body, a, {})
+        )
         proxy.fault("GET", layer_of(LARGE), times=2, status=307, headers={"Location": stored})
         with registries.repository(pushed.proxied).open_blob(layer_of(LARGE)) as stream:
             assert b"".join(iter(lambda: stream.read(1 << 20), b"")) == body
