@@ -26,6 +26,8 @@ _TOKEN: Final = rb"[!#$%&'*+.^_`|~0-9A-Za-z-]+"
 _UNFIT: Final = r"[\r\n\0]"
 _LARGEST_HEAD: Final = 1 << 17
 """Bytes of a status line with its headers."""
+_MOST_INTERIM: Final = 32
+"""Interim answers (1xx) before the answer."""
 _RECEIVE: Final = 1 << 16
 _SEND: Final = 1 << 18
 """Bytes of a body that are read and sent at a time."""
@@ -332,8 +334,11 @@ class Answer:
         if self._left < 0:
             raise ProtocolError("a chunk of an answer has no size")
         if not self._left:
-            while connection.read_line().strip():
-                pass
+            left = _LARGEST_HEAD
+            while (line := connection.read_line()).strip():
+                left -= len(line)
+                if left < 0:
+                    raise ProtocolError("the trailers of an answer have no end")
             self._finish()
 
     def _finish(self) -> None:
@@ -346,7 +351,10 @@ class Answer:
 
 def _connect(origin: Origin, context: SSLContext | None, timeout: float) -> socket.socket:
     # As bytes, or Python loads the tables of international names for every name.
-    host = origin.host.encode("ascii" if origin.host.isascii() else "idna")
+    try:
+        host = origin.host.encode("ascii" if origin.host.isascii() else "idna")
+    except UnicodeError:
+        raise ProtocolError(f"{origin.host[:64]!r} cannot be the name of a host") from None
     connected = socket.create_connection((host, origin.port), timeout)  # type: ignore[arg-type]
     try:
         connected.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
@@ -360,7 +368,7 @@ def _connect(origin: Origin, context: SSLContext | None, timeout: float) -> sock
 
 def _read_head(connection: _Connection) -> tuple[int, int, str, Headers]:
     """Minor version, status, reason and headers; interim answers (1xx) are passed over."""
-    while True:
+    for _ in range(_MOST_INTERIM):
         head = connection.read_head()
         match = re.match(_STATUS, head)
         if match is None:
@@ -370,6 +378,7 @@ def _read_head(connection: _Connection) -> tuple[int, int, str, Headers]:
             fields = list(_parse_fields(head[match.end() :]))
             reason = (match[3] or b"").decode("latin-1").strip()
             return int(match[1]), status, reason, Headers(fields)
+    raise ProtocolError("the server says again and again that it goes on")
 
 
 def _parse_fields(block: bytes) -> Iterator[tuple[str, str]]:

@@ -192,6 +192,11 @@ class HttpTransport:
             if raw.status == 303 or (raw.status in {301, 302} and method == "POST"):
                 method, body = "GET", None
             url = _redirect(url, target)
+            if body is not None and origin_of(url).is_inside and not origin_of(first).is_inside:
+                raise NetworkError(
+                    f"{redact(first)} sends an upload on to {redact(url)}, a private address",
+                    help="such an answer can make you attack your own network; ask who runs it",
+                )
             if origin_of(url) != origin_of(first):
                 headers = {k: v for k, v in headers.items() if k.lower() not in _SECRET}
         raise NetworkError(f"{redact(first)} redirects more than {_REDIRECTIONS} times")

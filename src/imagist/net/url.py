@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import functools
 import re
-from typing import Final, NamedTuple
+from typing import TYPE_CHECKING, Final, NamedTuple
 from urllib.parse import unquote, urlsplit
 
 from imagist.errors import RequestError
 
+if TYPE_CHECKING:
+    from ipaddress import IPv4Address, IPv6Address
+
 # Patterns are compiled when they are first used: that takes longer than most modules to load.
 PORTS: Final = {"http": 80, "https": 443}
 _REMOTE: Final = r"(?i)https?://"
-_ADDRESS: Final = "[0-9a-f.:]+"
+_ADDRESS: Final = "[0-9a-fx.:]+"
 _UNFIT: Final = r"[\x00-\x20\x7f]"
 _USERINFO: Final = r"(?<=://)[^/?#\s]*@"
 _MISPLACED: Final = r"(?<=://)[^/?#\s@]*:(?![0-9]{0,5}/)\S*@"
@@ -40,14 +43,36 @@ class Origin(NamedTuple):
         """Whether this is the same machine, where nobody is in between."""
         if self.host in {"127.0.0.1", "localhost"} or self.host.endswith(".localhost"):
             return True
+        address = self.address
+        return address is not None and address.is_loopback
+
+    @property
+    def is_inside(self) -> bool:
+        """Whether this is a machine that only its neighbours can reach, by how it is written."""
+        address = self.address
+        return self.is_loopback or (address is not None and not address.is_global)
+
+    @property
+    def address(self) -> IPv4Address | IPv6Address | None:
+        """The address that the host spells, None for a name.
+
+        As the system's resolver reads it: `127.1`, `2130706433` and `0x7f000001` are 127.0.0.1.
+        """
         if not re.fullmatch(_ADDRESS, self.host):
-            return False
+            return None
         import ipaddress  # noqa: PLC0415 - names need it not
+        import socket  # noqa: PLC0415
 
         try:
-            return ipaddress.ip_address(self.host).is_loopback
+            found = ipaddress.ip_address(self.host)
         except ValueError:
-            return False
+            pass
+        else:
+            return getattr(found, "ipv4_mapped", None) or found
+        try:
+            return ipaddress.IPv4Address(socket.inet_aton(self.host))
+        except OSError:
+            return None
 
 
 class Userinfo(NamedTuple):

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import io
 from collections.abc import Callable, Iterator
-from typing import BinaryIO, NamedTuple
+from typing import BinaryIO, Final, NamedTuple
 
 from imagist.digest import sha256
+from imagist.errors import InputError
 from imagist.oci import derive
 from imagist.oci.image import Image, Index, Layer
+
+_DEEPEST: Final = 8
 
 
 class Blob(NamedTuple):
@@ -31,7 +34,7 @@ def blobs(thing: Image | Index) -> Iterator[Blob]:
     Raises:
         NotFound: the medium does not hold a child of an index.
     """
-    yield from _blobs(thing, set())
+    yield from _blobs(thing, set(), 0)
 
 
 def manifests(thing: Image | Index) -> Iterator[Image | Index]:
@@ -40,18 +43,29 @@ def manifests(thing: Image | Index) -> Iterator[Image | Index]:
     Raises:
         NotFound: the medium does not hold a child of an index.
     """
-    yield from _manifests(thing, set())
+    yield from _manifests(thing, set(), 0)
 
 
-def _manifests(thing: Image | Index, seen: set[str]) -> Iterator[Image | Index]:
+def _manifests(thing: Image | Index, seen: set[str], depth: int) -> Iterator[Image | Index]:
+    check_depth(depth)
     digest = sha256(thing.raw_manifest)
     if digest in seen:
         return
     seen.add(digest)
     if isinstance(thing, Index):
         for _, child in derive.children(thing):
-            yield from _manifests(child, seen)
+            yield from _manifests(child, seen, depth + 1)
     yield thing
+
+
+def check_depth(depth: int) -> None:
+    """Bound indexes within indexes.
+
+    Raises:
+        InputError: there are more than anyone has a use for.
+    """
+    if depth > _DEEPEST:
+        raise InputError(f"indexes are nested more than {_DEEPEST} deep")
 
 
 def image_blobs(image: Image, *, nondistributable: bool = False) -> Iterator[Blob]:
@@ -67,10 +81,13 @@ def image_blobs(image: Image, *, nondistributable: bool = False) -> Iterator[Blo
     yield _document(image.raw_config)
 
 
-def _blobs(thing: Image | Index, seen: set[str]) -> Iterator[Blob]:
+def _blobs(thing: Image | Index, seen: set[str], depth: int) -> Iterator[Blob]:
+    check_depth(depth)
+    if sha256(thing.raw_manifest) in seen:  # an index may name a child twice, and so its children
+        return
     if isinstance(thing, Index):
         for _, child in derive.children(thing):
-            yield from _blobs(child, seen)
+            yield from _blobs(child, seen, depth + 1)
     else:
         yield from _image_blobs(thing, seen)
     yield from _once(_document(thing.raw_manifest), seen)

@@ -7,11 +7,12 @@ puts under tags made of a digest. Nothing is serialised anew, so every digest st
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 import msgspec
 
 from imagist.digest import Digest, sha256
+from imagist.errors import InputError
 from imagist.oci import contents, derive
 from imagist.oci.image import Image, Index
 from imagist.oci.reference import Reference
@@ -97,6 +98,11 @@ def pushes_of(companions: Iterable[Companion], beside: Reference) -> list[Push]:
     ]
 
 
+_DEEPEST: Final = 8
+"""Referrers of referrers that are followed."""
+_MOST: Final = 10_000
+
+
 def find_companions(beside: Beside, thing: Image | Index) -> list[Companion]:
     """What refers to an image, to the parts of an index, and to those referrers themselves.
 
@@ -105,14 +111,16 @@ def find_companions(beside: Beside, thing: Image | Index) -> list[Companion]:
         InputError: a document is not what the specification allows.
     """
     found: dict[str, Companion] = {}
-    waiting: list[str] = [derive.digest(part) for part in contents.manifests(thing)]
-    seen = set(waiting)
+    waiting = [(str(derive.digest(part)), 0) for part in contents.manifests(thing)]
+    seen = {digest for digest, _ in waiting}
     while waiting:
-        digest = waiting.pop()
+        digest, depth = waiting.pop()
         for item in beside.referrers(digest):
             if item.digest not in seen:
+                if depth >= _DEEPEST or len(seen) > _MOST:
+                    raise InputError(f"there is no end of what refers to {derive.digest(thing)}")
                 seen.add(item.digest)
-                waiting.append(item.digest)
+                waiting.append((item.digest, depth + 1))
                 found[item.digest] = Companion(beside.load(item.digest), "")
         for suffix in COSIGN:
             tag = fallback_tag(digest) + suffix

@@ -19,6 +19,7 @@ _RANGE: Final = r"bytes ([0-9]{1,18})-[0-9]{1,18}/(?:[0-9]{1,18}|\*)"
 _SKIP: Final = 1 << 20
 _PER_BREAK: Final = 16 << 20
 """Bytes after which one break more is forgiven: long transfers meet more of them."""
+_NUMBER: Final = re.compile("[0-9]{1,18}")
 
 
 class RemoteBlob(io.RawIOBase):
@@ -55,7 +56,7 @@ class RemoteBlob(io.RawIOBase):
         self._breaks = 0
         self._response = ask(0)
         announced = self._response.headers.get("content-length", "")
-        self.size = int(announced) if announced.isdecimal() else size
+        self.size = int(announced) if _NUMBER.fullmatch(announced) else size
         """Bytes it is said to have; -1 where that is not known."""
         if size >= 0 and self.size != size:
             self._response.close()

@@ -5,15 +5,16 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Sequence
 from typing import Final
-from urllib.parse import urljoin
 
 from imagist.errors import NetworkError, Untrusted
 from imagist.net.transport import Response
 from imagist.net.url import is_remote, origin_of, redact
 from imagist.registry.scope import Scope
-from imagist.registry.session import Session
+from imagist.registry.session import Session, join
 
-_MOST_PAGES: Final = 100_000
+_MOST_PAGES: Final = 10_000
+_LONGEST_LINK: Final = 8192
+"""Characters of a `Link` header: looking for its parts takes their square."""
 _LIST: Final = 16 << 20
 """Bytes of one page of a list that are read."""
 _LINK: Final = r"(?i)<([^>]*)>\s*;(?:[^,]*;)?\s*rel=\"?next\"?"
@@ -35,13 +36,14 @@ def read_on(
     session: Session, response: Response, path: str, scopes: Sequence[Scope]
 ) -> Iterator[bytes]:
     """The documents of a list whose first page is being read; see `read_pages`."""
+    seen: set[str] = set()
     for _ in range(_MOST_PAGES):
         with response:
             page = response.read(_LIST + 1)
             links = [
                 match[1]
                 for value in response.values("link")
-                for match in re.finditer(_LINK, value)
+                for match in re.finditer(_LINK, value[:_LONGEST_LINK])
             ]
         base = path if is_remote(path) else session.url + path
         if len(page) > _LIST:
@@ -49,8 +51,10 @@ def read_on(
         yield page
         if not links:
             return
-        path = urljoin(base, links[0])
-        if origin_of(path) != origin_of(session.url) or path == base:
+        path = join(base, links[0])
+        seen.add(base)
+        elsewhere = not is_remote(path) or origin_of(path) != origin_of(session.url)
+        if elsewhere or path in seen:
             raise NetworkError(f"{redact(base)}: the next page is said to be {redact(path)}")
         response = session.expect(_OK, "GET", path, scopes=scopes)
     raise NetworkError(f"{session.registry} gives a list without an end")

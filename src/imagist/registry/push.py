@@ -201,11 +201,13 @@ def _put_blobs(registries: Registries, wanted: Iterable[_Wanted], meter: Meter) 
 
 
 def _put_manifests(registries: Registries, targets: Iterable[_Target]) -> None:
-    """Everything below the top, and tops without a tag: by height, so that children come first."""
+    """Everything that its tag does not bring: by height, so that children come first."""
     levels: dict[int, dict[tuple[str, str, str], tuple[Repository, Image | Index]]] = {}
+    targets = list(targets)
     for target in targets:
         for part, height in _heights(target.thing).values():
-            if derive.digest(part) == target.digest and target.tag:
+            # Of several, a registry that refuses must do so before another one has the tag.
+            if derive.digest(part) == target.digest and target.tag and len(targets) == 1:
                 continue
             repository = target.repository
             key = (repository.registry, repository.name, derive.digest(part))

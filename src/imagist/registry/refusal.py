@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import base64
+import contextlib
+from collections.abc import Iterable
 from typing import Final
 
 import msgspec
@@ -41,18 +44,33 @@ class Missing(NotFound):
     codes: tuple[str, ...] = ()
 
 
-def read_refusal(response: Response, method: str, url: str) -> ImagistError:
+def secrets_of(authorization: str) -> set[str]:
+    """What must not be shown of an `Authorization` header: itself, and what it is made of."""
+    scheme, _, value = authorization.partition(" ")
+    found = {authorization, value}
+    if scheme.lower() == "basic":
+        with contextlib.suppress(ValueError):
+            found.update(base64.b64decode(value).decode(errors="replace").split(":", 1)[1:])
+    return {secret for secret in found if len(secret) > 2}
+
+
+def read_refusal(
+    response: Response, method: str, url: str, *, secrets: Iterable[str] = ()
+) -> ImagistError:
     """The error that an answer means; it is read and closed.
 
     Args:
         response: an answer that is no success.
         method: of the request.
         url: of the request.
+        secrets: what is not to be shown, should the answer repeat it.
     """
     with response:
         found = _read_errors(response)
     codes = tuple(error.code for error in found if error.code)
-    told = "; ".join(" ".join(filter(None, (e.code, e.message))) for e in found)
+    told = "; ".join(" ".join(f"{e.code} {e.message or ''}".split()) for e in found)
+    for secret in sorted(secrets, key=len, reverse=True):
+        told = told.replace(secret, "***")
     message = f"{method} {redact(url)}: the registry answers {response.status}"
     message += f": {told}" if told else ""
     help_ = _next_step(response.status, codes, url)

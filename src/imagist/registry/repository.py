@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import re
 from collections.abc import Iterator, Mapping
 from typing import BinaryIO, Final, NamedTuple, cast
 from urllib.parse import quote
@@ -36,6 +37,7 @@ _OK: Final = frozenset({200})
 _PAGE: Final = 1000
 """Names on a page of tags; some registries refuse more."""
 _BLOB: Final = Manner(any_status=True, resume=False)
+_NUMBER: Final = re.compile("[0-9]{1,18}")
 
 
 class RawManifest(NamedTuple):
@@ -85,7 +87,7 @@ class Repository:
             told = response.headers.get("docker-content-digest", "")
             size = response.headers.get("content-length", "")
             kind = _media_type(response)
-            if response.status == 200 and _is_digest(told) and size.isdecimal() and kind:
+            if response.status == 200 and _is_digest(told) and _NUMBER.fullmatch(size) and kind:
                 if ":" in tag_or_digest and told != tag_or_digest:
                     raise Untrusted(f"{self}@{tag_or_digest} is {told}, says the registry")
                 return Descriptor(media_type=kind, digest=Digest(told), size=int(size))

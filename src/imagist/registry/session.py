@@ -8,13 +8,13 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Final
 from urllib.parse import urljoin
 
-from imagist.errors import ImagistError, NetworkError
+from imagist.errors import ImagistError, NetworkError, RequestError
 from imagist.net.body import Body
 from imagist.net.retry import Manner
 from imagist.net.transport import NO_HEADERS, Response, Transport
-from imagist.net.url import Origin, is_remote, origin_of, redact
+from imagist.net.url import is_remote, origin_of, redact
 from imagist.oci.reference import DOCKER_HUB
-from imagist.registry.refusal import Refused, read_refusal
+from imagist.registry.refusal import Refused, read_refusal, secrets_of
 from imagist.registry.scope import Authorization, Scope
 
 _HUB: Final = "registry-1.docker.io"
@@ -55,6 +55,8 @@ class Session:
         self._url = ""
         self._lock = threading.Lock()
         self._said: set[str] = set()
+        self._secrets: set[str] = set()
+        """What was sent to say who asks; some servers repeat it in their errors."""
 
     @property
     def url(self) -> str:
@@ -140,7 +142,8 @@ class Session:
         self, response: Response, method: str, path: str, scopes: Sequence[Scope]
     ) -> ImagistError:
         """The error that an answer means, which is read and closed; arguments as of `send`."""
-        error = read_refusal(response, method, path if is_remote(path) else self.url + path)
+        url = path if is_remote(path) else self.url + path
+        error = read_refusal(response, method, url, secrets=self._secrets)
         if isinstance(error, Refused) and error.status == 403:
             return self._authorization.explain(self.url, scopes, error)
         return error
@@ -157,7 +160,7 @@ class Session:
         """
         location = response.headers.get("location", "")
         base = base if is_remote(base) else self.url + base
-        target = urljoin(base, location) if location else ""
+        target = join(base, location) if location else ""
         if not is_remote(target):
             raise NetworkError(f"{redact(base)}: the registry does not say where to upload to")
         own, other = origin_of(self.url), origin_of(target)
@@ -167,8 +170,8 @@ class Session:
                     f"{redact(base)}: uploads are to go to {redact(target)}, unencrypted"
                 )
             # A proxy that ends TLS in front of a registry that does not know of it.
-            return f"{self.url}/{target.split('/', 3)[3]}"
-        if other.host != own.host and _is_inside(other) and not _is_inside(own):
+            return f"{self.url}/{'/'.join(target.split('/')[3:])}"
+        if other.host != own.host and other.is_inside and not own.is_inside:
             raise NetworkError(
                 f"{redact(base)}: uploads are to go to {other.name}, a private address",
                 help="such an answer can make you attack your own network; ask who runs it",
@@ -187,6 +190,7 @@ class Session:
         sent = dict(headers)
         if authorization is not None:
             sent["Authorization"] = authorization
+            self._secrets.update(secrets_of(authorization))
         response = self._transport.request(method, url, headers=sent, body=body, manner=manner)
         self._tell_warnings(response)
         return response
@@ -219,14 +223,19 @@ class Session:
         raise failure or NetworkError(f"{host} is no registry: it answers 400 to {plain}/v2/")
 
 
-def _is_inside(origin: Origin) -> bool:
-    """Whether a host is an address of a private network, or of this machine."""
-    if origin.is_loopback:
-        return True
-    from ipaddress import ip_address  # noqa: PLC0415 - only where an upload goes elsewhere
+def join(base: str, location: str) -> str:
+    """Where a registry leads, from where it was asked.
 
+    Raises:
+        NetworkError: it leads to no URL.
+    """
     try:
-        address = ip_address(origin.host)
-    except ValueError:
-        return False
-    return address.is_private or address.is_link_local or address.is_unspecified
+        target = urljoin(base, location)
+        if is_remote(target):
+            origin_of(target)
+    except (ValueError, RequestError):
+        raise NetworkError(
+            f"{redact(base)}: the registry leads to something that is no URL",
+            help="ask whoever runs it",
+        ) from None
+    return target

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import io
+import itertools
 import threading
 from typing import BinaryIO
 
-from imagist.oci import derive, lazy, mediatype
+from imagist.oci import contents, derive, lazy, mediatype
 from imagist.oci.contents import Blob
 from imagist.oci.image import Image, Index
 from imagist.oci.reference import Reference
@@ -49,7 +50,11 @@ def gather(registries: Registries, thing: Image | Index) -> None:
         NetworkError: the registry cannot be reached, or refuses.
     """
     level: list[Image | Index] = [thing]
-    while level:
+    seen: set[str] = set()
+    for depth in itertools.count():
+        if not level:
+            return
+        contents.check_depth(depth)
         images = [part for part in level if not isinstance(part, Index)]
         registries.each(lambda image: image.raw_config, images)
         pairs = [
@@ -58,6 +63,7 @@ def gather(registries: Registries, thing: Image | Index) -> None:
             if isinstance(part, Index)
             for item in derive.index_manifest(part).manifests
             if derive.is_child(item)
+            if item.digest not in seen and not seen.add(item.digest)  # type: ignore[func-returns-value]
         ]
         level = registries.each(lambda pair: pair[0].child(pair[1]), pairs)
 

@@ -18,7 +18,7 @@ from imagist.errors import NetworkError, RequestError
 from imagist.net.auth import format_basic
 from imagist.net.retry import Manner
 from imagist.net.transport import Response, Transport
-from imagist.net.url import Origin, Userinfo, origin_of, redact, without_userinfo
+from imagist.net.url import Userinfo, origin_of, redact, without_userinfo
 from imagist.registry.credential import Credential
 from imagist.registry.credentialhelper import TOKEN_USER
 from imagist.registry.refusal import Refused
@@ -216,22 +216,9 @@ def _check(registry: str, realm: str) -> None:
             f"{home.name} names the token server {redact(realm)}, which is not encrypted",
             help="credentials go only over https; ask whoever runs the registry",
         )
-    if origin.host != home.host and _is_private(origin) and not _is_private(home):
+    if origin.host != home.host and origin.is_inside and not home.is_inside:
         raise NetworkError(
             f"{home.name} names the token server {redact(realm)}, which is in a private network, "
             "while the registry is not",
             help="ask whoever runs the registry",
         )
-
-
-def _is_private(origin: Origin) -> bool:
-    """Whether an address stands for a machine that only its neighbours can reach."""
-    if origin.is_loopback:
-        return True
-    try:
-        import ipaddress  # noqa: PLC0415 - a name is the usual case
-
-        address = ipaddress.ip_address(origin.host)
-    except ValueError:
-        return False
-    return not address.is_global
