@@ -242,6 +242,19 @@ def test_a_copy_within_a_registry_sends_no_blob(
 
 
 @needs("registry")
+def test_another_tag_in_the_same_repository_costs_one_manifest(
+    distribution: str, registries: Registries, connect: Connect
+) -> None:
+    index = random_index(next(_seeds), size=100_000)
+    push_image(registries, index, [parse_reference(f"{distribution}/a:1")])
+    with faulty(distribution) as proxy:
+        pair = tuple(parse_reference(f"{proxy.address}/a:{n}") for n in "12")
+        copy_images(connect(), [(pair[0], pair[1])])
+        assert [p.path for p in proxy.passed if p.method == "PUT"] == ["/v2/a/manifests/2"]
+        assert not proxy.count("POST")
+
+
+@needs("registry")
 def test_unchanged_images_cost_one_question_each(
     distribution: str, registries: Registries, connect: Connect
 ) -> None:

@@ -218,6 +218,8 @@ def _put_manifests(registries: Registries, targets: Iterable[_Target]) -> None:
 
 def _put_part(item: tuple[Repository, Image | Index]) -> None:
     repository, part = item
+    if repository.is_known_to_have_manifest(derive.digest(part)):
+        return
     repository.put_manifest(part.raw_manifest, part.media_type)
 
 

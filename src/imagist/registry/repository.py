@@ -36,6 +36,8 @@ _ACCEPT: Final = ", ".join(sorted(mediatype.INDEXES | mediatype.MANIFESTS))
 _OK: Final = frozenset({200})
 _PAGE: Final = 1000
 """Names on a page of tags; some registries refuse more."""
+_MANIFEST: Final = "manifest "
+"""In front of the digests of manifests, which registries keep apart from blobs."""
 _BLOB: Final = Manner(any_status=True, resume=False)
 _NUMBER: Final = re.compile("[0-9]{1,18}")
 
@@ -155,6 +157,7 @@ class Repository:
         path = self._manifest(tag_or_digest)
         with self._session.expect(frozenset({200, 202, 204}), "DELETE", path, scopes=self._delete):
             pass
+        self._known.forget(self.registry, self.name, _MANIFEST + tag_or_digest)
         if found is not None:
             self._referrers.remove(tag_or_digest, found[1])
 
@@ -199,11 +202,16 @@ class Repository:
 
     def note_manifest(self, raw: bytes, media_type: str) -> None:
         """Remember what a manifest that the repository holds proves: it has what that names."""
+        self._known.note(self.registry, self.name, [_MANIFEST + sha256(raw)])
         if media_type in mediatype.MANIFESTS:
             document = derive.parse_manifest(raw)
             # Layers that may not be distributed need not be there.
             named = [document.config, *(item for item in document.layers if not item.urls)]
             self._known.note(self.registry, self.name, [item.digest for item in named])
+
+    def is_known_to_have_manifest(self, digest: str) -> bool:
+        """Whether a manifest was got from here or put here before; nobody is asked."""
+        return self._known.holds(self.registry, self.name, _MANIFEST + digest)
 
     def tags(self) -> Iterator[str]:
         """The tags, in the registry's order, page by page.
