@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import io
-from typing import BinaryIO, Final, cast
+from collections.abc import Iterator
+from typing import BinaryIO, Final, Protocol, cast, runtime_checkable
 
 from imagist.digest import CHUNK, Digest
 from imagist.errors import InputError, Untrusted
@@ -14,6 +15,15 @@ _HELP: Final = (
     "it was damaged or replaced; fetch or build it again, after `imagist cache verify` where it "
     "lies in the store"
 )
+
+
+@runtime_checkable
+class Piecewise(Protocol):
+    """A stream that has its next bytes in memory of its own."""
+
+    def pieces(self) -> Iterator[memoryview]:
+        """All bytes in pieces, each of which is good until the next is asked for."""
+        ...
 
 
 class VerifyingReader(io.RawIOBase):
@@ -71,6 +81,22 @@ class VerifyingReader(io.RawIOBase):
         if size:
             self._account(data)
         return data
+
+    def pieces(self) -> Iterator[memoryview]:
+        """All bytes in pieces, each of which is good until the next is asked for.
+
+        Raises:
+            Untrusted: size or digest is not what was promised.
+        """
+        if isinstance(self._stream, Piecewise):  # what it has in memory need not be copied
+            for piece in self._stream.pieces():
+                self._account(piece)
+                yield piece
+            self._account(b"")
+            return
+        buffer = memoryview(bytearray(CHUNK))
+        while size := self.readinto(buffer):
+            yield buffer[:size]
 
     def close(self) -> None:
         """Close the stream below as well."""

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import io
 import threading
+from collections.abc import Iterator
 from typing import BinaryIO, Final, cast
 
 from imagist.digest import CHUNK
@@ -56,6 +57,11 @@ class ReadAhead(io.RawIOBase):
         if size < 0:
             return b"".join(iter(lambda: self.read(CHUNK), b""))
         return bytes(self._take(size))
+
+    def pieces(self) -> Iterator[memoryview]:
+        """All bytes in pieces, each of which is good until the next is asked for."""
+        while piece := self._take(CHUNK):
+            yield piece
 
     def close(self) -> None:
         """Stop reading; the thread closes the stream when it comes back from it."""

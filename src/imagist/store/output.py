@@ -18,7 +18,7 @@ from typing import BinaryIO, Final
 from imagist.digest import CHUNK
 from imagist.errors import InputError, Untrusted
 from imagist.oci.contents import Blob
-from imagist.oci.reader import verified
+from imagist.oci.reader import VerifyingReader, verified
 from imagist.progress import SILENT, Meter
 from imagist.store import unfinished
 from imagist.store.blobs import BlobFile, storage_error
@@ -183,18 +183,26 @@ def copy_blob(blob: Blob, stream: BinaryIO, target: BinaryIO, meter: Meter = SIL
     Raises:
         Untrusted: the blob is not what its digest and size say.
     """
-    trusted = isinstance(stream, BlobFile)
-    copied = _copy_by_kernel(stream, target, meter) if isinstance(stream, BlobFile) else 0
-    reader = stream if trusted else verified(stream, blob.digest, blob.size)
-    buffer = memoryview(bytearray(CHUNK))
-    while size := reader.readinto(buffer):  # type: ignore[attr-defined]
-        copied += size
-        meter.add(size)
-        written = 0
-        while written < size:
-            written += target.write(buffer[written:size])
+    copied = 0
+    if isinstance(stream, BlobFile):
+        copied = _copy_by_kernel(stream, target, meter)
+        pieces = iter(lambda: memoryview(stream.read(CHUNK)), memoryview(b""))
+    else:
+        pieces = _pieces(stream, blob)
+    for piece in pieces:
+        copied += len(piece)
+        meter.add(len(piece))
+        left = piece
+        while left:
+            left = left[target.write(left) :]
     if copied != blob.size:
         raise Untrusted(f"{blob.digest} has {copied} bytes, not {blob.size}")
+
+
+def _pieces(stream: BinaryIO, blob: Blob) -> Iterator[memoryview]:
+    reader = verified(stream, blob.digest, blob.size)
+    assert isinstance(reader, VerifyingReader)  # noqa: S101 - what `verified` gives
+    return reader.pieces()
 
 
 def _link(stream: BlobFile, place: Path) -> bool:
