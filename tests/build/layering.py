@@ -20,7 +20,7 @@ from imagist.build.layers import LayerBuilder
 from imagist.build.merge import merge_packages, settle_hardlinks
 from imagist.errors import InputError
 from imagist.oci.image import Layer
-from imagist.packages.apk.archive import PackageFiles
+from imagist.packages.apk.archive import ApkFiles
 from imagist.rootfs.flatten import flatten
 from imagist.rootfs.tarread import TarReader
 from imagist.rootfs.tree import Node, Tree
@@ -90,13 +90,13 @@ def package_lists(draw: st.DrawFn) -> list[Apk]:
     ]
 
 
-def add(apks: Sequence[Apk]) -> list[PackageFiles]:
+def add(apks: Sequence[Apk]) -> list[ApkFiles]:
     """Verified packages in the store, whose segments a layer may be."""
     return [verify(build_apk(apk, "x86_64"), memory=cast("Memory", store())) for apk in apks]
 
 
 def build(
-    packages: Sequence[PackageFiles], strategy: str, budget: int, base: Tree | None = None
+    packages: Sequence[ApkFiles], strategy: str, budget: int, base: Tree | None = None
 ) -> tuple[Tree, list[BuiltLayer]]:
     """The tree of some packages, and its layers."""
     tree = base.copy() if base else Tree()
@@ -109,7 +109,7 @@ def build(
     )
 
 
-def merges(packages: Sequence[PackageFiles]) -> bool:
+def merges(packages: Sequence[ApkFiles]) -> bool:
     """Whether the packages can be in one image at all."""
     try:
         merge_packages(Tree(), packages)

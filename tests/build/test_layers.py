@@ -19,7 +19,7 @@ from imagist.build.contents import StoreContents
 from imagist.errors import InputError, Untrusted
 from imagist.oci import mediatype
 from imagist.oci.image import Layer
-from imagist.packages.apk.archive import PackageFiles
+from imagist.packages.apk.archive import ApkFiles
 from imagist.rootfs.entry import Entry
 from imagist.rootfs.tree import Node, Tree
 from imagist.store.store import Store
@@ -32,7 +32,7 @@ BIG = hashlib.shake_256(b"big").digest(80_000)
 
 def layers_of(
     apks: Sequence[Apk], strategy: str = "package", budget: int = 60
-) -> tuple[list[PackageFiles], Tree, list[Layer], list[BuiltLayer]]:
+) -> tuple[list[ApkFiles], Tree, list[Layer], list[BuiltLayer]]:
     packages = add(apks)
     tree, built = build(packages, strategy, budget)
     return packages, tree, [each.layer for each in built], built

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from imagist.build.partition import SMALL, plan_groups, rank_by_dependents
 from imagist.digest import Digest
-from imagist.packages.apk.archive import PackageFiles
+from imagist.packages.apk.archive import ApkFiles
 from imagist.packages.apk.index import Package
 from imagist.rootfs.entry import Entry
 
@@ -22,23 +22,23 @@ _BLANK = {
 }  # fmt: skip
 
 
-def package(name: str, size: int = 0, **fields: object) -> PackageFiles:
+def package(name: str, size: int = 0, **fields: object) -> ApkFiles:
     known = {field.name for field in msgspec.structs.fields(Package)}
     values = {key: value for key, value in _BLANK.items() if key in known}
     made = Package(**(values | {"name": name, "version": "1.0-r0"} | fields))  # type: ignore[arg-type]
     digest = Digest("sha256:" + "0" * 64)
-    return PackageFiles(made, digest, size, digest, size, (Entry(name),))
+    return ApkFiles(made, digest, size, digest, size, (Entry(name),))
 
 
 def names(
-    packages: Sequence[PackageFiles], strategy: str, budget: int, **altered: str
+    packages: Sequence[ApkFiles], strategy: str, budget: int, **altered: str
 ) -> list[list[str]]:
     groups = plan_groups(packages, altered, strategy=strategy, budget=budget)
     return [[files.package.name for files in group.packages] for group in groups]
 
 
 @st.composite
-def sets(draw: st.DrawFn) -> list[PackageFiles]:
+def sets(draw: st.DrawFn) -> list[ApkFiles]:
     count = draw(st.integers(1, 9))
     known = [f"p{number}" for number in range(count)]
     some = st.lists(st.sampled_from(known), max_size=2, unique=True).map(tuple)
@@ -58,7 +58,7 @@ def sets(draw: st.DrawFn) -> list[PackageFiles]:
 @settings(max_examples=200, deadline=None)
 @given(sets(), st.integers(1, 8), st.sampled_from(["package", "origin", "single"]))
 def test_groups_divide_the_packages_within_the_budget(
-    packages: list[PackageFiles], budget: int, strategy: str
+    packages: list[ApkFiles], budget: int, strategy: str
 ) -> None:
     found = names(packages, strategy, budget)
     # `package` counts the top layer, apko's `origin` does not.
@@ -77,7 +77,7 @@ def test_groups_divide_the_packages_within_the_budget(
     st.randoms(use_true_random=False),
 )
 def test_groups_do_not_depend_on_the_order(
-    packages: list[PackageFiles], budget: int, strategy: str, random: Random
+    packages: list[ApkFiles], budget: int, strategy: str, random: Random
 ) -> None:
     before = names(packages, strategy, budget)
     random.shuffle(packages)
@@ -87,7 +87,7 @@ def test_groups_do_not_depend_on_the_order(
 @settings(max_examples=100, deadline=None)
 @given(sets(), st.integers(2, 8))
 def test_only_packages_that_stand_alone_unaltered_are_verbatim(
-    packages: list[PackageFiles], budget: int
+    packages: list[ApkFiles], budget: int
 ) -> None:
     altered = {packages[0].package.name: "changed"}
     for group in plan_groups(packages, altered, strategy="package", budget=budget):

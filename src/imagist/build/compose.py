@@ -31,7 +31,7 @@ from imagist.build.merge import (
     settle_hardlinks,
 )
 from imagist.declaration.model import Certificates, Declaration, PathMutation, User
-from imagist.packages.apk.archive import PackageFiles
+from imagist.packages.apk.archive import ApkFiles
 from imagist.packages.apk.database import (
     InstalledPackage,
     describe_installed,
@@ -39,7 +39,6 @@ from imagist.packages.apk.database import (
     format_scripts,
     format_triggers,
 )
-from imagist.packages.apk.index import provides_of
 from imagist.rootfs.content import Contents
 from imagist.rootfs.entry import Entry
 from imagist.rootfs.tarwrite import BLOCK
@@ -82,7 +81,7 @@ class Composed(msgspec.Struct, frozen=True):
 
 def compose(
     declaration: Declaration,
-    packages: Sequence[PackageFiles],
+    packages: Sequence[ApkFiles],
     contents: Contents,
     state: ApkState,
     *,
@@ -169,7 +168,7 @@ def _ground(base: Base | None, epoch: int) -> Tree:
 
 
 def _records(
-    tree: Tree, packages: Sequence[PackageFiles], merged: Merged, tags: Mapping[str, str]
+    tree: Tree, packages: Sequence[ApkFiles], merged: Merged, tags: Mapping[str, str]
 ) -> list[InstalledPackage]:
     """The database's records, before the image changes a file: a database lists packages."""
     return [
@@ -182,7 +181,7 @@ def _records(
     ]
 
 
-def _left_entries(tree: Tree, files: PackageFiles, merged: Merged) -> Iterable[Entry] | None:
+def _left_entries(tree: Tree, files: ApkFiles, merged: Merged) -> Iterable[Entry] | None:
     """The entries of a package that are still its own; None where all are."""
     name = files.package.name
     if name not in merged.lost:
@@ -226,15 +225,12 @@ def _install_certificates(
     declared: Certificates | None,
     tree: Tree,
     contents: Contents,
-    packages: Sequence[PackageFiles],
+    packages: Sequence[ApkFiles],
     epoch: int,
 ) -> list[str]:
     if declared is None:
         return []
-    provides: Mapping[str, list[str]] = {
-        files.package.name: [provide.name for provide in provides_of(files.package)]
-        for files in packages
-    }
+    provides = {files.package.name: files.package.offered_names() for files in packages}
     return certificates.install_certificates(
         tree,
         contents,

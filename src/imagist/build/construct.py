@@ -25,7 +25,7 @@ from imagist.errors import ImagistError, Problem, RequestError
 from imagist.oci.image import HARD_LIMIT
 from imagist.oci.manifest import RunConfig, format_time
 from imagist.oci.platform import Platform
-from imagist.packages.apk.archive import PackageFiles
+from imagist.packages.apk.archive import ApkFiles
 from imagist.packages.apk.fetch import NOTHING, PackageFetcher, Recollected
 
 _NAMED: Final = re.compile(r"(?:paths|files)\[\d+\]|run-as")
@@ -70,7 +70,7 @@ def fetch_packages(
     options: Options,
     context: Context,
     recollected: Recollected = NOTHING,
-) -> dict[Platform, tuple[PackageFiles, ...]]:
+) -> dict[Platform, tuple[ApkFiles, ...]]:
     """The packages of some platforms, verified and in the store.
 
     All of all platforms are asked for at once, so that no thread waits for a platform's last.
@@ -107,7 +107,7 @@ def fetch_packages(
 def _construct_image(
     plan: Plan,
     platform: Platform,
-    packages: Sequence[PackageFiles],
+    packages: Sequence[ApkFiles],
     files: Sequence[DeclaredFile],
     options: Options,
     context: Context,
@@ -196,7 +196,7 @@ def _with_features(platform: Platform, declaration: Declaration) -> Platform:
     return msgspec.structs.replace(platform, os_features=features)
 
 
-def _creation_time(packages: Sequence[PackageFiles], options: Options) -> int:
+def _creation_time(packages: Sequence[ApkFiles], options: Options) -> int:
     """SOURCE_DATE_EPOCH, else the latest of the build date asked for and the packages' own."""
     if options.source_date_epoch is not None:
         return options.source_date_epoch

@@ -15,7 +15,7 @@ from imagist.build.overlay import Stack, complete_layer
 from imagist.build.partition import Group, plan_groups
 from imagist.oci import mediatype
 from imagist.oci.derive import BlobLayer
-from imagist.packages.apk.archive import PackageFiles
+from imagist.packages.files import PackageFiles
 from imagist.progress import SILENT, Meter
 from imagist.rootfs import compress
 from imagist.rootfs.batch import Content
@@ -119,7 +119,7 @@ class LayerBuilder:
             mediatype.LAYER_GZIP,
             self._opener(files.data),
         )
-        return BuiltLayer(layer, f"imagist: {_label(files)}, as signed (digest = datahash)")
+        return BuiltLayer(layer, f"imagist: {_label(files)}{files.provenance}")
 
     def _write(self, nodes: Sequence[Node]) -> BlobLayer:
         """Write a layer, or remember that the same nodes were written before."""

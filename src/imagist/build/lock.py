@@ -30,7 +30,7 @@ from imagist.net.url import without_userinfo
 from imagist.oci import derive, mediatype
 from imagist.oci.manifest import Descriptor
 from imagist.oci.platform import Platform
-from imagist.packages.apk.archive import PackageFiles
+from imagist.packages.apk.archive import ApkFiles
 from imagist.packages.apk.fetch import Wanted
 from imagist.packages.apk.keys import ALPINE_RELEASES
 from imagist.packages.apk.location import Location, parse_location
@@ -76,9 +76,7 @@ class Move(NamedTuple):
         return f"{self.name} {self.before} -> {self.after}{where}"
 
 
-def make_lock(
-    built: Built, packages: Mapping[Platform, Sequence[PackageFiles]], *, name: str
-) -> Lock:
+def make_lock(built: Built, packages: Mapping[Platform, Sequence[ApkFiles]], *, name: str) -> Lock:
     """The lock of what was built.
 
     Args:
@@ -214,7 +212,7 @@ def preferred_versions(lock: Lock, updated: set[str]) -> dict[str, str]:
 
 
 def _lock_package(
-    wanted: Wanted, files: PackageFiles, platform: Platform, tags: Mapping[str, str]
+    wanted: Wanted, files: ApkFiles, platform: Platform, tags: Mapping[str, str]
 ) -> LockedPackage:
     ends = (files.signature_size, files.package.size - files.data_size)
     layer = LockedLayer(
@@ -243,7 +241,7 @@ def _lock_range(start: int, end: int, checksum: str) -> LockedRange:
     return LockedRange(range=f"bytes={start}-{end - 1}", checksum=checksum)
 
 
-def _sha256_of(files: PackageFiles) -> str:
+def _sha256_of(files: ApkFiles) -> str:
     return "sha256-" + base64.b64encode(bytes.fromhex(files.data.hex)).decode()
 
 

@@ -2,7 +2,7 @@
 
 A machine that has only a lock, and a registry that has the image before a package changed, can
 build the image after it from the changed package alone. What it must know of the other packages
-(`PackageFiles`: names, sizes, places of files) stands in one blob of an artifact (manifest.md,
+(`ApkFiles`: names, sizes, places of files) stands in one blob of an artifact (manifest.md,
 "Guidelines for Artifact Usage") under the tag `TAG` of the image's repository. Their bytes are
 blobs there as well: most are layers of the image; those that are not, because small packages
 share a layer, are layers of the artifact.
@@ -29,7 +29,7 @@ from imagist.oci.derive import BlobLayer, MemoryImage
 from imagist.oci.image import Image, Layer
 from imagist.oci.manifest import Manifest, describe, encode
 from imagist.oci.mutate import describe_layer
-from imagist.packages.apk.archive import PackageFiles
+from imagist.packages.apk.archive import ApkFiles
 from imagist.packages.apk.fetch import Identity
 from imagist.packages.apk.packed import FORMAT, decode_package_files, encode_package_files
 
@@ -51,11 +51,11 @@ _GZIP: Final = 31
 class _Facts(msgspec.Struct, array_like=True):
     format: str
     packages: list[tuple[str, str, str, bytes]]
-    """Checksum, name, version, and `PackageFiles` as the memo has them."""
+    """Checksum, name, version, and `ApkFiles` as the memo has them."""
 
 
 def make_memory(
-    packages: Iterable[PackageFiles],
+    packages: Iterable[ApkFiles],
     layers: Collection[str],
     open_blob: Callable[[str], BinaryIO],
 ) -> MemoryImage:
@@ -82,7 +82,7 @@ def make_memory(
 
 
 def _data_of(
-    packages: Iterable[PackageFiles],
+    packages: Iterable[ApkFiles],
     layers: Collection[str],
     open_blob: Callable[[str], BinaryIO],
 ) -> Iterator[Layer]:
@@ -97,13 +97,13 @@ def _data_of(
         yield BlobLayer(files.data, "", files.data_size, DATA, opener)
 
 
-class Recollection(Mapping[Identity, PackageFiles]):
+class Recollection(Mapping[Identity, ApkFiles]):
     """The packages of a memory; each is decoded when it is asked for."""
 
     def __init__(self, packages: Mapping[Identity, bytes]) -> None:
         self._packages = packages
 
-    def __getitem__(self, identity: Identity) -> PackageFiles:
+    def __getitem__(self, identity: Identity) -> ApkFiles:
         try:
             return decode_package_files(self._packages[identity])
         except InputError:
@@ -132,7 +132,7 @@ def read_memory(artifact: Image | None) -> Recollection:
     return Recollection({row[:3]: row[3] for row in facts.packages})
 
 
-def _identity(files: PackageFiles) -> Identity:
+def _identity(files: ApkFiles) -> Identity:
     package = files.package
     return package.checksum, package.name, package.version
 

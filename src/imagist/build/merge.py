@@ -1,4 +1,4 @@
-"""Merging packages into one tree, by the rules APK has for files that two packages own."""
+"""Merging packages into one tree, by the rules its format has for files that two packages own."""
 
 from __future__ import annotations
 
@@ -9,9 +9,8 @@ import msgspec
 from imagist.build.derived.place import make_folders
 from imagist.build.overlay import copy_as
 from imagist.errors import InputError, Problem
-from imagist.packages.apk.archive import PackageFiles
-from imagist.packages.apk.contents import is_one_file
-from imagist.packages.apk.index import Package, replaces_files
+from imagist.packages.files import Described, PackageFiles
+from imagist.packages.listing import is_one_file
 from imagist.rootfs.entry import Entry, order, parent
 from imagist.rootfs.tree import Node, Tree
 from imagist.rootfs.whiteout import PREFIX, is_reserved
@@ -31,8 +30,8 @@ class Merged(msgspec.Struct, frozen=True):
 def merge_packages(tree: Tree, packages: Sequence[PackageFiles]) -> Merged:
     """Put every entry of the packages, in order, into the tree.
 
-    Two packages may own a path when the content is equal, when one of them `replaces` the other,
-    or when both come from the same origin; otherwise every such path is an error.
+    Two packages may own a path when the content is equal, or when their format says
+    which of them prevails; otherwise every such path is an error.
 
     Raises:
         InputError: packages own the same path with different content, or block each other's path.
@@ -89,7 +88,7 @@ _MOST_PROBLEMS = 20
 class _Arbiter:
     """Decides who keeps a path; remembers every refusal so that all are told at once."""
 
-    def __init__(self, packages: Mapping[str, Package]) -> None:
+    def __init__(self, packages: Mapping[str, Described]) -> None:
         self._packages = packages
         self.problems: list[Problem] = []
         self.losers: set[str] = set()
@@ -102,16 +101,10 @@ class _Arbiter:
             return (
                 new if not old.entry.path.startswith("etc/apk/keys/") else self._refuse(old, new)
             )
-        one, other = self._packages[old.owner], self._packages[new.owner]
-        old_wins = replaces_files(one, other)
-        new_wins = replaces_files(other, one)
-        if old_wins and new_wins:
-            return new if other.replaces_priority >= one.replaces_priority else old
-        if old_wins:
-            return old
-        if new_wins or (one.origin and one.origin == other.origin):
-            return new
-        return self._refuse(old, new)
+        prevails = self._packages[new.owner].prevails_over(self._packages[old.owner])
+        if prevails is None:
+            return self._refuse(old, new)
+        return new if prevails else old
 
     def _refuse(self, old: Node, new: Node) -> Node:
         owners = f"{old.owner or 'the image'} and {new.owner or 'the image'}"

@@ -13,8 +13,7 @@ from typing import Final
 
 import msgspec
 
-from imagist.packages.apk.archive import PackageFiles
-from imagist.packages.apk.index import depends_of, provides_of, replaces_files
+from imagist.packages.files import PackageFiles
 
 SMALL: Final = 64 << 10
 """Packages with fewer compressed bytes than this share a layer: a layer costs a round trip."""
@@ -68,12 +67,11 @@ def rank_by_dependents(packages: Sequence[PackageFiles]) -> dict[str, int]:
     """
     provider: dict[str, str] = {}
     for files in sorted(packages, key=lambda p: p.package.name):
-        for provide in provides_of(files.package):
-            provider.setdefault(provide.name, files.package.name)
+        for name in files.package.offered_names():
+            provider.setdefault(name, files.package.name)
     needs: dict[str, set[str]] = {}
     for files in packages:
-        wanted = (d for d in depends_of(files.package) if not d.conflict)
-        found = {provider[d.name] for d in wanted if d.name in provider}
+        found = {provider[name] for name in files.package.needed_names() if name in provider}
         needs[files.package.name] = found - {files.package.name}
     dependents = dict.fromkeys(needs, 0)
     for name in needs:
@@ -123,7 +121,7 @@ def _group_by_origin(packages: Sequence[PackageFiles], budget: int) -> list[list
     }
     for files in packages:
         for other in packages:
-            if files is not other and replaces_files(files.package, other.package):
+            if files is not other and files.package.replaces_files_of(other.package):
                 joined, dropped = sorted(
                     (group_of[files.package.name], group_of[other.package.name])
                 )

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from imagist.digest import sha256
 from imagist.errors import InputError
-from imagist.packages.apk.archive import PackageFiles
+from imagist.packages.apk.archive import ApkFiles
 from imagist.packages.apk.database import (
     InstalledPackage,
     describe_installed,
@@ -173,7 +173,7 @@ def test_a_line_break_in_a_name_cannot_forge_a_record() -> None:
 
 
 def test_a_verified_package_is_described_with_what_the_index_says() -> None:
-    files = PackageFiles(
+    files = ApkFiles(
         DEMO, sha256(b""), 0, sha256(b""), 0, (a_file("a"),),
         scripts=((".trigger", 0o755, b"x"),), triggers=("/usr",),
     )  # fmt: skip

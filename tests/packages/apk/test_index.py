@@ -22,7 +22,6 @@ from imagist.packages.apk.index import (
     parse_index,
     parse_record,
     provides_of,
-    replaces_files,
     split_index,
 )
 from support import TESTDATA, needs
@@ -193,7 +192,7 @@ def test_replaces_names_a_package_and_its_version(
     replaces: tuple[str, ...], *, expected: bool
 ) -> None:
     other = Package("b", "1.0-r0", provides=("virtual",))
-    assert replaces_files(Package("a", "1", replaces=replaces), other) is expected
+    assert Package("a", "1", replaces=replaces).replaces_files_of(other) is expected
 
 
 # -- the archive -----------------------------------------------------------------------------

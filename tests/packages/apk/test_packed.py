@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from imagist.digest import sha256
 from imagist.errors import InputError
-from imagist.packages.apk.archive import PackageFiles
+from imagist.packages.apk.archive import ApkFiles
 from imagist.packages.apk.index import Package
 from imagist.packages.apk.packed import decode_package_files, encode_package_files
 from imagist.rootfs.elf import SharedObject
@@ -46,17 +46,17 @@ def test_what_is_packed_is_unpacked_the_same(
     if found and with_library:
         # A path stands once in a package; the last of equal ones is the one a test list means.
         libraries = (SharedObject(found[-1].path, text, 62, 64, True, 5),)
-    files = PackageFiles(
+    files = ApkFiles(
         Package("demo", "1-r0", "x86_64", depends=("a", "b>1"), build_time=5),
         sha256(b"data"), 17, sha256(b"tar"), 1024,
-        tuple(found), ((".post-install", 0o755, b"#!/bin/sh"),), ("/usr/*",), libraries, text,
+        tuple(found), libraries, text, ((".post-install", 0o755, b"#!/bin/sh"),), ("/usr/*",),
     )  # fmt: skip
     assert decode_package_files(encode_package_files(files)) == files
 
 
 @pytest.mark.parametrize("keep", [0, 1, 10, 60, 200, -1])
 def test_bytes_of_another_format_are_our_error(keep: int) -> None:
-    files = PackageFiles(
+    files = ApkFiles(
         Package("demo", "1"), sha256(b""), 0, sha256(b""), 0, (Entry("a"), Entry("b"))
     )
     with pytest.raises(InputError, match="memo"):

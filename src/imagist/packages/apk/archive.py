@@ -17,11 +17,11 @@ import msgspec
 
 from imagist.digest import Digest
 from imagist.errors import Untrusted
-from imagist.packages.apk.contents import find_obstacle, read_contents
+from imagist.packages.apk.contents import read_contents
 from imagist.packages.apk.index import Package
 from imagist.packages.apk.pkginfo import PackageInfo, parse_pkginfo
-from imagist.rootfs.elf import SharedObject
-from imagist.rootfs.entry import Entry
+from imagist.packages.files import PackageFiles
+from imagist.packages.listing import find_obstacle
 from imagist.rootfs.inflate import Inflater
 from imagist.rootfs.tarread import Limits, TarReader
 
@@ -45,27 +45,14 @@ _INFO: Final = ".PKGINFO"
 _HELP: Final = "it was damaged or replaced; fetch it again, or tell whoever publishes it"
 
 
-class PackageFiles(msgspec.Struct, frozen=True, gc=False):
-    """A verified package, and everything an image or a lock needs to know of it."""
+class ApkFiles(PackageFiles, frozen=True, gc=False):
+    """A verified APK; its blob is the data segment, and `datahash` is the digest of that."""
 
     package: Package
     """What `.PKGINFO` says, with the checksum and size of the file itself."""
-    data: Digest
-    """The data segment as a blob: a gzip'd tar, and `datahash` is its digest."""
-    data_size: int
-    diff_id: Digest
-    """SHA-256 of the data segment's tar, which is what a layer's diffID is."""
-    tar_size: int
-    """Bytes of that tar."""
-    entries: tuple[Entry, ...] = ()
-    """In tar order; offsets point into the tar."""
     scripts: tuple[tuple[str, int, bytes], ...] = ()
     """Name (`.post-install` ...), mode and text of each script."""
     triggers: tuple[str, ...] = ()
-    libraries: tuple[SharedObject, ...] = ()
-    """Shared libraries by the names ldconfig looks at, in tar order."""
-    verbatim: str = ""
-    """Why the data segment cannot be a layer as it is; empty where it can."""
     signature_size: int = 0
     """Bytes of the signature segment; after it come the control and the data segment."""
     signature_sha1: bytes = b""
@@ -73,6 +60,11 @@ class PackageFiles(msgspec.Struct, frozen=True, gc=False):
     record: bytes = b""
     """Its record in the installed database of an image that has all of it, see
     `database.with_record`; empty: not made."""
+
+    @property
+    def provenance(self) -> str:
+        """What a history tells of the data segment as a layer, after the package's name."""
+        return ", as signed (digest = datahash)"
 
 
 class PackageLimits(NamedTuple):
@@ -123,7 +115,7 @@ def verify_package(
     size: int | None = None,
     authenticate: Authenticator | None = None,
     limits: PackageLimits | None = None,
-) -> PackageFiles:
+) -> ApkFiles:
     """Verify an .apk while it is read once, and put its data segment into the store.
 
     The control segment is not kept: what it says is in the result. Nothing of a package that is
@@ -175,7 +167,7 @@ def verify_package(
             found = inflater.consumed
             raise Untrusted(f"{what} has {found} bytes, but the index has {size}", help=_HELP)
         blob = _commit(writer, info, what)
-    return PackageFiles(
+    return ApkFiles(
         package=msgspec.structs.replace(info.package, size=inflater.consumed),
         data=blob,
         data_size=data.size,

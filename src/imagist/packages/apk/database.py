@@ -15,7 +15,7 @@ from typing import Final
 import msgspec
 
 from imagist.errors import InputError
-from imagist.packages.apk.archive import PackageFiles
+from imagist.packages.apk.archive import ApkFiles
 from imagist.packages.apk.index import Package, format_record, parse_record
 from imagist.rootfs.entry import MODE_BITS, Entry, order
 from imagist.rootfs.tarwrite import END, padding, tar_header
@@ -50,7 +50,7 @@ class InstalledPackage(msgspec.Struct, frozen=True):
 
 
 def describe_installed(
-    files: PackageFiles,
+    files: ApkFiles,
     *,
     package: Package | None = None,
     entries: Iterable[Entry] | None = None,
@@ -74,7 +74,7 @@ def describe_installed(
     )
 
 
-def with_record(files: PackageFiles) -> PackageFiles:
+def with_record(files: ApkFiles) -> ApkFiles:
     """The same package with its record, which need then not be made for every image.
 
     Raises:
@@ -95,7 +95,7 @@ def format_installed(records: Sequence[InstalledPackage]) -> bytes:
     return b"".join(record.text or _format_package(record) for record in records)
 
 
-def format_scripts(records: Sequence[InstalledPackage | PackageFiles], mtime: int = 0) -> bytes:
+def format_scripts(records: Sequence[InstalledPackage | ApkFiles], mtime: int = 0) -> bytes:
     """The tar `scripts.tar`, with `<name>-<version>.Q1....post-install` and so on.
 
     Args:
@@ -111,7 +111,7 @@ def format_scripts(records: Sequence[InstalledPackage | PackageFiles], mtime: in
     return b"".join([*parts, END])
 
 
-def format_triggers(records: Sequence[InstalledPackage | PackageFiles]) -> bytes:
+def format_triggers(records: Sequence[InstalledPackage | ApkFiles]) -> bytes:
     """The text of `triggers`: a line of checksum and path patterns for each package with any."""
     lines = [
         f"{record.package.checksum} {' '.join(record.triggers)}\n"

@@ -14,7 +14,7 @@ import msgspec
 from imagist.errors import ImagistError, InputError, NetworkError, Problem, Untrusted
 from imagist.net.response import Interrupted
 from imagist.net.url import is_remote, redact
-from imagist.packages.apk.archive import PackageFiles, PackageLimits, verify_package
+from imagist.packages.apk.archive import ApkFiles, PackageLimits, verify_package
 from imagist.packages.apk.database import with_record
 from imagist.packages.apk.packed import FORMAT, decode_package_files, encode_package_files
 from imagist.packages.apk.reading import Reader
@@ -54,7 +54,7 @@ class Wanted(msgspec.Struct, frozen=True):
         return self.checksum, self.name, self.version
 
 
-Recollected = Mapping[Identity, PackageFiles]
+Recollected = Mapping[Identity, ApkFiles]
 """What somebody says of packages who is not to be trusted; whoever uses it checks the result."""
 NOTHING: Final[Recollected] = MappingProxyType({})
 
@@ -89,13 +89,13 @@ class PackageFetcher:
         self._meter = meter
         self._recollected = recollected
 
-    def fetch(self, wanted: Sequence[Wanted]) -> list[PackageFiles]:
+    def fetch(self, wanted: Sequence[Wanted]) -> list[ApkFiles]:
         """The packages in the order asked for; those not in the store yet are fetched.
 
         Raises:
             ImagistError: packages that cannot be had or trusted; all of them at once.
         """
-        results: dict[Identity, PackageFiles | ImagistError] = {}
+        results: dict[Identity, ApkFiles | ImagistError] = {}
         missing: dict[Identity, Wanted] = {}
         for package in {package.identity: package for package in wanted}.values():
             known = self._recall(package) or self._recollect(package)
@@ -116,7 +116,7 @@ class PackageFetcher:
         if untried:
             errors.append(NetworkError(Problem(f"{untried} more packages were not asked for")))
         raise_together(errors)
-        found = {i: each for i, each in results.items() if isinstance(each, PackageFiles)}
+        found = {i: each for i, each in results.items() if isinstance(each, ApkFiles)}
         return [found[package.identity] for package in wanted]
 
     def recall(self, wanted: Sequence[Wanted]) -> list[PackageFiles] | None:
@@ -126,7 +126,7 @@ class PackageFetcher:
         return known if len(known) == len(found) else None
 
     def _work(
-        self, queue: Sequence[Wanted], results: dict[Identity, PackageFiles | ImagistError]
+        self, queue: Sequence[Wanted], results: dict[Identity, ApkFiles | ImagistError]
     ) -> None:
         """Fetch packages into `results`. After a network error nothing more is begun."""
         hopeless, aborted = threading.Event(), threading.Event()
@@ -168,7 +168,7 @@ class PackageFetcher:
         for done in settling:
             done.result()
 
-    def _recall(self, package: Wanted) -> PackageFiles | None:
+    def _recall(self, package: Wanted) -> ApkFiles | None:
         known = self._store.memo.get(STEP, _key(package.checksum))
         if known is None:
             return None
@@ -178,7 +178,7 @@ class PackageFetcher:
         bound = (self._limits or PackageLimits()).tar.total
         return files if _is_wanted(files, package) and files.tar_size <= bound else None
 
-    def _recollect(self, package: Wanted) -> PackageFiles | None:
+    def _recollect(self, package: Wanted) -> ApkFiles | None:
         files = self._recollected.get(package.identity)
         # Only with the data hash that a lock knows is it certain which bytes it speaks of.
         return files if files and package.datahash and _is_wanted(files, package) else None
@@ -222,7 +222,7 @@ class PackageFetcher:
             )
         return _Sealed(files, blobs.blob)
 
-    def _settle(self, package: Wanted, sealed: _Sealed) -> PackageFiles:
+    def _settle(self, package: Wanted, sealed: _Sealed) -> ApkFiles:
         """Put a verified package into its place in the store, and only then remember it."""
         files, blob = sealed
         with blob:
@@ -238,7 +238,7 @@ class PackageFetcher:
 class _Sealed(NamedTuple):
     """A verified package whose data segment is not in its place yet."""
 
-    files: PackageFiles
+    files: ApkFiles
     blob: BlobWriter
 
 
@@ -289,7 +289,7 @@ class _Watched:
         return data
 
 
-def _is_wanted(files: PackageFiles, wanted: Wanted) -> bool:
+def _is_wanted(files: ApkFiles, wanted: Wanted) -> bool:
     """Whether `verify_package` would take a package that it took before for this one, too."""
     found = files.package
     return (
@@ -308,7 +308,7 @@ def _key(checksum: str) -> str:
     return memo_key(STEP, FORMAT, checksum)
 
 
-def _has_datahash(files: PackageFiles, package: Wanted) -> bool:
+def _has_datahash(files: ApkFiles, package: Wanted) -> bool:
     return not package.datahash or files.data == f"sha256:{package.datahash}"
 
 

@@ -73,6 +73,37 @@ class Package(msgspec.Struct, frozen=True, gc=False):
         """The name of the package's file in its repository."""
         return f"{self.name}-{self.version}.apk"
 
+    def offered_names(self) -> tuple[str, ...]:
+        """Its own name, then those it provides."""
+        return tuple(provide.name for provide in provides_of(self))
+
+    def needed_names(self) -> tuple[str, ...]:
+        """The names it depends on."""
+        return tuple(each.name for each in depends_of(self) if not each.conflict)
+
+    def replaces_files_of(self, other: Package) -> bool:
+        """Whether it may overwrite files of another: `replaces` names it and its version.
+
+        As apk-tools has it, only the other's own name counts, not what it provides.
+        """
+        if not self.replaces:
+            return False
+        own = Provide(other.name, other.version)
+        wanted = map(parse_dependency, self.replaces)
+        return any(satisfies(own, each, checksum=other.checksum) for each in wanted)
+
+    def prevails_over(self, earlier: Package) -> bool | None:
+        """Whether its file takes the place of an earlier package's; None: neither may.
+
+        Where both replace each other the priority decides; packages of one origin may overwrite.
+        """
+        mine, theirs = self.replaces_files_of(earlier), earlier.replaces_files_of(self)
+        if mine and theirs:
+            return self.replaces_priority >= earlier.replaces_priority
+        if theirs:
+            return False
+        return mine or bool(self.origin and self.origin == earlier.origin) or None
+
 
 class Candidate(msgspec.Struct, frozen=True):
     """A package in the repository that offers it."""
@@ -103,18 +134,6 @@ def depends_of(package: Package) -> tuple[Dependency, ...]:
 def install_if_of(package: Package) -> tuple[Dependency, ...]:
     """What must all be installed for the package to be installed by itself."""
     return tuple(map(parse_dependency, package.install_if))
-
-
-def replaces_files(package: Package, other: Package) -> bool:
-    """Whether a package may overwrite files of another: its `replaces` names it and its version.
-
-    As apk-tools has it, only the other's own name counts, not what it provides.
-    """
-    if not package.replaces:
-        return False
-    own = Provide(other.name, other.version)
-    wanted = map(parse_dependency, package.replaces)
-    return any(satisfies(own, each, checksum=other.checksum) for each in wanted)
 
 
 def parse_index(text: bytes) -> list[Package]:
