@@ -1,0 +1,1 @@
+"""The Debian format: versions, relations, indexes, releases, sources, solver, repositories."""
