@@ -52,6 +52,8 @@ class TarReader:
         """Read from pieces of any size; `what` names the archive in errors."""
         self.size = 0
         """Bytes of the archive read so far, padding included; all of it after the last entry."""
+        self.header = b""
+        """The block that the current entry was made from, for what entries do not carry."""
         self._pieces = iter(pieces)
         self._what = what
         self._limits = limits or Limits()
@@ -102,6 +104,7 @@ class TarReader:
             count += 1
             if count > limit:
                 raise self._refuse(f"has more than {limit} entries")
+            self.header = header
             try:
                 entry = parse(header, self.size - len(self._buffer) + self._at)
             except ValueError:

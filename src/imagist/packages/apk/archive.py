@@ -10,8 +10,7 @@ from __future__ import annotations
 import base64
 import hashlib
 from collections.abc import Callable, Iterator, Sequence
-from types import TracebackType
-from typing import BinaryIO, Final, NamedTuple, Protocol, Self
+from typing import BinaryIO, Final, NamedTuple
 
 import msgspec
 
@@ -20,6 +19,7 @@ from imagist.errors import Untrusted
 from imagist.packages.apk.contents import read_contents
 from imagist.packages.apk.index import Package
 from imagist.packages.apk.pkginfo import PackageInfo, parse_pkginfo
+from imagist.packages.blobs import Blobs, Writer
 from imagist.packages.files import PackageFiles
 from imagist.packages.listing import find_obstacle
 from imagist.rootfs.inflate import Inflater
@@ -78,30 +78,6 @@ class PackageLimits(NamedTuple):
     """The same, inflated."""
     tar: Limits = Limits(total=32 << 30)
     """The data segment, inflated."""
-
-
-class Writer(Protocol):
-    """Takes the bytes of one blob; see `store.blobs.BlobWriter`."""
-
-    def __enter__(self) -> Self: ...
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None: ...
-    def write(self, data: bytes | memoryview, /) -> object:
-        """Append bytes."""
-
-    def commit(self, expected: str | None = None) -> Digest:
-        """Keep the blob and return its digest; `Untrusted` where it is not the expected one."""
-
-
-class Blobs(Protocol):
-    """Where data segments go; `store.store.Store` is one."""
-
-    def writer(self) -> Writer:
-        """Begin a blob."""
 
 
 def verify_package(
