@@ -87,7 +87,7 @@ def test_everything_a_package_says_is_kept() -> None:
     assert files.sha256 == hashlib.sha256(build_deb(DEMO)).hexdigest()
     assert files.size == len(build_deb(DEMO))
     assert files.control == format_control(DEMO)
-    assert files.conffiles == ("etc/demo.conf",)
+    assert files.conffiles == (("etc/demo.conf", hashlib.md5(b"a = 1\n").hexdigest()),)
     assert files.scripts == (("postinst", POSTINST),)
     assert files.triggers == "activate-noawait ldconfig\n"
     assert [lib.soname for lib in files.libraries] == ["libdemo.so.1"]

@@ -8,7 +8,6 @@ from itertools import pairwise
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from support import needs
 
 from imagist.errors import RequestError
 from imagist.packages.deb.version import (
@@ -20,6 +19,7 @@ from imagist.packages.deb.version import (
     parse_version,
     sort_key,
 )
+from support import needs
 
 ASCENDING = [
     "1.0~rc1 1.0",

@@ -16,10 +16,10 @@ from msgspec.structs import replace
 from imagist.errors import Untrusted
 from imagist.packages.blobs import Blobs
 from imagist.packages.deb.ar import ArReader, Member
+from imagist.packages.deb.binary import BinaryPackage, parse_binary
 from imagist.packages.deb.compression import FORMS, uncompress
 from imagist.packages.deb.control import parse_stanzas
 from imagist.packages.deb.layer import rewrite_as_layer
-from imagist.packages.deb.package import Package, parse_package
 from imagist.packages.files import PackageFiles
 from imagist.rootfs.tarread import Limits, TarReader
 
@@ -34,7 +34,7 @@ _HELP: Final = "it was damaged or replaced; fetch it again, or tell whoever publ
 class DebFiles(PackageFiles, frozen=True, gc=False):
     """A verified .deb; its blob is the tar of its files as a layer."""
 
-    package: Package
+    package: BinaryPackage
     sha256: str = ""
     """Of the .deb in hex: the identity of the package."""
     size: int = 0
@@ -43,8 +43,8 @@ class DebFiles(PackageFiles, frozen=True, gc=False):
     """The control file as it is; bytes that are not UTF-8 by `surrogateescape`."""
     md5sums: str = ""
     """Lines of MD5, two blanks and a path; made here where the package brings none."""
-    conffiles: tuple[str, ...] = ()
-    """Paths, without leading slash, of configuration that belongs to whoever runs the system."""
+    conffiles: tuple[tuple[str, str], ...] = ()
+    """Path, without leading slash, and MD5 of files that belong to whoever runs the system."""
     triggers: str = ""
     """See deb-triggers(5)."""
     shlibs: str = ""
@@ -112,7 +112,7 @@ def verify_deb(
     stanzas = parse_stanzas(found["control"], f"the control file of {what}")
     if len(stanzas) != 1:
         raise Untrusted(f"{what} has {len(stanzas)} stanzas in its control file", help=_HELP)
-    package = parse_package(stanzas[0])
+    package = parse_binary(stanzas[0])
     _check_identity(package, what, name, version, arch)
     # 2. The data member becomes a layer.
     form = _find_tar(members, "data.tar", FORMS, what)
@@ -120,7 +120,8 @@ def verify_deb(
     conffiles = _parse_conffiles(found.get("conffiles", ""))
     with blobs.writer() as writer:
         reader = TarReader(pieces, what=f"the data member of {what}", limits=limits.tar)
-        layer = rewrite_as_layer(reader, writer.write, what, md5="md5sums" not in found)
+        wanted = frozenset(conffiles) if "md5sums" in found else None
+        layer = rewrite_as_layer(reader, writer.write, what, md5=wanted)
         # 3. The whole file is the one that the index speaks of.
         _read_rest(members, what)
         if size is not None and archive.consumed != size:
@@ -148,7 +149,7 @@ def verify_deb(
         size=archive.consumed,
         control=found["control"],
         md5sums=found["md5sums"] if "md5sums" in found else layer.md5sums(conffiles),
-        conffiles=conffiles,
+        conffiles=tuple((path, layer.md5[path]) for path in conffiles if path in layer.md5),
         triggers=found.get("triggers", ""),
         shlibs=found.get("shlibs", ""),
         scripts=tuple((script, found[script]) for script in SCRIPTS if script in found),
@@ -201,7 +202,7 @@ def _read_control(archive: ArReader, form: str, what: str, limits: DebLimits) ->
     return found
 
 
-def _check_identity(package: Package, what: str, name: str, version: str, arch: str) -> None:
+def _check_identity(package: BinaryPackage, what: str, name: str, version: str, arch: str) -> None:
     asked = (("name", name, package.name), ("version", version, package.version))
     for field, wanted, found in asked:
         if wanted and wanted != found:

@@ -56,7 +56,7 @@ class Layer(NamedTuple):
     obstacle: str
     """Why the tar cannot be a layer as it is; empty where it can."""
     md5: dict[str, str]
-    """MD5 of files in hex, where it was asked for."""
+    """MD5 of files in hex, of those that were asked for."""
 
     def md5sums(self, conffiles: Collection[str]) -> str:
         """The `md5sums` that dpkg makes of a package which brings none."""
@@ -67,7 +67,11 @@ class Layer(NamedTuple):
 
 
 def rewrite_as_layer(
-    reader: TarReader, write: Callable[[bytes], object], what: str, *, md5: bool = False
+    reader: TarReader,
+    write: Callable[[bytes], object],
+    what: str,
+    *,
+    md5: Collection[str] | None = (),
 ) -> Layer:
     """Read a data member to its end, and write it as a gzip'd layer.
 
@@ -75,12 +79,12 @@ def rewrite_as_layer(
         reader: the data member.
         write: takes the layer's bytes.
         what: names the package in errors.
-        md5: whether the MD5 of files is wanted.
+        md5: the files whose MD5 is wanted; None: all.
 
     Raises:
         Untrusted: entries contradict each other, or carry what dpkg would not unpack.
     """
-    rewriting = _Rewriting(reader, what, md5=md5)
+    rewriting = _Rewriting(reader, what, md5)
     # One thread for each package: several packages are worked on at a time.
     with GzipWriter(write, jobs=1) as gzip:
         rewriting.run(gzip.write)
@@ -97,14 +101,14 @@ def rewrite_as_layer(
 class _Rewriting:
     """One pass over a data member."""
 
-    def __init__(self, reader: TarReader, what: str, *, md5: bool) -> None:
+    def __init__(self, reader: TarReader, what: str, md5: Collection[str] | None) -> None:
         self.entries: list[Entry] = []
         self.libraries: list[SharedObject] = []
         self.md5: dict[str, str] = {}
         self.obstacle = ""
         self._reader = reader
         self._what = what
-        self._wants_md5 = md5
+        self._wanted = md5
         self._listing = Listing(reader, what)
         self._folders = {""}
         self._size = 0
@@ -176,7 +180,7 @@ class _Rewriting:
         path = entry.path
         offset = self._size
         sha1 = hashlib.sha1()
-        md5 = hashlib.md5() if self._wants_md5 else None
+        md5 = hashlib.md5() if self._wanted is None or path in self._wanted else None
         name = path[path.rfind("/") + 1 :]
         scanner = LibraryScanner(path) if is_library_name(name) else None
         for piece in self._reader.content():

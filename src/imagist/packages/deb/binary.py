@@ -18,8 +18,8 @@ _SIZE: Final = re.compile(r"[0-9]{1,12}")
 _KIBI: Final = 1024
 
 
-class Package(msgspec.Struct, frozen=True, gc=False):
-    """A binary package; relations are fields as they were written."""
+class BinaryPackage(msgspec.Struct, frozen=True, gc=False):
+    """A package that can be installed; relations are fields as they were written."""
 
     name: str
     version: str
@@ -61,7 +61,7 @@ class Package(msgspec.Struct, frozen=True, gc=False):
         ]
         return tuple(each.name for clause in clauses for each in clause.relations)
 
-    def replaces_files_of(self, other: Package) -> bool:
+    def replaces_files_of(self, other: BinaryPackage) -> bool:
         """Whether it may overwrite files of another: `Replaces` names it and its version.
 
         As dpkg has it, only the other's own name counts, not what it provides.
@@ -74,7 +74,7 @@ class Package(msgspec.Struct, frozen=True, gc=False):
             for relation in clause.relations
         )
 
-    def prevails_over(self, earlier: Package) -> bool | None:
+    def prevails_over(self, earlier: BinaryPackage) -> bool | None:
         """Whether its file takes the place of an earlier package's; None: neither may.
 
         As in dpkg, what is unpacked later wins where both replace each other.
@@ -84,7 +84,7 @@ class Package(msgspec.Struct, frozen=True, gc=False):
         return False if earlier.replaces_files_of(self) else None
 
 
-def parse_package(stanza: Stanza) -> Package:
+def parse_binary(stanza: Stanza) -> BinaryPackage:
     """The package that a control file, or a stanza of an index, describes.
 
     Raises:
@@ -103,7 +103,7 @@ def parse_package(stanza: Stanza) -> Package:
             )
     source = _SOURCE.fullmatch(stanza.get("Source"))
     size = stanza.get("Installed-Size")
-    return Package(
+    return BinaryPackage(
         name,
         version,
         arch,
