@@ -14,7 +14,7 @@ from imagist.errors import NotFound
 from imagist.oci import contents
 from imagist.oci.image import Image, Index
 from imagist.oci.reference import Reference
-from imagist.packages.apk.archive import PackageFiles
+from imagist.packages.apk.archive import ApkFiles
 from imagist.packages.apk.fetch import PackageFetcher
 from imagist.registry.client import Registries
 from imagist.registry.push import push_image
@@ -55,7 +55,7 @@ def leave_memory(
     push_image(registries, memory, sorted(places, key=str))
 
 
-def _recall_packages(plan: Plan, options: Options, context: Context) -> list[PackageFiles] | None:
+def _recall_packages(plan: Plan, options: Options, context: Context) -> list[ApkFiles] | None:
     """The packages of the image; None where one is neither remembered here nor there."""
     fetcher = PackageFetcher(
         context.store,

@@ -119,7 +119,7 @@ class PackageFetcher:
         found = {i: each for i, each in results.items() if isinstance(each, ApkFiles)}
         return [found[package.identity] for package in wanted]
 
-    def recall(self, wanted: Sequence[Wanted]) -> list[PackageFiles] | None:
+    def recall(self, wanted: Sequence[Wanted]) -> list[ApkFiles] | None:
         """The packages in the order asked for; None where one would have to be fetched."""
         found = [self._recall(package) or self._recollect(package) for package in wanted]
         known = [files for files in found if files is not None]
