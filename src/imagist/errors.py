@@ -15,7 +15,7 @@ An error holds one or more problems. A problem says what is wrong, where, and wh
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
 
@@ -98,3 +98,13 @@ class NetworkError(ImagistError):
     """A server could not be reached, or refused."""
 
     exit_code = 4
+
+
+def raise_together(errors: Sequence[ImagistError]) -> None:
+    """Raise several errors as one, of the class of the first, or nothing where there are none."""
+    if not errors:
+        return
+    problems: list[Problem] = []
+    for error in errors:
+        problems += [problem for problem in error.problems if problem not in problems]
+    raise type(errors[0])(problems)

@@ -14,7 +14,7 @@ from imagist.oci.image import Image, Index
 from imagist.oci.platform import Platform
 from imagist.packages.apk.archive import PackageLimits
 from imagist.packages.apk.index import MAX_INDEX
-from imagist.packages.apk.reading import Reader
+from imagist.packages.reading import Reader
 from imagist.progress import Meter
 from imagist.store.store import Store
 

@@ -30,8 +30,8 @@ from imagist.oci.image import Image, Layer
 from imagist.oci.manifest import Manifest, describe, encode
 from imagist.oci.mutate import describe_layer
 from imagist.packages.apk.archive import ApkFiles
-from imagist.packages.apk.fetch import Identity
 from imagist.packages.apk.packed import FORMAT, decode_package_files, encode_package_files
+from imagist.packages.fetch import Identity
 
 TAG: Final = "imagist-memory"
 """A build replaces the memory of the one before."""

@@ -13,7 +13,7 @@ from imagist.digest import sha256
 from imagist.errors import ImagistError, NotFound
 from imagist.net.conditional import CachedGet
 from imagist.net.url import is_remote, without_userinfo
-from imagist.packages.apk.reading import Document, Reader
+from imagist.packages.reading import Document, Reader
 from imagist.progress import Meter
 
 _CONNECTIONS: Final = 8

@@ -13,7 +13,7 @@ from imagist.net.conditional import CachedGet
 from imagist.net.environment import Environment
 from imagist.net.retry import Patience, Waiter
 from imagist.net.transport import HttpTransport
-from imagist.packages.apk.reading import Reader
+from imagist.packages.reading import Reader
 from imagist.store.store import Store
 
 

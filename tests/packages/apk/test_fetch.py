@@ -14,9 +14,9 @@ from fixtures import corrupt
 from fixtures.maker import Repository
 from fixtures.webserver import Answer, Asked, Web, part
 from imagist.errors import ImagistError, NetworkError, NotFound, Untrusted
-from imagist.packages.apk import fetch as room
+from imagist.packages import fetch as room
 from imagist.packages.apk.fetch import PackageFetcher, Wanted
-from imagist.packages.apk.reading import Reader
+from imagist.packages.reading import Reader
 from imagist.store import blobs
 from imagist.store.store import Store
 

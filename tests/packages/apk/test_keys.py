@@ -15,8 +15,8 @@ from imagist.errors import InputError
 from imagist.packages.apk import keys as room
 from imagist.packages.apk.keys import TrustedKeys, discover_keys, load_keyring
 from imagist.packages.apk.location import Location
-from imagist.packages.apk.reading import Reader
 from imagist.packages.apk.signature import Key
+from imagist.packages.reading import Reader
 
 TODAY = "2026-11-24"
 PEM = load_key().public_pem

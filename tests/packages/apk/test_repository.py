@@ -14,9 +14,9 @@ from imagist.errors import ImagistError, InputError, NetworkError, NotFound, Unt
 from imagist.packages.apk import repository as room
 from imagist.packages.apk.keys import TrustedKeys, load_keyring
 from imagist.packages.apk.location import Location
-from imagist.packages.apk.reading import Reader
 from imagist.packages.apk.repository import IndexLoader
 from imagist.packages.apk.table import FORMAT
+from imagist.packages.reading import Reader
 from imagist.store.store import Store
 from imagist.store.upkeep import remove_damaged
 

@@ -18,8 +18,8 @@ from imagist.digest import sha256
 from imagist.errors import ImagistError, InputError, Problem, Untrusted
 from imagist.net.url import is_remote, origin_of, redact
 from imagist.packages.apk.location import Location
-from imagist.packages.apk.reading import MAX_KEY, Document, Reader
 from imagist.packages.apk.signature import Key, key_from_jwk, load_key
+from imagist.packages.reading import MAX_KEY, Document, Reader
 from imagist.store.memo import memo_key
 
 ALPINE_RELEASES: Final = "https://alpinelinux.org/releases.json"

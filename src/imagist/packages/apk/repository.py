@@ -13,15 +13,15 @@ from typing import Final
 import msgspec
 
 from imagist.digest import Digest, sha256
-from imagist.errors import ImagistError, InputError, NotFound, Problem, Untrusted
+from imagist.errors import ImagistError, InputError, NotFound, Untrusted, raise_together
 from imagist.net.url import redact
 from imagist.packages.apk.index import MAX_INDEX, IndexArchive, split_index
 from imagist.packages.apk.keys import TrustedKeys
 from imagist.packages.apk.location import Location
-from imagist.packages.apk.reading import Reader
 from imagist.packages.apk.signature import Key, verify_signatures
 from imagist.packages.apk.table import FORMAT, IndexTable
 from imagist.packages.apk.universe import Repository, Universe
+from imagist.packages.reading import Reader
 from imagist.store.memo import memo_key
 from imagist.store.store import Store
 
@@ -176,13 +176,3 @@ class IndexLoader:
             table = writer.commit()
         self._store.memo.put("index-table", question, table.encode(), blobs=[table])
         return IndexTable.open_file(self._store.path(table))
-
-
-def raise_together(errors: Sequence[ImagistError]) -> None:
-    """Raise several errors as one, of the class of the first, or nothing where there are none."""
-    if not errors:
-        return
-    problems: list[Problem] = []
-    for error in errors:
-        problems += [problem for problem in error.problems if problem not in problems]
-    raise type(errors[0])(problems)

@@ -189,7 +189,7 @@ def _read_control(archive: ArReader, form: str, what: str, limits: DebLimits) ->
     """The texts of a control member; whatever else it has is left."""
     where = f"the control member of {what}"
     pieces = uncompress(archive, form, what=where, limit=limits.control)
-    reader = TarReader(pieces, what=where, limits=limits.tar)
+    reader = TarReader(pieces, what=where, limits=limits.tar._replace(total=limits.control))
     found: dict[str, str] = {}
     for entry in reader:
         if entry.path not in _KEPT:
