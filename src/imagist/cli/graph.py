@@ -6,7 +6,7 @@ import argparse
 import sys
 
 from imagist.cli.reasons import solve_thing
-from imagist.packages.apk.solver.graph import format_dot, format_json, format_mermaid, graph
+from imagist.packages.solving.graph import format_dot, format_json, format_mermaid, graph
 
 
 def run(values: argparse.Namespace) -> None:

@@ -13,7 +13,9 @@ from imagist.cli.reasons import solve_thing
 from imagist.errors import NotFound, Problem
 from imagist.oci.platform import Platform
 from imagist.packages.apk.solver.resolution import Resolution
-from imagist.packages.apk.solver.why import Why, why
+from imagist.packages.apk.solver.why import why
+from imagist.packages.solving.resolution import Offer
+from imagist.packages.solving.why import Why
 
 
 def run(values: argparse.Namespace) -> None:
@@ -32,9 +34,9 @@ def run(values: argparse.Namespace) -> None:
         sys.stdout.write(text)
 
 
-def _ask(plan: Plan, resolution: Resolution, name: str) -> dict[Platform, Why]:
+def _ask(plan: Plan, resolution: Resolution, name: str) -> dict[Platform, Why[Offer]]:
     """The reasons on every platform that has the package."""
-    found: dict[Platform, Why] = {}
+    found: dict[Platform, Why[Offer]] = {}
     problems: list[Problem] = []
     for platform in plan.platforms:
         universe = plan.resolved.universes[platform]
@@ -47,7 +49,7 @@ def _ask(plan: Plan, resolution: Resolution, name: str) -> dict[Platform, Why]:
     return found
 
 
-def _tell(found: Why) -> str:
+def _tell(found: Why[Offer]) -> str:
     lines = []
     for number, chain in enumerate(found.chains):
         if number:

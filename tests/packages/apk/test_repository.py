@@ -15,7 +15,7 @@ from imagist.packages.apk import repository as room
 from imagist.packages.apk.keys import TrustedKeys, load_keyring
 from imagist.packages.apk.location import Location
 from imagist.packages.apk.repository import IndexLoader
-from imagist.packages.apk.table import FORMAT
+from imagist.packages.apk.table import IndexTable
 from imagist.packages.reading import Reader
 from imagist.store.store import Store
 from imagist.store.upkeep import remove_damaged
@@ -133,7 +133,7 @@ def find_table(store: Store) -> Path:
     (table,) = [
         blob
         for blob in (store.root / "blobs" / "sha256").iterdir()
-        if FORMAT.encode() in blob.read_bytes()
+        if IndexTable.FORMAT.encode() in blob.read_bytes()
     ]
     return table
 

@@ -11,11 +11,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from imagist.errors import InputError
-from imagist.packages.apk import tablemaker
+from imagist.packages import tablemaker
 from imagist.packages.apk.index import Package, format_record, parse_index, split_index
-from imagist.packages.apk.table import BLOCK, IndexTable
+from imagist.packages.apk.table import IndexTable
 from imagist.packages.apk.tablemaker import make_table, tabulate, write_table
 from imagist.packages.apk.universe import PackageList
+from imagist.packages.table import BLOCK
 from support import TESTDATA, needs
 
 CHECKSUM = "Q1p+yzm3aTQjUnlVQmw2xD/d+LGz0="

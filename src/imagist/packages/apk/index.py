@@ -119,6 +119,16 @@ class Candidate(msgspec.Struct, frozen=True):
     def __str__(self) -> str:
         return str(self.package)
 
+    @property
+    def name(self) -> str:
+        """The package's name."""
+        return self.package.name
+
+    @property
+    def version(self) -> str:
+        """The package's version."""
+        return self.package.version
+
 
 def provides_of(package: Package) -> tuple[Provide, ...]:
     """Everything a package offers: first its own name and version, then its provides."""

@@ -19,7 +19,7 @@ from imagist.packages.apk.index import MAX_INDEX, IndexArchive, split_index
 from imagist.packages.apk.keys import TrustedKeys
 from imagist.packages.apk.location import Location
 from imagist.packages.apk.signature import Key, verify_signatures
-from imagist.packages.apk.table import FORMAT, IndexTable
+from imagist.packages.apk.table import IndexTable
 from imagist.packages.apk.universe import Repository, Universe
 from imagist.packages.reading import Reader
 from imagist.store.memo import memo_key
@@ -161,7 +161,7 @@ class IndexLoader:
         return signer
 
     def _parse(self, open_archive: _Open, digest: Digest, what: str) -> IndexTable:
-        question = memo_key("index-table", FORMAT, digest)
+        question = memo_key("index-table", IndexTable.FORMAT, digest)
         known = self._store.memo.get("index-table", question)
         if known is not None:
             try:

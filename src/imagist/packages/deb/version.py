@@ -104,7 +104,7 @@ def sort_key(text: str) -> str:
 
 def _part_key(text: str) -> str:
     """The key of an upstream version or a revision; an empty one is as good as `0`."""
-    parts = []
+    parts: list[str] = []
     for other, digits in _RUNS.findall(text)[:-1]:
         parts += (other.translate(_WEIGHTS), _END, _number_key(digits))
     if not parts:

@@ -5,10 +5,10 @@ from __future__ import annotations
 import pytest
 
 from imagist.errors import Problem, Span, Unsatisfiable
-from imagist.packages.apk.solver import core
-from imagist.packages.apk.solver.sat import MOST_CONFLICTS, Sat
 from imagist.packages.apk.solver.solve import solve
 from imagist.packages.apk.universe import Universe
+from imagist.packages.solving import core
+from imagist.packages.solving.sat import MOST_CONFLICTS, Sat
 from packages.apk.solver.solver_worlds import AMD, ARM, read_packages, universe
 
 

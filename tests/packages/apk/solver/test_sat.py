@@ -7,7 +7,7 @@ from itertools import product
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from imagist.packages.apk.solver.sat import Sat
+from imagist.packages.solving.sat import Sat
 
 VARIABLES = 7
 literals = st.integers(2, 2 * VARIABLES + 1)

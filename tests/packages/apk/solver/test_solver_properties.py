@@ -12,15 +12,15 @@ from imagist.errors import Unsatisfiable
 from imagist.oci.platform import Platform
 from imagist.packages.apk.dependency import parse_dependency
 from imagist.packages.apk.index import Candidate, Package, depends_of, install_if_of, provides_of
-from imagist.packages.apk.solver.core import shrink_core
 from imagist.packages.apk.solver.encoding import Encoding
 from imagist.packages.apk.solver.preference import carried_version
 from imagist.packages.apk.solver.resolution import Resolution
 from imagist.packages.apk.solver.rules import Asked
-from imagist.packages.apk.solver.sat import Clause
 from imagist.packages.apk.solver.search import search
 from imagist.packages.apk.solver.solve import solve
 from imagist.packages.apk.universe import Universe
+from imagist.packages.solving.core import shrink_core
+from imagist.packages.solving.sat import Clause
 from packages.apk.solver.solver_worlds import AMD, ARM
 
 NAMES = ["a", "b", "c", "d"]

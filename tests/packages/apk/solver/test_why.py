@@ -7,9 +7,9 @@ import json
 import pytest
 
 from imagist.errors import NotFound
-from imagist.packages.apk.solver.graph import format_dot, format_json, format_mermaid, graph
 from imagist.packages.apk.solver.solve import solve
 from imagist.packages.apk.solver.why import why
+from imagist.packages.solving.graph import format_dot, format_json, format_mermaid, graph
 from packages.apk.solver.solver_worlds import AMD, ARM, read_packages, universe
 
 OFFERED = universe(

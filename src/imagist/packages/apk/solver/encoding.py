@@ -33,8 +33,8 @@ from imagist.packages.apk.solver.rules import (
     Requirement,
     Rule,
 )
-from imagist.packages.apk.solver.sat import Sat
 from imagist.packages.apk.universe import Universe
+from imagist.packages.solving.sat import Sat
 
 
 class Encoding:

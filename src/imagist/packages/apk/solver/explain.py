@@ -9,7 +9,6 @@ from imagist.errors import Problem, Span
 from imagist.oci.platform import Platform
 from imagist.packages.apk.dependency import Dependency
 from imagist.packages.apk.index import Candidate, Package
-from imagist.packages.apk.solver.core import shrink_core
 from imagist.packages.apk.solver.encoding import Encoding
 from imagist.packages.apk.solver.rules import (
     Answers,
@@ -22,10 +21,11 @@ from imagist.packages.apk.solver.rules import (
     Needs,
     Rule,
 )
-from imagist.packages.apk.solver.sat import MOST_CONFLICTS, Exhausted
 from imagist.packages.apk.solver.search import search
 from imagist.packages.apk.solver.suggest import join_versions, suggest
 from imagist.packages.apk.universe import Universe
+from imagist.packages.solving.core import shrink_core
+from imagist.packages.solving.sat import MOST_CONFLICTS, Exhausted
 
 World = Mapping[Platform, Sequence[Dependency]]
 _MOST = 5

@@ -11,9 +11,9 @@ from imagist.packages.apk.index import Package
 from imagist.packages.apk.solver.arrange import arrange
 from imagist.packages.apk.solver.encoding import Encoding
 from imagist.packages.apk.solver.resolution import Resolution
-from imagist.packages.apk.solver.sat import Exhausted
 from imagist.packages.apk.solver.search import chosen_candidates, search
 from imagist.packages.apk.universe import Universe
+from imagist.packages.solving.sat import Exhausted
 
 
 def solve(

@@ -4,64 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-import msgspec
-
 from imagist.errors import NotFound
 from imagist.oci.platform import Platform
 from imagist.packages.apk.dependency import Dependency, parse_dependency
 from imagist.packages.apk.index import Candidate, Package, depends_of
 from imagist.packages.apk.solver.preference import carried_version
-from imagist.packages.apk.solver.resolution import Chosen, Reason, Resolution
+from imagist.packages.apk.solver.resolution import Chosen, Resolution
 from imagist.packages.apk.solver.suggest import find_close
 from imagist.packages.apk.universe import Universe
 from imagist.packages.apk.version import compare
-
-_MOST_CHAINS = 5
-
-
-class Link(msgspec.Struct, frozen=True):
-    """One step of a chain: a package, and the requirement that it answers."""
-
-    name: str
-    version: str
-    reason: Reason
-
-    def __str__(self) -> str:
-        match self.reason.kind:
-            case "world":
-                return (
-                    f"the world asks for `{self.reason.requirement}`: {self.name}-{self.version}"
-                )
-            case "depends":
-                needs = f"{self.reason.requirer} needs `{self.reason.requirement}`"
-                return f"{needs}: {self.name}-{self.version}"
-            case "install_if":
-                return f"{self.name}-{self.version} comes with {self.reason.requirement}"
-            case "installed":
-                return f"the base image holds {self.name}-{self.version}"
-
-
-class Alternative(msgspec.Struct, frozen=True):
-    """A package that could have been chosen instead, and what spoke against it."""
-
-    name: str
-    version: str
-    because: str
-
-
-class Why(msgspec.Struct, frozen=True):
-    """Everything that speaks for a chosen package."""
-
-    chosen: Chosen
-    chains: tuple[tuple[Link, ...], ...]
-    """From the world to the package, the shortest first; one for each reason, five at most."""
-    alternatives: tuple[Alternative, ...]
-    """Best first; empty where no universe was given."""
+from imagist.packages.solving.why import Alternative, Why, find_chains
 
 
 def why(
     resolution: Resolution, platform: Platform, name: str, universe: Universe | None = None
-) -> Why:
+) -> Why[Candidate]:
     """Explain a package of a solution.
 
     Args:
@@ -80,13 +37,10 @@ def why(
             f"`{name}` is not among the packages for {platform}",
             help="did you mean " + " or ".join(f"`{c}`" for c in close) + "?" if close else None,
         )
-    chains = sorted(
-        (_chain(resolution, platform, chosen, reason) for reason in chosen.reasons), key=len
-    )
     alternatives: tuple[Alternative, ...] = ()
     if universe is not None:
         alternatives = _find_alternatives(resolution, platform, chosen, universe)
-    return Why(chosen, tuple(chains[:_MOST_CHAINS]), alternatives)
+    return Why(chosen, find_chains(resolution, platform, chosen), alternatives)
 
 
 def _find_provider(resolution: Resolution, platform: Platform, name: str) -> Chosen | None:
@@ -97,20 +51,6 @@ def _find_provider(resolution: Resolution, platform: Platform, name: str) -> Cho
         if carried_version(chosen.candidate.package, wanted) is not None
     )
     return next(found, None)
-
-
-def _chain(
-    resolution: Resolution, platform: Platform, chosen: Chosen, reason: Reason
-) -> tuple[Link, ...]:
-    """From the world to a package. First reasons lead nearer to the world, so this ends."""
-    links = [Link(chosen.name, chosen.version, reason)]
-    while reason.kind == "depends":
-        requirer = resolution.find(platform, reason.requirer)
-        if requirer is None or len(links) > len(resolution.chosen[platform]):
-            break
-        reason = requirer.reasons[0]
-        links.append(Link(requirer.name, requirer.version, reason))
-    return tuple(reversed(links))
 
 
 def _find_alternatives(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from imagist.packages.apk.solver.sat import (
+from imagist.packages.solving.sat import (
     FALSE,
     MOST_CONFLICTS,
     OPEN,

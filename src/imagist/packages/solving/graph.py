@@ -7,7 +7,7 @@ import json
 import msgspec
 
 from imagist.oci.platform import Platform
-from imagist.packages.apk.solver.resolution import Resolution
+from imagist.packages.solving.resolution import Offer, Resolution
 
 _WORLD = "world"
 
@@ -39,7 +39,7 @@ class Graph(msgspec.Struct, frozen=True):
     edges: tuple[Edge, ...]
 
 
-def graph(resolution: Resolution, platform: Platform | None = None) -> Graph:
+def graph(resolution: Resolution[Offer], platform: Platform | None = None) -> Graph:
     """The graph of a solution, of one platform or of all."""
     nodes: list[Node] = []
     edges: list[Edge] = []
