@@ -165,7 +165,8 @@ def _merge(directory: Postings, other: Postings) -> Postings:
     """Add the records of another directory, lowest first and each once; takes both over."""
     for name, numbers in other.items():
         # Several words of a record may have one name, which may be the package's own.
-        directory[name] = sorted({*directory.get(name, ()), *numbers})
+        every = [*directory.get(name, ()), *numbers]
+        directory[name] = sorted(set(every)) if len(every) > 1 else every
     return directory
 
 

@@ -10,10 +10,10 @@ from imagist.packages.apk.dependency import Dependency, parse_dependency
 from imagist.packages.apk.index import Candidate, Package, depends_of
 from imagist.packages.apk.solver.preference import carried_version
 from imagist.packages.apk.solver.resolution import Chosen, Resolution
-from imagist.packages.apk.solver.suggest import find_close
 from imagist.packages.apk.universe import Universe
 from imagist.packages.apk.version import compare
 from imagist.packages.solving.why import Alternative, Why, find_chains
+from imagist.packages.solving.wording import find_close
 
 
 def why(
