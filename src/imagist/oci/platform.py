@@ -19,6 +19,17 @@ _APK_TO_OCI: Final = {
     "riscv64": "riscv64",
     "s390x": "s390x",
 }
+_OCI_TO_DEB: Final = {
+    "386": "i386",
+    "amd64": "amd64",
+    "arm64": "arm64",
+    "arm/v6": "armel",
+    "arm/v7": "armhf",
+    "loong64": "loong64",
+    "ppc64le": "ppc64el",
+    "riscv64": "riscv64",
+    "s390x": "s390x",
+}
 _OCI_TO_APK: Final = {oci: apk for apk, oci in _APK_TO_OCI.items()}
 ALL_ARCHITECTURES: Final = tuple(sorted(_OCI_TO_APK))
 """The nine architectures an APK declaration without `archs` is built for, as OCI names."""
@@ -51,6 +62,17 @@ class Platform(msgspec.Struct, frozen=True, order=True, omit_defaults=True):
             raise RequestError(
                 f"APK repositories have no architecture for {self}",
                 help="one of " + ", ".join(ALL_ARCHITECTURES),
+            ) from None
+
+    @property
+    def deb(self) -> str:
+        """The architecture as Debian's archives name it."""
+        try:
+            return _OCI_TO_DEB[self.arch]
+        except KeyError:
+            raise RequestError(
+                f"Debian has no architecture for {self}",
+                help="one of " + ", ".join(sorted(_OCI_TO_DEB)),
             ) from None
 
 

@@ -8,7 +8,6 @@ from collections.abc import Iterator
 from typing import BinaryIO, Final, Protocol, cast
 
 from imagist.errors import Untrusted
-from imagist.packages.deb.ar import ArReader
 from imagist.rootfs.inflate import Inflater
 
 _PIECE: Final = 1 << 20
@@ -16,6 +15,14 @@ _MEMORY: Final = 256 << 20
 """Bytes that a decoder of xz may take; the largest preset of xz needs 65 MiB."""
 FORMS: Final = ("", "gz", "xz", "zst", "bz2", "lzma")
 """What may stand behind `data.tar`; the control member takes the first four."""
+
+
+class Pieces(Protocol):
+    """What can be uncompressed: a member of an archive, or a file."""
+
+    def read(self) -> bytes | memoryview:
+        """The next bytes, as many as it likes; none at its end."""
+        ...
 
 
 class _Decoder(Protocol):
@@ -30,14 +37,14 @@ class _Decoder(Protocol):
     def decompress(self, data: bytes | memoryview, max_length: int = -1) -> bytes: ...
 
 
-def uncompress(member: ArReader, form: str, *, what: str, limit: int) -> Iterator[bytes]:
+def uncompress(member: Pieces, form: str, *, what: str, limit: int) -> Iterator[bytes]:
     """The content of the member that `member` stands at, in pieces of about 1 MiB.
 
     Of xz, lzma and bzip2 there is one stream: what comes after it some readers would take for more
     of the content, and dpkg for nothing.
 
     Args:
-        member: the archive, at a member of which nothing was read.
+        member: a file, or an archive at a member, of which nothing was read.
         form: what it is compressed with, one of `FORMS`.
         what: names it in errors.
         limit: bytes of content after which it is refused.
@@ -50,7 +57,7 @@ def uncompress(member: ArReader, form: str, *, what: str, limit: int) -> Iterato
     return _bounded(_uncompress(member, form, what), what, limit)
 
 
-def _uncompress(member: ArReader, form: str, what: str) -> Iterator[bytes]:
+def _uncompress(member: Pieces, form: str, what: str) -> Iterator[bytes]:
     pieces = iter(member.read, b"")
     if not form:
         return map(bytes, pieces)
@@ -65,7 +72,7 @@ def _uncompress(member: ArReader, form: str, what: str) -> Iterator[bytes]:
 
 
 def _decode(
-    decoder: _Decoder, pieces: Iterator[memoryview], form: str, what: str
+    decoder: _Decoder, pieces: Iterator[bytes | memoryview], form: str, what: str
 ) -> Iterator[bytes]:
     for piece in pieces:
         if decoder.eof:
@@ -85,7 +92,7 @@ def _decode(
         raise _refuse(what, "is cut off")
 
 
-def _inflate_zstd(pieces: Iterator[memoryview], what: str) -> Iterator[bytes]:
+def _inflate_zstd(pieces: Iterator[bytes | memoryview], what: str) -> Iterator[bytes]:
     from imagist.zstd import Inflater as ZstdInflater  # noqa: PLC0415 - Debian has none
 
     inflater = ZstdInflater()

@@ -106,6 +106,8 @@ class Repository(NamedTuple):
     suite: Suite = Suite()
     url: str = ""
     """The folder that file names in the index are relative to, without `/` at its end."""
+    source: str = ""
+    """What a lock calls the archive and its suite: `Source.identity`."""
 
 
 class Candidate(msgspec.Struct, frozen=True, eq=False):
@@ -118,6 +120,8 @@ class Candidate(msgspec.Struct, frozen=True, eq=False):
     suite: Suite = Suite()
     url: str = ""
     """Location of the .deb."""
+    source: str = ""
+    """What a lock calls where it comes from; `package.filename` is its place there."""
     foreign: str = ""
     """Its architecture, where that is not the machine's."""
 
@@ -254,7 +258,9 @@ class Universe:
         path = package.filename.removeprefix("./")
         url = f"{repository.url}/{path}" if repository.url else path
         foreign = "" if arch == self.native else arch
-        candidate = Candidate(package, first, priority, repository.suite, url, foreign)
+        candidate = Candidate(
+            package, first, priority, repository.suite, url, repository.source, foreign
+        )
         return self._candidates.setdefault(key, candidate)
 
     def _priority(self, package: Package, suite: Suite) -> int:

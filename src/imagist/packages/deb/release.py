@@ -1,0 +1,180 @@
+"""Release files: what a suite is called, how long it holds, and the hashes of its indexes.
+
+`dists/SUITE/InRelease` is signed within itself, `Release` by `Release.gpg` beside it; the fields
+are those of Debian's wiki page RepositoryFormat. Only SHA-256 counts here.
+"""
+
+from __future__ import annotations
+
+import datetime
+import email.utils
+import re
+from typing import Final, NamedTuple
+
+import msgspec
+
+from imagist.errors import InputError, Untrusted
+from imagist.packages.deb.control import Stanza, parse_stanzas
+from imagist.packages.deb.universe import Suite
+
+MAX_RELEASE: Final = 32 << 20
+"""Bytes of the largest Release file that is read."""
+_FILE: Final = re.compile(r"([0-9a-fA-F]{64})\s+([0-9]{1,15})\s+(\S+)")
+
+
+class ListedFile(NamedTuple):
+    """What a release says of one of its files."""
+
+    path: str
+    """Below the folder of the release."""
+    sha256: str
+    """In hex."""
+    size: int
+
+
+class Release(msgspec.Struct, frozen=True):
+    """One Release file."""
+
+    origin: str = ""
+    label: str = ""
+    suite: str = ""
+    codename: str = ""
+    version: str = ""
+    date: float | None = None
+    """Seconds since 1970."""
+    valid_until: float | None = None
+    components: tuple[str, ...] = ()
+    architectures: tuple[str, ...] = ()
+    acquire_by_hash: bool = False
+    not_automatic: bool = False
+    but_automatic_upgrades: bool = False
+    splits_all: bool = False
+    """Whether packages for all architectures stand in indexes of their own."""
+    snapshots: str = ""
+    """Address of the archive's snapshots, with a place holder for the moment."""
+    files: dict[str, ListedFile] = {}
+
+    def describe(self, component: str, host: str) -> Suite:
+        """What choosing packages needs to know."""
+        return Suite(
+            self.suite,
+            self.codename,
+            self.origin,
+            self.label,
+            self.version,
+            component,
+            host,
+            self.not_automatic,
+            self.but_automatic_upgrades,
+        )
+
+
+def parse_release(text: bytes, what: str) -> Release:
+    """Read a Release file; verify it before.
+
+    Raises:
+        InputError: it is none, or has no SHA-256.
+    """
+    try:
+        stanzas = parse_stanzas(text.decode(), what)
+    except UnicodeDecodeError:
+        raise InputError(f"{what} is not UTF-8") from None
+    if len(stanzas) != 1:
+        raise InputError(f"{what} has {len(stanzas)} stanzas, where a release has one")
+    stanza = stanzas[0]
+    if "SHA256" not in stanza:
+        raise InputError(
+            f"{what} lists no SHA-256 of its files",
+            help="MD5 and SHA-1 can be forged; ask whoever publishes it for SHA-256",
+        )
+    architectures = stanza.words("Architectures")
+    return Release(
+        stanza.get("Origin"),
+        stanza.get("Label"),
+        stanza.get("Suite"),
+        stanza.get("Codename"),
+        stanza.get("Version"),
+        _read_date(stanza, "Date"),
+        _read_date(stanza, "Valid-Until"),
+        stanza.words("Components"),
+        architectures,
+        stanza.get("Acquire-By-Hash").lower() == "yes",
+        stanza.get("NotAutomatic").lower() == "yes",
+        stanza.get("ButAutomaticUpgrades").lower() == "yes",
+        "all" in architectures
+        and "Packages" not in stanza.words("No-Support-for-Architecture-all"),
+        stanza.get("Snapshots"),
+        _read_files(stanza),
+    )
+
+
+def _read_files(stanza: Stanza) -> dict[str, ListedFile]:
+    files: dict[str, ListedFile] = {}
+    for line in stanza.lines("SHA256"):
+        found = _FILE.fullmatch(line)
+        if found is None:
+            raise InputError(
+                f"the list of files has a line that is none: `{line[:60]}`",
+                where=stanza.where("SHA256"),
+            )
+        path = found[3].removeprefix("./")
+        parts = path.split("/")
+        if path.startswith("/") or any(part in {"", "..", "."} for part in parts):
+            raise InputError(
+                f"the list of files leads out of its folder: `{path[:60]}`",
+                where=stanza.where("SHA256"),
+            )
+        listed = ListedFile(path, found[1].lower(), int(found[2]))
+        if files.setdefault(path, listed) != listed:
+            raise InputError(
+                f"{path} is listed twice, with different hashes", where=stanza.where("SHA256")
+            )
+    return files
+
+
+def _read_date(stanza: Stanza, name: str) -> float | None:
+    value = stanza.get(name)
+    if not value:
+        return None
+    # Some write UTC in words that RFC 5322 does not have.
+    try:
+        moment = email.utils.parsedate_to_datetime(value.replace("UTC", "+0000"))
+        return moment.timestamp()
+    except (TypeError, ValueError, OverflowError):
+        raise InputError(
+            f"`{value[:60]}` is no date", where=stanza.where(name), help="tell its publisher"
+        ) from None
+
+
+def check_date(release: Release, what: str, *, now: float, check: bool) -> None:
+    """Refuse a release that is over: an attacker may replay old ones for ever.
+
+    Args:
+        release: the release.
+        what: names it in errors.
+        now: seconds since 1970; of a snapshot the moment it is of.
+        check: whether it matters.
+
+    Raises:
+        Untrusted: it was valid until an earlier moment.
+    """
+    if check and release.valid_until is not None and release.valid_until < now:
+        until = email.utils.format_datetime(_moment(release.valid_until))
+        raise Untrusted(
+            f"{what} was valid until {until}, and is not any more",
+            help="the mirror may be behind: use another; for an old archive name the moment with "
+            "`snapshot=YYYYMMDDTHHMMSSZ`, or write `check-valid-until=no`",
+        )
+
+
+def _moment(seconds: float) -> datetime.datetime:
+    return datetime.datetime.fromtimestamp(seconds, datetime.UTC)
+
+
+def warn_of_name(release: Release, suite: str, what: str) -> str:
+    """A warning where a release says that it is another suite; empty where it does not."""
+    asked = suite.strip("/").removesuffix("/updates")
+    own = {release.suite, release.codename} - {""}
+    if not own or suite.endswith("/") or asked in own or {asked, f"{asked}-security"} & own:
+        return ""
+    return f"{what} calls itself {' or '.join(sorted(own))}, where {suite} was asked for"

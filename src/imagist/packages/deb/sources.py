@@ -1,0 +1,384 @@
+"""Where packages come from: apt's sources, in both of their syntaxes (sources.list(5)).
+
+    deb [option=value ...] [uri] suite component ...      one line
+    Types: deb / URIs: / Suites: / Components: / ...      a stanza of a .sources file
+
+A source without an address takes that of the machine it is read on: a declaration then names no
+mirror, and neither does its lock.
+"""
+
+from __future__ import annotations
+
+import datetime
+import re
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Final, NamedTuple
+from urllib.parse import unquote
+
+import msgspec
+
+from imagist.errors import InputError, Problem, RequestError
+from imagist.net.url import is_remote, redact
+from imagist.packages.deb.control import Stanza, parse_stanzas
+
+SNAPSHOT: Final = "@SNAPSHOTID@"
+"""What stands for the date in the address of an archive of snapshots, as in Release files."""
+_STAMP: Final = re.compile(r"[0-9]{8}T[0-9]{6}Z")
+_IN_ADDRESS: Final = re.compile(r"/([0-9]{8}T[0-9]{6}Z)(?=/|$)")
+_SUFFIX: Final = re.compile(
+    r"(?<=[a-z])(-security|/updates|-updates|-backports|-proposed(?:-updates)?)$"
+)
+_SECURITY: Final = frozenset({"-security", "/updates"})
+_LINE: Final = re.compile(r"deb(?:\s+\[([^\]]*)\])?(?:\s+(.*))?")
+_FILE_NAME: Final = re.compile(r"[A-Za-z0-9_.-]+")
+_YES: Final = frozenset({"yes", "true", "with", "on", "enable"})
+_NO: Final = frozenset({"no", "false", "without", "off", "disable"})
+_OPTIONS: Final = {
+    "arch": "Architectures",
+    "signed-by": "Signed-By",
+    "trusted": "Trusted",
+    "check-valid-until": "Check-Valid-Until",
+    "by-hash": "By-Hash",
+    "snapshot": "Snapshot",
+}
+"""Options of a line, and the fields of a stanza that say the same."""
+_ARMOR: Final = "-----BEGIN PGP PUBLIC KEY BLOCK-----"
+_DIALECT: Final = "write `deb [options] https://MIRROR/debian SUITE COMPONENT ...`"
+
+
+class Source(msgspec.Struct, frozen=True):
+    """One suite of one archive."""
+
+    suite: str
+    """Such as `trixie`; of a flat archive the path of its folder, with `/` at its end."""
+    uri: str = ""
+    """The archive, without `/` at its end: an http(s) address or a path; empty where the machine's
+    own sources decide."""
+    components: tuple[str, ...] = ()
+    architectures: tuple[str, ...] = ()
+    """Debian architectures it is asked for; all that are wanted where empty."""
+    signed_by: tuple[str, ...] = ()
+    """Paths of keyrings, or fingerprints of keys in the machine's own; any of them where empty."""
+    keys: str = ""
+    """Keys themselves, armored."""
+    trusted: bool = False
+    """Taken without a signature."""
+    check_valid_until: bool = True
+    by_hash: str = ""
+    """`yes`, `no`, `force`, or empty: where the release says it can be done."""
+    snapshot: str = ""
+    """The moment the archive is looked at: `YYYYMMDDTHHMMSSZ`, or empty."""
+    borrowed: bool = False
+    """Whether the address is the machine's own, and so belongs into no lock."""
+
+    @property
+    def is_flat(self) -> bool:
+        """Whether the archive is one folder without `dists`."""
+        return self.suite.endswith("/")
+
+    @property
+    def is_remote(self) -> bool:
+        """Whether HTTP is needed to read it."""
+        return is_remote(self.uri)
+
+    @property
+    def address(self) -> str:
+        """The archive at the moment that is asked for."""
+        return self.uri.replace(SNAPSHOT, self.snapshot)
+
+    @property
+    def folder(self) -> str:
+        """The folder that has the release, without `/` at its end."""
+        if self.is_flat:
+            return f"{self.address}/{self.suite.strip('/')}".rstrip("/").removesuffix("/.")
+        return f"{self.address}/dists/{self.suite}"
+
+    @property
+    def identity(self) -> str:
+        """What a lock calls it: the suite, with the address where the declaration names one."""
+        return self.suite if self.borrowed else f"{redact(self.uri)} {self.suite}"
+
+    @property
+    def pinned(self) -> float | None:
+        """The moment that is asked for, in seconds since 1970; None for today's archive."""
+        found = self.snapshot or next(iter(_IN_ADDRESS.findall(self.uri)), "")
+        if not found:
+            return None
+        return _read_moment(found).timestamp()
+
+    def __str__(self) -> str:
+        parts = ["deb", redact(self.uri), self.suite, *self.components]
+        return " ".join(part for part in parts if part)
+
+
+def is_source(entry: str) -> bool:
+    """Whether an entry of a list of repositories is a Debian one."""
+    return entry.strip() == "deb" or entry.strip().startswith(("deb ", "deb\t", "Types:"))
+
+
+def parse_sources(entry: str, what: str = "the source") -> list[Source]:
+    """Read an entry of a declaration: a line, or stanzas of a .sources file.
+
+    Args:
+        entry: as written; `deb` alone stands for all sources of the machine.
+        what: names it in errors.
+
+    Raises:
+        RequestError: it is neither, or asks for what cannot be done.
+    """
+    text = entry.strip("\n")
+    if "\n" in text or text.startswith("Types:"):
+        stanzas = parse_stanzas(text, what, comments=True, error=RequestError)
+        return [source for stanza in stanzas for source in _read_stanza(stanza)]
+    return _read_line(text.strip(), what)
+
+
+def _read_line(line: str, what: str) -> list[Source]:
+    found = _LINE.fullmatch(line)
+    if found is None or (line.removeprefix("deb").strip() and not found[2]):
+        raise RequestError(f"`{redact(line)}` is no source of packages", where=what, help=_DIALECT)
+    stanza = Stanza(1, what)
+    for option in (found[1] or "").split():
+        name, equals, value = option.partition("=")
+        field = _OPTIONS.get(name.lower())
+        if not equals or field is None:
+            known = ", ".join(_OPTIONS)
+            raise RequestError(
+                f"`{redact(option)}` is no option of a source that imagist knows",
+                where=what,
+                help=f"one of {known}, as `name=value`",
+            )
+        stanza.add(field, value.replace(",", " "), 1)
+    words = (found[2] or "").split()
+    if words and (":" in words[0] or words[0].startswith(("/", "."))):
+        stanza.add("URIs", words.pop(0), 1)
+    if words:
+        stanza.add("Suites", words[0], 1)
+        stanza.add("Components", " ".join(words[1:]), 1)
+    return _read_stanza(stanza)
+
+
+def _read_stanza(stanza: Stanza) -> list[Source]:
+    """The sources of a stanza: one for each address and suite."""
+    types = stanza.words("Types")
+    if ("Types" in stanza and "deb" not in types) or not _flag(stanza, "Enabled", default=True):
+        return []
+    signed_by = stanza.get("Signed-By")
+    armored = _ARMOR in signed_by
+    snapshot = stanza.get("Snapshot")
+    if snapshot and not _is_moment(snapshot):
+        raise RequestError(
+            f"`{snapshot}` is no moment of a snapshot",
+            where=stanza.where("Snapshot"),
+            help="write it in UTC, such as 20261121T000000Z",
+        )
+    by_hash = stanza.get("By-Hash").lower()
+    if by_hash and by_hash != "force":
+        by_hash = "yes" if _flag(stanza, "By-Hash", default=True) else "no"
+    common = Source(
+        "",
+        components=stanza.words("Components"),
+        architectures=stanza.words("Architectures"),
+        signed_by=() if armored else tuple(signed_by.replace(",", " ").split()),
+        keys=_dearmor_lines(signed_by) if armored else "",
+        trusted=_flag(stanza, "Trusted", default=False),
+        check_valid_until=_flag(stanza, "Check-Valid-Until", default=True),
+        by_hash=by_hash,
+        snapshot=snapshot,
+    )
+    suites = stanza.words("Suites")
+    addresses = [_read_address(uri, stanza) for uri in stanza.words("URIs")] or [""]
+    problems = [
+        Problem(wrong, stanza.where("Suites"), _DIALECT)
+        for suite in suites
+        if (wrong := _find_mistake(suite, common, addresses))
+    ]
+    if not suites and (addresses != [""] or common.components):
+        problems.append(Problem("a source needs a suite", stanza.where(), _DIALECT))
+    if problems:
+        raise RequestError(problems)
+    return [
+        msgspec.structs.replace(common, uri=uri, suite=suite)
+        for uri in addresses
+        for suite in suites or ("",)
+    ]
+
+
+def _find_mistake(suite: str, common: Source, addresses: Sequence[str]) -> str:
+    if suite.endswith("/") and common.components:
+        return f"`{suite}` is the folder of a flat archive, which has no components"
+    if suite.endswith("/") and addresses == [""]:
+        return f"`{suite}` is the folder of a flat archive, whose address is missing"
+    if not suite.endswith("/") and not common.components:
+        return f"the suite {suite} needs a component, such as `main`"
+    return ""
+
+
+def _is_moment(text: str) -> bool:
+    try:
+        return bool(_STAMP.fullmatch(text)) and _read_moment(text) is not None
+    except ValueError:
+        return False
+
+
+def _read_moment(text: str) -> datetime.datetime:
+    return datetime.datetime.strptime(f"{text}+0000", "%Y%m%dT%H%M%SZ%z")
+
+
+def _read_address(uri: str, stanza: Stanza) -> str:
+    scheme, separator, rest = uri.partition(":")
+    if scheme.lower() in {"file", "copy"} and separator:
+        return unquote("/" + rest.removeprefix("//").removeprefix("localhost").strip("/"))
+    if is_remote(uri) or not separator:
+        return uri.rstrip("/") or "/"
+    raise RequestError(
+        f"sources over {scheme} cannot be read: `{redact(uri)}`",
+        where=stanza.where("URIs"),
+        help="use https, http, file, or a path",
+    )
+
+
+def _flag(stanza: Stanza, name: str, *, default: bool) -> bool:
+    value = stanza.get(name).lower()
+    if not value:
+        return default
+    if value not in _YES | _NO:
+        raise RequestError(
+            f"`{value}` is neither yes nor no", where=stanza.where(name), help="write yes or no"
+        )
+    return value in _YES
+
+
+def _dearmor_lines(value: str) -> str:
+    """Armored text out of a field, in which a dot stands for an empty line."""
+    lines = (line.strip() for line in value.strip("\n").split("\n"))
+    return "\n".join("" if line == "." else line for line in lines).strip("\n") + "\n"
+
+
+class Machine(NamedTuple):
+    """What a machine's own apt is told."""
+
+    root: Path = Path("/")
+
+    @property
+    def is_debian(self) -> bool:
+        """Whether the machine has Debian packages."""
+        try:
+            text = (self.root / "etc/os-release").read_text("utf-8", "replace")
+        except OSError:
+            return False
+        fields = dict(line.partition("=")[::2] for line in text.splitlines())
+        words = f"{fields.get('ID', '')} {fields.get('ID_LIKE', '')}".replace('"', " ").split()
+        return bool({"debian", "ubuntu"} & set(words))
+
+    def files(self) -> list[Path]:
+        """The files apt reads, in its order."""
+        apt = self.root / "etc/apt"
+        parts = apt / "sources.list.d"
+        try:
+            found = sorted(parts.iterdir())
+        except OSError:
+            found = []
+        named = [
+            path
+            for path in found
+            if path.suffix in {".list", ".sources"} and _FILE_NAME.fullmatch(path.name)
+        ]
+        return [path for path in (apt / "sources.list", *named) if path.is_file()]
+
+    def sources(self) -> list[Source]:
+        """All sources of binary packages; those that imagist cannot read are left out.
+
+        Raises:
+            InputError: a file cannot be read.
+        """
+        found: list[Source] = []
+        for path in self.files():
+            try:
+                text = path.read_text("utf-8")
+            except (OSError, UnicodeDecodeError) as error:
+                raise InputError(f"{path} cannot be read: {error}") from error
+            entries = [text]
+            if path.suffix == ".list":
+                lines = (line.partition("#")[0].strip() for line in text.splitlines())
+                entries = [line for line in lines if is_source(line)]
+            for entry in entries:
+                try:
+                    found += parse_sources(entry, str(path))
+                except RequestError:
+                    continue  # apt may know schemes and options that imagist does not
+        return [msgspec.structs.replace(each, borrowed=True) for each in found if each.uri]
+
+
+def complete(sources: Iterable[Source], machine: Machine) -> list[Source]:
+    """Give sources without an address that of the machine's own.
+
+    A suite that the machine has is looked up; another one gets the address of the same kind of
+    suite: `trixie-security` that of `bookworm-security`, and `trixie-updates` that of `bookworm`.
+
+    Raises:
+        RequestError: the machine has none for a source; all of them.
+    """
+    completed: list[Source] = []
+    problems: list[Problem] = []
+    own: list[Source] | None = None
+    for source in sources:
+        if source.uri:
+            completed.append(source)
+            continue
+        if own is None:
+            own = machine.sources()
+        found = (
+            [_borrow(source, each) for each in _find_alike(source, own)] if source.suite else own
+        )
+        completed += found
+        if not found:
+            problems.append(_tell_missing(source, machine, own))
+    if problems:
+        raise RequestError(list(dict.fromkeys(problems)))
+    return list(dict.fromkeys(completed))
+
+
+def _find_alike(source: Source, own: Sequence[Source]) -> list[Source]:
+    """The machine's source to take the address of; one at most."""
+    same = [each for each in own if each.suite == source.suite]
+    if same:
+        return same[:1]
+    kind = _SUFFIX.search(source.suite)
+    security = kind is not None and kind[1] in _SECURITY
+    alike = [
+        each
+        for each in own
+        if not each.is_flat
+        and ((found := _SUFFIX.search(each.suite)) is not None and found[1] in _SECURITY)
+        == security
+    ]
+    # Suites without a suffix first: they are what the others belong to.
+    alike.sort(key=lambda each: not security and _SUFFIX.search(each.suite) is not None)
+    return alike[:1]
+
+
+def _borrow(source: Source, own: Source) -> Source:
+    keys = (
+        {} if source.signed_by or source.keys else {"signed_by": own.signed_by, "keys": own.keys}
+    )
+    return msgspec.structs.replace(source, uri=own.uri, borrowed=True, **keys)
+
+
+def _tell_missing(source: Source, machine: Machine, own: Sequence[Source]) -> Problem:
+    example = f"deb https://MIRROR/debian {source.suite or 'SUITE'} "
+    help_ = f"name a mirror: `{example}{' '.join(source.components) or 'main'}`"
+    if not machine.is_debian:
+        return Problem(
+            f"`{source}` names no mirror, and this machine is no Debian that has one", None, help_
+        )
+    if not own:
+        return Problem(
+            f"`{source}` names no mirror, and apt has none on this machine", None, help_
+        )
+    return Problem(
+        f"`{source}` names no mirror, and none of this machine's sources is of its kind",
+        None,
+        help_,
+    )
