@@ -68,9 +68,7 @@ def load_keyring_file(path: Path) -> Keyring:
 
 
 def machine_keyrings(root: Path = Path("/")) -> list[Keyring]:
-    """The keyrings that a machine trusts its archives by, or has for that; keys removed from use
-    are left out.
-    """
+    """The keyrings a machine has to verify archives by, without those of removed keys."""
     found: list[Keyring] = []
     for folder in _FOLDERS:
         try:

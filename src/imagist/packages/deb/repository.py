@@ -109,7 +109,7 @@ class ArchiveLoader:
             now: seconds since 1970, for releases that end.
             keyrings: declared keys, trusted for sources that do not name their own with
                 `signed-by`; without any, the machine's own.
-            root: the folder of the machine's own keyrings and of paths in `signed-by`.
+            root: the folder that has the machine's own keyrings.
             ignore_signatures: take releases unsigned.
             limit: bytes of an uncompressed index.
         """
@@ -249,7 +249,7 @@ class ArchiveLoader:
         paths = [each for each in source.signed_by if "/" in each]
         fingerprints = [each for each in source.signed_by if "/" not in each]
         if paths:
-            found = [self._load_keyring(path) for path in paths]
+            found = [load_keyring_file(Path(path)) for path in paths]
         else:
             found = list(self._declared) or machine_keyrings(self._root)
         if not found:
@@ -258,11 +258,6 @@ class ArchiveLoader:
                 help="name a keyring with `signed-by=/path` or in `contents.keyring`",
             )
         return select_keys(found, fingerprints)
-
-    def _load_keyring(self, path: str) -> Keyring:
-        if path.startswith("/"):
-            return load_keyring_file(self._root / path.lstrip("/"))
-        return load_keyring_file(Path(path))
 
     def load_index(self, loaded: LoadedRelease, component: str, arch: str) -> LoadedIndex:
         """Fetch one index, unless its table is known, and compare it with what is listed.
