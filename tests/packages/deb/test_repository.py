@@ -213,7 +213,9 @@ def test_a_key_within_a_stanza(load: Load, archive: Path, signer: Signer) -> Non
     assert load(entry, keyrings=[]).releases[0].signers == (signer.fingerprint,)
 
 
-def test_the_keys_of_the_machine(load: Load, archive: Path, signer: Signer, tmp_path: Path) -> None:
+def test_the_keys_of_the_machine(
+    load: Load, archive: Path, signer: Signer, tmp_path: Path
+) -> None:
     entry = f"deb {archive} trixie main"
     assert "there is no key to verify" in told(lambda: load(entry, keyrings=[]), InputError)
     signer.write(tmp_path / "machine/usr/share/keyrings/test.gpg")
@@ -371,7 +373,9 @@ def test_what_an_archive_does_not_have(load: Load, archive: Path, entry: str, sa
 
 def test_an_architecture_that_nobody_has(load: Load, archive: Path) -> None:
     entry = f"deb {archive} trixie main"
-    assert "no source has packages for s390x" in told(lambda: load(entry, archs=("s390x",)), NotFound)
+    assert "no source has packages for s390x" in told(
+        lambda: load(entry, archs=("s390x",)), NotFound
+    )
 
 
 def test_all_failures_are_told_at_once(load: Load, archive: Path) -> None:
