@@ -72,7 +72,7 @@ def test_a_record() -> None:
     ],
 )
 def test_bad_records(change: tuple[str, str], says: str) -> None:
-    with pytest.raises(InputError, match="index record|architecture|Multi-Arch") as error:
+    with pytest.raises(InputError, match=r"index record|architecture|Multi-Arch") as error:
         parse_record(RECORD.replace(*change, 1).encode())
     assert says in str(error.value)
     assert "\x1b" not in str(error.value)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import gzip
 import hashlib
 from collections.abc import Callable, Iterator
@@ -247,10 +248,8 @@ def test_what_stands_around_the_signed_text_does_not_count(load: Load, archive: 
     forged = b"SHA256:\n " + b"0" * 64 + b" 1 main/binary-amd64/Packages\n"
     signed = path.read_bytes()
     path.write_bytes(signed + forged)
-    try:
+    with contextlib.suppress(Untrusted):  # refusing it is as good
         assert load(f"deb {archive} trixie main").universes["amd64"].named("hello")
-    except Untrusted:
-        pass  # refusing it is as good
     path.write_bytes(b"Origin: forged\n\n" + signed)
     assert "is not signed" in told(lambda: load(f"deb {archive} trixie main"))
 

@@ -7,7 +7,7 @@ import pytest
 from imagist.errors import Problem, Span, Unsatisfiable
 from imagist.packages.deb.index import Package
 from imagist.packages.deb.solver.solve import solve
-from imagist.packages.deb.universe import Pin, Repository, Suite, PackageList, Universe
+from imagist.packages.deb.universe import PackageList, Pin, Repository, Suite, Universe
 from packages.deb.solver.deb_worlds import AMD, ARM, choose, pkg
 
 

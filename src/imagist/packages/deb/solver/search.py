@@ -147,9 +147,8 @@ class Search:
         for relation in self._wishes.conflicts(candidate):
             self._refuse(variable, candidate, relation)
         for clause in self._wishes.clauses(candidate):
-            if clause.relations or clause.broken:
-                requirement = self._requirement(clause, asking)
-                self._sat.add((2 * variable + 1, 2 * requirement), Needs(candidate, clause))
+            requirement = self._requirement(clause, asking)
+            self._sat.add((2 * variable + 1, 2 * requirement), Needs(candidate, clause))
 
     def _refuse(self, variable: int, candidate: Candidate, relation: Relation) -> None:
         for other in self._providers(relation.name):

@@ -34,7 +34,8 @@ def solve(
     The packages are those that `apt-get install` without recommended packages chooses on the same
     indexes (see `walk`); where it would have to change its mind, those of a search that prefers
     the same. Platforms are solved apart, since rebuilds give one package different versions on
-    different architectures. The result does not depend on the order of the world.
+    different architectures. As for apt, what stands first in the world is chosen first, where the
+    order makes a difference.
 
     Args:
         world: for each platform what the declaration asks for, see `parse_world`.
@@ -56,7 +57,8 @@ def solve(
         platform: Wishes(
             universes[platform],
             parse_world(
-                sorted({text.strip() for text in world[platform]}), universes[platform].native
+                list(dict.fromkeys(text.strip() for text in world[platform])),
+                universes[platform].native,
             ),
             essential=essential,
             installed=(installed or {}).get(platform, ()),

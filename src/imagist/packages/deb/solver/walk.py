@@ -1,7 +1,8 @@
-"""apt's way to choose: depth first, the first alternative that is possible, no way back.
+"""apt's way to choose: depth first, the first alternative that is possible.
 
-The walk gives what `apt-get install` gives on the same packages, or gives up: where a conflict
-or a dead end asks for another choice earlier on, `search` goes on.
+A package whose needs turn out to be impossible is discarded for good, and the next alternative is
+tried. The walk gives what `apt-get install` gives on the same packages, or gives up: where a
+conflict asks for another choice somewhere else, `search` goes on.
 
 What several packages provide is taken, in this order, from: the package of that name, essential
 packages, protected ones, the machine's own architecture, the higher priority. Where all that is
@@ -12,6 +13,8 @@ same more often than not, as indexes are sorted by name.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+
+import msgspec
 
 from imagist.packages.deb.dependency import Clause, Relation
 from imagist.packages.deb.relations import can_stand_beside, hits
@@ -74,18 +77,30 @@ def _favourite(wishes: Wishes, candidate: Candidate) -> Candidate | None:
     return wishes.favourite(candidate.package.name, arch)
 
 
+class _Step(msgspec.Struct):
+    """A package on the way from the world to where the walk is."""
+
+    candidate: Candidate
+    clauses: tuple[Clause, ...]
+    at: int = 0
+    """The clause that is being answered."""
+    mark: int | None = None
+    """How many were chosen before it; None where it was there before the walk came to it."""
+
+
 class _Walk:
     def __init__(self, wishes: Wishes, forced: Sequence[Candidate] = ()) -> None:
         """`forced` will be chosen in the end, so that nothing is that clashes with one of them."""
         self._wishes = wishes
-        self._forced = forced
         self._native = wishes.universe.native
+        self._forced = forced
         self._chosen: dict[str, Candidate] = {}
         self._offered: dict[str, list[Candidate]] = {}
+        self._ahead: dict[str, list[Candidate]] = {}
         self._forbidden: dict[str, list[tuple[Candidate, Relation]]] = {}
         self._walked: set[str] = set()
-        self._possible: dict[tuple[str, str], bool] = {}
-        self._ahead: dict[str, list[Candidate]] = {}
+        self._discarded: set[int] = set()
+        self._options: dict[tuple[str, str], list[Candidate]] = {}
 
     def go(self) -> list[Candidate] | None:
         for candidate in self._forced:
@@ -103,8 +118,7 @@ class _Walk:
             self._choose(named)
         # 2. Then each in turn, with all that it needs.
         for request in self._wishes.requests:
-            start = self._answer(request.clause, self._native)
-            if start is None or not self._descend(start):
+            if not self._descend(request.clause):
                 return None
         return list(self._chosen.values())
 
@@ -114,11 +128,44 @@ class _Walk:
             return _favourite(self._wishes, candidate)
         return None
 
+    def _descend(self, root: Clause) -> bool:
+        """Choose what a request needs. Chains may be long, so this does not recurse."""
+        path: list[_Step] = []
+        while True:
+            step = path[-1] if path else None
+            clause = step.clauses[step.at] if step else root
+            asking = self._wishes.asking(step.candidate) if step else self._native
+            mark = len(self._chosen)
+            needed = self._answer(clause, asking)
+            if needed is None:
+                if step is None or step.mark is None:
+                    return False
+                # What asked for this one is asked again, and finds the next alternative.
+                path.pop()
+                self._undo(step.mark)
+                self._discarded.add(id(step.candidate))
+                continue
+            # What a request names is walked in its own turn, not where something else needs it.
+            is_new = len(self._chosen) > mark
+            if (is_new or step is None) and needed.name not in self._walked:
+                self._walked.add(needed.name)
+                before = mark if is_new else None
+                path.append(_Step(needed, self._wishes.clauses(needed), 0, before))
+            elif step is None:
+                return True
+            else:
+                step.at += 1
+            while path[-1].at == len(path[-1].clauses):
+                path.pop()
+                if not path:
+                    return True
+                path[-1].at += 1
+
     def _answer(self, clause: Clause, asking: str) -> Candidate | None:
         """What answers a clause: something chosen, or the first that can be; None for nothing."""
         for candidate in self._answering(clause, asking):
             return candidate
-        for option in find_options(self._wishes, clause, asking):
+        for option in self._find_options(clause, asking):
             if option.name in self._chosen or self._clashes(option):
                 continue
             if self._is_possible(option):
@@ -132,42 +179,22 @@ class _Walk:
                 if self._wishes.answers(candidate, relation, asking):
                     yield candidate
 
-    def _descend(self, start: Candidate) -> bool:
-        """Choose all that a package needs. Chains may be long, so this does not recurse."""
-        if start.name in self._walked:
-            return True
-        self._walked.add(start.name)
-        path = [(start, iter(self._wishes.clauses(start)))]
-        while path:
-            candidate, clauses = path[-1]
-            for clause in clauses:
-                if clause.relations == () and not clause.broken:
-                    continue
-                needed = self._answer(clause, self._wishes.asking(candidate))
-                if needed is None:
-                    return False
-                if needed.name not in self._walked:
-                    self._walked.add(needed.name)
-                    path.append((needed, iter(self._wishes.clauses(needed))))
-                    break
-            else:
-                path.pop()
-        return True
+    def _find_options(self, clause: Clause, asking: str) -> list[Candidate]:
+        """What might be chosen for a clause, best first."""
+        key = (clause.text, asking)
+        if key not in self._options:
+            self._options[key] = find_options(self._wishes, clause, asking)
+        found = self._options[key]
+        return [o for o in found if id(o) not in self._discarded] if self._discarded else found
 
     def _is_possible(self, option: Candidate) -> bool:
         """Whether each thing that a package needs is there or on offer, one step ahead."""
         asking = self._wishes.asking(option)
-        for clause in self._wishes.clauses(option):
-            if clause.relations == () and not clause.broken:
-                continue
-            if any(True for _ in self._answering(clause, asking)):
-                continue
-            key = (clause.text, asking)
-            if key not in self._possible:
-                self._possible[key] = bool(find_options(self._wishes, clause, asking))
-            if not self._possible[key]:
-                return False
-        return True
+        return all(
+            any(True for _ in self._answering(clause, asking))
+            or self._find_options(clause, asking)
+            for clause in self._wishes.clauses(option)
+        )
 
     def _clashes(self, candidate: Candidate) -> bool:
         """Whether something chosen and a package cannot stand beside each other."""
@@ -177,7 +204,7 @@ class _Walk:
                 for other in offered.get(relation.name, ()):
                     if hits(package, relation, other.package, self._native):
                         return True
-        for name in (package.name, *(offer.name for offer in package.offers)):
+        for name in names_of(candidate):
             for other, relation in self._forbidden.get(name, ()):
                 if hits(other.package, relation, package, self._native):
                     return True
@@ -193,11 +220,26 @@ class _Walk:
         self._note(candidate, self._offered)
         self._forbid(candidate)
 
+    def _undo(self, mark: int) -> None:
+        """Take back all choices but the first so many."""
+        while len(self._chosen) > mark:
+            name, candidate = self._chosen.popitem()
+            self._walked.discard(name)
+            for offered in names_of(candidate):
+                self._offered[offered].pop()
+            for relation in self._wishes.conflicts(candidate):
+                self._forbidden[relation.name].pop()
+
     def _note(self, candidate: Candidate, offered: dict[str, list[Candidate]]) -> None:
-        package = candidate.package
-        for name in dict.fromkeys((package.name, *(offer.name for offer in package.offers))):
+        for name in names_of(candidate):
             offered.setdefault(name, []).append(candidate)
 
     def _forbid(self, candidate: Candidate) -> None:
         for relation in self._wishes.conflicts(candidate):
             self._forbidden.setdefault(relation.name, []).append((candidate, relation))
+
+
+def names_of(candidate: Candidate) -> tuple[str, ...]:
+    """What a package is called: its own name, and each that it provides."""
+    package = candidate.package
+    return tuple(dict.fromkeys((package.name, *(offer.name for offer in package.offers))))

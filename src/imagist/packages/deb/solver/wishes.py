@@ -49,18 +49,18 @@ class Wishes:
 
         Args:
             universe: the packages on offer.
-            world: what the declaration asks for, and what it excludes.
+            world: what the declaration asks for, and what it excludes; in this order it is chosen.
             essential: `full`: all packages marked essential. `minimal`: base-files alone, without
                 its Pre-Depends, which serve nothing but its maintainer scripts.
             installed: packages of a base image, kept as they are.
             preferred: versions by package name that are taken as long as they are possible.
         """
         self.universe = universe
-        asked = sorted(world, key=lambda entry: entry.text)
+        asked = tuple(world)
         self.excluded = tuple(entry for entry in asked if entry.exclude)
         self.requests = (
-            *(Request("world", e.clause, e.suite) for e in asked if not e.exclude),
             *(Request("essential", _clause(name)) for name in _essential(universe, essential)),
+            *(Request("world", e.clause, e.suite) for e in asked if not e.exclude),
         )
         self.installed = tuple(
             Candidate(each, INSTALLED, foreign=_foreign(each, universe.native))
@@ -103,10 +103,10 @@ class Wishes:
         if candidate.held:
             return ()
         package, native = candidate.package, self.universe.native
-        depends = package.clauses("depends", native)
-        if package.name in self._bare:
-            return depends
-        return (*package.clauses("pre_depends", native), *depends)
+        needed = package.clauses("depends", native)
+        if package.name not in self._bare:
+            needed = (*package.clauses("pre_depends", native), *needed)
+        return tuple(clause for clause in needed if clause.relations or clause.broken)
 
     def conflicts(self, candidate: Candidate) -> tuple[Relation, ...]:
         """What a package cannot stand beside, by its Conflicts and Breaks."""
