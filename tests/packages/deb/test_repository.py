@@ -20,7 +20,7 @@ from imagist.net.environment import Environment
 from imagist.net.retry import Patience, Waiter
 from imagist.net.transport import HttpTransport
 from imagist.packages.deb.openpgp import Keyring, load_keyring_file
-from imagist.packages.deb.repository import ArchiveLoader, Loaded
+from imagist.packages.deb.repository import ArchiveLoader, Loaded, foreign_architectures, want
 from imagist.packages.deb.sources import Source, parse_sources
 from imagist.packages.reading import Reader
 from imagist.store.store import Store
@@ -111,6 +111,11 @@ def test_an_archive_in_a_folder(load: Load, archive: Path, signer: Signer) -> No
     hello = amd.named("hello")[0]
     assert hello.url == f"{archive}/pool/main/h/hello/hello_1.0-1_amd64.deb"
     assert Path(hello.url).stat().st_size == hello.package.size
+    assert want(hello).sha256 == hello.package.sha256
+    assert (hello.source, hello.package.filename) == (
+        f"{archive} trixie",
+        hello.url[len(str(archive)) + 1 :],
+    )
     assert (hello.suite.codename, hello.suite.component) == ("trixie", "main")
     assert loaded.warnings == ()
 
@@ -185,7 +190,9 @@ def test_an_index_of_packages_for_all_architectures(
 
 
 def test_packages_of_another_architecture(load: Load, archive: Path) -> None:
-    loaded = load(f"deb {archive} trixie main", foreign={"amd64": ["arm64"]})
+    foreign = {"amd64": foreign_architectures(["hello", "libc6:arm64", "libc6:amd64"], "amd64")}
+    assert foreign == {"amd64": ("arm64",)}
+    loaded = load(f"deb {archive} trixie main", foreign=foreign)
     universe = loaded.universes["amd64"]
     assert [each.name for each in universe.providers("libc6")] == ["libc6", "libc6:arm64"]
     assert universe.named("libc6", "arm64")[0].foreign == "arm64"

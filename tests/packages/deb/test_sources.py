@@ -8,7 +8,8 @@ import msgspec
 import pytest
 
 from imagist.errors import RequestError
-from imagist.packages.deb.sources import Machine, Source, complete, is_source, parse_sources
+from imagist.packages.deb.machine import Machine, complete, locate
+from imagist.packages.deb.sources import Source, is_source, parse_sources
 
 URL = "https://deb.example.org/debian"
 
@@ -189,6 +190,14 @@ def test_no_security_archive_is_no_archive(machine: Machine) -> None:
     (machine.root / "etc/apt/sources.list.d/s.sources").unlink()
     with pytest.raises(RequestError, match="none of this machine's sources is of its kind"):
         complete(parse_sources("deb trixie-security main"), machine)
+
+
+def test_a_lock_finds_its_packages_again_at_any_mirror(machine: Machine) -> None:
+    sources = complete(parse_sources("deb trixie main"), machine)
+    url = locate(sources, "trixie", "pool/main/h/hello.deb")
+    assert url == f"{URL}/pool/main/h/hello.deb"
+    with pytest.raises(RequestError, match="packages of `sid`, which is not among the sources"):
+        locate(sources, "sid", "pool/x.deb")
 
 
 def test_sources_are_values() -> None:

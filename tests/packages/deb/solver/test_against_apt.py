@@ -14,9 +14,10 @@ from imagist.net.environment import read_environment
 from imagist.net.transport import HttpTransport
 from imagist.packages.deb.dependency import Relation
 from imagist.packages.deb.index import Package, parse_record
+from imagist.packages.deb.machine import Machine, complete
 from imagist.packages.deb.repository import ArchiveLoader
 from imagist.packages.deb.solver.solve import solve
-from imagist.packages.deb.sources import Machine, complete, parse_sources
+from imagist.packages.deb.sources import parse_sources
 from imagist.packages.deb.table import IndexTable
 from imagist.packages.deb.tablemaker import make_table
 from imagist.packages.deb.universe import Pin, Repository, Suite, Universe

@@ -68,6 +68,9 @@ class Wishes:
         )
         self._bare = {BASE} if essential == "minimal" else frozenset[str]()
         self._preferred = preferred or {}
+        # By identity: a universe gives the same package as the same object, as long as it lives.
+        self._clauses: dict[int, tuple[Clause, ...]] = {}
+        self._conflicts: dict[int, tuple[Relation, ...]] = {}
         self._held = {
             (each.package.name, each.foreign or universe.native): each for each in self.installed
         }
@@ -100,6 +103,12 @@ class Wishes:
 
     def clauses(self, candidate: Candidate) -> tuple[Clause, ...]:
         """What a package needs, in apt's order; nothing for what a base image holds."""
+        known = self._clauses.get(id(candidate))
+        if known is None:
+            known = self._clauses[id(candidate)] = self._read_clauses(candidate)
+        return known
+
+    def _read_clauses(self, candidate: Candidate) -> tuple[Clause, ...]:
         if candidate.held:
             return ()
         package, native = candidate.package, self.universe.native
@@ -110,9 +119,13 @@ class Wishes:
 
     def conflicts(self, candidate: Candidate) -> tuple[Relation, ...]:
         """What a package cannot stand beside, by its Conflicts and Breaks."""
-        package, native = candidate.package, self.universe.native
-        clauses = (*package.clauses("conflicts", native), *package.clauses("breaks", native))
-        return tuple(relation for clause in clauses for relation in clause.relations)
+        known = self._conflicts.get(id(candidate))
+        if known is None:
+            package, native = candidate.package, self.universe.native
+            fields = (package.clauses("conflicts", native), package.clauses("breaks", native))
+            known = tuple(r for clauses in fields for clause in clauses for r in clause.relations)
+            self._conflicts[id(candidate)] = known
+        return known
 
     def answers(self, candidate: Candidate, relation: Relation, asking: str) -> bool:
         """Whether a candidate answers a relation of a package of an architecture."""
