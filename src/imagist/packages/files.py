@@ -6,9 +6,10 @@ Each format adds what is its own: its records and scripts, and how its packages 
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Protocol, Self
+from typing import Final, Protocol, Self
 
-import msgspec
+from msgspec import Struct
+from msgspec.structs import replace
 
 from imagist.digest import Digest
 from imagist.rootfs.elf import SharedObject
@@ -55,7 +56,10 @@ class Described(Protocol):
         """
 
 
-class PackageFiles(msgspec.Struct, frozen=True, gc=False):
+CUT: Final = "some of its files are left out"
+
+
+class PackageFiles(Struct, frozen=True, gc=False):
     """A verified package whose files are a gzip'd tar in the store."""
 
     package: Described
@@ -77,3 +81,9 @@ class PackageFiles(msgspec.Struct, frozen=True, gc=False):
     def provenance(self) -> str:
         """What a history tells of the blob as a layer, after the package's name."""
         return ""
+
+    def with_entries(self, entries: tuple[Entry, ...]) -> Self:
+        """The same package, of which there are only some entries; its blob has all of them."""
+        paths = {entry.path for entry in entries}
+        libraries = tuple(each for each in self.libraries if each.path in paths)
+        return replace(self, entries=entries, libraries=libraries, verbatim=self.verbatim or CUT)

@@ -258,16 +258,13 @@ class TreeSystem:
     def update_shells(self) -> None:
         """See that /etc/shells lists the shells of the packages (update-shells(8))."""
         old = read_file(self._tree, self._contents, "etc/shells") or b""
-        lines = old.decode("utf-8", "surrogateescape").splitlines()
-        folder = "usr/share/debianutils/shells.d"
-        for name in self.glob(f"/{folder}/*"):
-            text = read_file(self._tree, self._contents, name) or b""
-            for line in text.decode("utf-8", "surrogateescape").splitlines():
-                shell = line.partition("#")[0].strip()
-                if not shell.startswith("/"):
-                    continue
-                real = f"/{self._tree.resolve(shell)}"
-                lines += [each for each in dict.fromkeys((shell, real)) if each not in lines]
+        texts = [old]
+        for name in self.glob("/usr/share/debianutils/shells.d/*"):
+            texts.append(read_file(self._tree, self._contents, name) or b"")
+        lines: list[str] = []
+        for line in b"\n".join(texts).decode("utf-8", "surrogateescape").splitlines():
+            shells = (line, f"/{self._tree.resolve(line)}") if line.startswith("/") else (line,)
+            lines += [each for each in dict.fromkeys(shells) if each and each not in lines]
         data = "".join(f"{line}\n" for line in lines).encode("utf-8", "surrogateescape")
         if data != old:
             self.write("/etc/shells", data)

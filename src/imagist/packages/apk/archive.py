@@ -10,7 +10,7 @@ from __future__ import annotations
 import base64
 import hashlib
 from collections.abc import Callable, Iterator, Sequence
-from typing import BinaryIO, Final, NamedTuple
+from typing import BinaryIO, Final, NamedTuple, Self
 
 import msgspec
 
@@ -22,6 +22,7 @@ from imagist.packages.apk.pkginfo import PackageInfo, parse_pkginfo
 from imagist.packages.blobs import Blobs, Writer
 from imagist.packages.files import PackageFiles
 from imagist.packages.listing import find_obstacle
+from imagist.rootfs.entry import Entry
 from imagist.rootfs.inflate import Inflater
 from imagist.rootfs.tarread import Limits, TarReader
 
@@ -65,6 +66,10 @@ class ApkFiles(PackageFiles, frozen=True, gc=False):
     def provenance(self) -> str:
         """What a history tells of the data segment as a layer, after the package's name."""
         return ", as signed (digest = datahash)"
+
+    def with_entries(self, entries: tuple[Entry, ...]) -> Self:
+        """The same package, of which there are only some entries, and a record of these alone."""
+        return msgspec.structs.replace(super().with_entries(entries), record=b"")
 
 
 class PackageLimits(NamedTuple):
