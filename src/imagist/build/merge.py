@@ -69,7 +69,9 @@ def _add_package(tree: Tree, files: PackageFiles, arbiter: _Arbiter) -> dict[str
                 Problem(f"{name} contains /{entry.path}, a name that deletes files in layers")
             )
             continue
-        node = Node(entry, name, files.data)
+        # What a slice makes of itself is in no blob.
+        is_packed = entry.offset >= 0 or entry.kind != "file"
+        node = Node(entry, name, files.data if is_packed else "")
         if tree.add_new(node):
             continue
         place = _add(tree, node, arbiter)

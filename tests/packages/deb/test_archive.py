@@ -160,6 +160,13 @@ def test_hardlink_before_its_file_is_no_layer_as_it_is() -> None:
     assert "/a" in verify_made(Deb("a", items=items)).verbatim
 
 
+def test_a_folder_after_what_lies_in_it_counts_and_is_no_layer_as_it_is() -> None:
+    items = [file("a/b", "x"), folder("a", 0o750)]
+    made = verify_made(Deb("a", items=items))
+    assert [(e.path, e.mode) for e in made.entries] == [("a", 0o750), ("a/b", 0o644)]
+    assert "/a is listed after" in made.verbatim
+
+
 def test_without_a_checksum_the_result_tells_it() -> None:
     assert verify_made(DEMO, sha256="").sha256 == verify_made(DEMO).sha256
 

@@ -111,6 +111,8 @@ class _Rewriting:
         self._wanted = md5
         self._listing = Listing(reader, what)
         self._folders = {""}
+        self._made: dict[str, int] = {}
+        """Place among the entries of folders that were made here."""
         self._size = 0
         self._owners: dict[bytes, tuple[int | None, int | None]] = {}
 
@@ -120,6 +122,9 @@ class _Rewriting:
                 continue
             self._add_folders(entry, write)
             entry = self._with_owner(entry)  # noqa: PLW2901
+            if entry.path in self._made:
+                self._correct(entry)
+                continue
             header = tar_header(entry)
             self._size += len(header)
             write(header)
@@ -157,10 +162,18 @@ class _Rewriting:
             self._folders.add(path)
         for folder in reversed(missing):
             made = Entry(folder, "directory", 0o755, mtime=entry.mtime)
+            self._made[folder] = len(self.entries)
             header = tar_header(made)
             self._size += len(header)
             write(header)
             self.entries.append(made)
+
+    def _correct(self, entry: Entry) -> None:
+        """Take a folder that is listed after what lies in it; in the tar it stands otherwise."""
+        if not entry.is_directory:
+            raise self._refuse(f"has files below /{entry.path}, which is a {entry.kind}")
+        self.entries[self._made[entry.path]] = entry
+        self.obstacle = f"/{entry.path} is listed after what lies in it"
 
     def _with_owner(self, entry: Entry) -> Entry:
         """The entry with the numbers of the accounts it names, where all systems have them."""
