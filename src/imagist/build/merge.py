@@ -69,9 +69,7 @@ def _add_package(tree: Tree, files: PackageFiles, arbiter: _Arbiter) -> dict[str
                 Problem(f"{name} contains /{entry.path}, a name that deletes files in layers")
             )
             continue
-        # What a slice makes of itself is in no blob.
-        is_packed = entry.offset >= 0 or entry.kind != "file"
-        node = Node(entry, name, files.data if is_packed else "")
+        node = _packed_node(entry, files)
         if tree.add_new(node):
             continue
         place = _add(tree, node, arbiter)
@@ -81,6 +79,12 @@ def _add_package(tree: Tree, files: PackageFiles, arbiter: _Arbiter) -> dict[str
         if place != entry.path:
             moved[entry.path] = place
     return moved
+
+
+def _packed_node(entry: Entry, files: PackageFiles) -> Node:
+    """An entry of a package as a node; files that a slice makes up are in no blob."""
+    is_packed = entry.offset >= 0 or entry.kind != "file"
+    return Node(entry, files.package.name, files.data if is_packed else "")
 
 
 _MOST_PROBLEMS = 20
@@ -180,7 +184,7 @@ def settle_hardlinks(
         if name in owners:
             moved = merged.landed.get(name, {})
             for entry in files.entries:
-                packed[name, moved.get(entry.path, entry.path)] = Node(entry, name, files.data)
+                packed[name, moved.get(entry.path, entry.path)] = _packed_node(entry, files)
     ends: dict[tuple[str, str], str] = {}
     for link in sorted(links, key=lambda link: order(link.entry.path)):
         tree.put(_settle(tree, link, packed, ends))
