@@ -6,8 +6,7 @@ function of `derived`.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
-from typing import Final
+from collections.abc import Sequence
 
 import msgspec
 
@@ -22,42 +21,13 @@ from imagist.build.derived import (
 )
 from imagist.build.derived.files import DeclaredFile, put_files
 from imagist.build.derived.osrelease import read_os_release
-from imagist.build.derived.place import put_file, read_file
-from imagist.build.merge import (
-    Merged,
-    merge_packages,
-    owned_entries,
-    refuse_markers,
-    settle_hardlinks,
-)
+from imagist.build.merge import Merged, merge_packages, refuse_markers, settle_hardlinks
+from imagist.build.packaging import F, Ground, Packaging
 from imagist.declaration.model import Certificates, Declaration, PathMutation, User
-from imagist.packages.apk.archive import ApkFiles
-from imagist.packages.apk.database import (
-    InstalledPackage,
-    describe_installed,
-    format_installed,
-    format_scripts,
-    format_triggers,
-)
+from imagist.packages.apk.database import InstalledPackage
+from imagist.packages.files import PackageFiles
 from imagist.rootfs.content import Contents
-from imagist.rootfs.entry import Entry
-from imagist.rootfs.tarwrite import BLOCK
 from imagist.rootfs.tree import Node, Tree
-
-DATABASE: Final = "usr/lib/apk/db"
-
-
-class ApkState(msgspec.Struct, frozen=True):
-    """What apk finds under /etc/apk of an image."""
-
-    arch: str
-    world: tuple[str, ...]
-    """As the declaration wrote it."""
-    repositories: tuple[str, ...]
-    keys: dict[str, bytes]
-    """PEM by file name."""
-    tags: dict[str, str] = {}
-    """Repository tag by the name of the package that is pinned to it."""
 
 
 class Base(msgspec.Struct, frozen=True):
@@ -81,9 +51,9 @@ class Composed(msgspec.Struct, frozen=True):
 
 def compose(
     declaration: Declaration,
-    packages: Sequence[ApkFiles],
+    packages: Sequence[F],
     contents: Contents,
-    state: ApkState,
+    packaging: Packaging[F],
     *,
     epoch: int,
     files: Sequence[DeclaredFile] = (),
@@ -95,7 +65,7 @@ def compose(
         declaration: with defaults filled in.
         packages: verified packages, in installation order.
         contents: reads files of packages that are in the tree.
-        state: what goes under /etc/apk.
+        packaging: the format of the packages.
         epoch: mtime of what the image adds, in seconds since 1970.
         files: the declaration's `files`, already read.
         base: the image built upon.
@@ -104,25 +74,27 @@ def compose(
         InputError: packages conflict, or hold something that cannot be used.
         RequestError: the declaration asks for something that does not fit these packages.
     """
-    tree = _ground(base, epoch)
+    tree = _ground(base, packaging, epoch)
     merged = merge_packages(tree, packages)
-    records = _records(tree, packages, merged, state.tags)
-    skeleton.put_apk_state(
+    warnings: list[str] = []
+    declared = declaration.accounts
+    ground = Ground(
         tree,
-        arch=state.arch,
-        world=state.world,
-        repositories=state.repositories,
-        keys=state.keys,
-        epoch=epoch,
+        contents,
+        packages,
+        merged,
+        [user.username for user in declared.users],
+        [group.groupname for group in declared.groups],
+        epoch,
+        warnings,
     )
-    warnings = skeleton.link_old_database(tree, epoch=epoch)
+    finish = packaging.begin(ground)
     users = accounts.add_accounts(
         tree,
         contents,
-        users=[_user(user) for user in declaration.accounts.users],
+        users=[_user(user) for user in declared.users],
         groups=[
-            accounts.Group(group.groupname, group.gid, group.members)
-            for group in declaration.accounts.groups
+            accounts.Group(group.groupname, group.gid, group.members) for group in declared.groups
         ],
         epoch=epoch,
     )
@@ -140,20 +112,20 @@ def compose(
     warnings += skeleton.put_devices(tree)
     libraries = {library.path: library for files in packages for library in files.libraries}
     warnings += ldcache.put_ld_cache(tree, contents, libraries, epoch=epoch)
-    _put_database(tree, contents, records, base, epoch)
+    finish()
     settle_hardlinks(tree, packages, merged, base.nodes if base else ())
     refuse_markers(tree)
     warnings += read_os_release(tree, contents)[1]
     user = ""
-    if declaration.accounts.run_as:
-        user = accounts.resolve_run_as(users, declaration.accounts.run_as)
+    if declared.run_as:
+        user = accounts.resolve_run_as(users, declared.run_as)
     return Composed(tree, merged, user, tuple(warnings))
 
 
-def _ground(base: Base | None, epoch: int) -> Tree:
+def _ground(base: Base | None, packaging: Packaging[F], epoch: int) -> Tree:
     """The folders of every image, below what a base image has."""
     tree = Tree()
-    skeleton.put_skeleton(tree, epoch=epoch)
+    packaging.put_skeleton(tree, epoch=epoch)
     if base is None:
         return tree
     ground = Tree()
@@ -167,65 +139,11 @@ def _ground(base: Base | None, epoch: int) -> Tree:
     return ground
 
 
-def _records(
-    tree: Tree, packages: Sequence[ApkFiles], merged: Merged, tags: Mapping[str, str]
-) -> list[InstalledPackage]:
-    """The database's records, before the image changes a file: a database lists packages."""
-    return [
-        describe_installed(
-            files,
-            entries=_left_entries(tree, files, merged),
-            tag=tags.get(files.package.name, ""),
-        )
-        for files in packages
-    ]
-
-
-def _left_entries(tree: Tree, files: ApkFiles, merged: Merged) -> Iterable[Entry] | None:
-    """The entries of a package that are still its own; None where all are."""
-    name = files.package.name
-    if name not in merged.lost:
-        return None
-    return owned_entries(tree, files, merged.landed.get(name, {}))
-
-
-def _put_database(
-    tree: Tree,
-    contents: Contents,
-    records: Sequence[InstalledPackage],
-    base: Base | None,
-    epoch: int,
-) -> None:
-    """Write apk's database; what a base image has in it stays in front."""
-    old = [_read(tree, contents, name) for name in ("scripts.tar", "triggers")]
-    scripts = format_scripts(records, mtime=epoch)
-    put_file(
-        tree,
-        f"{DATABASE}/installed",
-        format_installed([*(base.packages if base else ()), *records]),
-        epoch=epoch,
-    )
-    put_file(tree, f"{DATABASE}/scripts.tar", _open_ended(old[0]) + scripts, epoch=epoch)
-    put_file(tree, f"{DATABASE}/triggers", old[1] + format_triggers(records), epoch=epoch)
-
-
-def _read(tree: Tree, contents: Contents, name: str) -> bytes:
-    return read_file(tree, contents, f"{DATABASE}/{name}") or b""
-
-
-def _open_ended(tar: bytes) -> bytes:
-    """A tar without its end, so that entries can follow; its last block is never all zero."""
-    blocks = len(tar) // BLOCK
-    while blocks and not any(tar[(blocks - 1) * BLOCK : blocks * BLOCK]):
-        blocks -= 1
-    return tar[: blocks * BLOCK]
-
-
 def _install_certificates(
     declared: Certificates | None,
     tree: Tree,
     contents: Contents,
-    packages: Sequence[ApkFiles],
+    packages: Sequence[PackageFiles],
     epoch: int,
 ) -> list[str]:
     if declared is None:

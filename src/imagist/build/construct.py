@@ -8,6 +8,7 @@ from typing import Final
 
 import msgspec
 
+from imagist.build.apkpackaging import ApkPackaging
 from imagist.build.assemble import BuiltLayer, annotations_of, assemble_image
 from imagist.build.compose import compose
 from imagist.build.contents import StoreContents
@@ -123,6 +124,7 @@ def _construct_image(
     """
     declaration = plan.declaration
     loaded_base = plan.bases.get(platform)
+    base = loaded_base.base if loaded_base else None
     epoch = options.source_date_epoch
     created = _creation_time(packages, options)
     try:
@@ -130,10 +132,10 @@ def _construct_image(
             declaration,
             packages,
             StoreContents(context.store, supply.bring),
-            plan.apk_state(platform),
+            ApkPackaging(plan.apk_state(platform), base.packages if base else ()),
             epoch=epoch if epoch is not None else options.build_date or 0,
             files=files,
-            base=loaded_base.base if loaded_base else None,
+            base=base,
         )
     except ImagistError as error:
         raise type(error)(
@@ -153,7 +155,7 @@ def _construct_image(
             composed.merged,
             strategy="erofs" if declaration.format == "erofs" else layering.strategy,
             budget=layering.budget or 0,
-            base=loaded_base.base.nodes if loaded_base else (),
+            base=base.nodes if base else (),
         )
     _check_count(len(below) + len(layers), platform)
     annotations = annotations_of(declaration, format_time(created), options)

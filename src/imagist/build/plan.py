@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import msgspec
 
+from imagist.build.apkpackaging import ApkState
 from imagist.build.baseimage import LoadedBase, OpenBase, load_base, open_base
-from imagist.build.compose import ApkState
 from imagist.build.context import Context, Options
 from imagist.build.resolve import Resolved, add_options, choose_platforms, resolve, world_of
 from imagist.declaration.defaults import with_defaults

@@ -5,7 +5,7 @@ Each format adds what is its own: its records and scripts, and how its packages 
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from typing import Final, Protocol, Self
 
 from msgspec import Struct
@@ -39,7 +39,7 @@ class Described(Protocol):
     def build_time(self) -> int:
         """Seconds since 1970; 0 where it is not told."""
 
-    def offered_names(self) -> Iterable[str]:
+    def offered_names(self) -> Collection[str]:
         """Its own name, then those it provides."""
 
     def needed_names(self) -> Iterable[str]:
