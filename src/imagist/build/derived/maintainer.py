@@ -190,12 +190,12 @@ class TreeSystem:
 
     # -- changing ----------------------------------------------------------------------------
 
-    def make_folder(self, path: str, mode: int | None) -> None:
+    def make_folder(self, path: str, mode: int) -> None:
         """Make a folder and those above it; one that is there keeps its mode."""
         place = self._place(path)
         is_new = place not in self._tree
         place = make_folders(self._tree, place, mtime=self._epoch)
-        if mode is not None and is_new and place:
+        if is_new and place:
             self._change(place, mode=mode)
 
     def copy(self, source: str, target: str) -> None:

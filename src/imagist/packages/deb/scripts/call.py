@@ -43,6 +43,13 @@ class Walk(Protocol):
     def set_variable(self, name: str, value: str | None) -> None:
         """Set a variable."""
 
+    @property
+    def umask(self) -> int:
+        """Bits of a mode that what is made has not."""
+
+    def set_umask(self, bits: int) -> None:
+        """Take other bits."""
+
     def shift(self, count: int) -> None:
         """Drop some of the arguments."""
 

@@ -93,6 +93,14 @@ def _shift(call: Call) -> Truth:
     return True
 
 
+def _set_umask(call: Call) -> Truth:
+    words = call.known()
+    if len(words) != 1 or set(words[0]) - set("01234567"):
+        raise NotUnderstood(f"`{call}`")
+    call.walk.set_umask(int(words[0], 8))
+    return True
+
+
 def _source(call: Call) -> Truth:
     """Debconf has no answers on a new system; other files are not looked into."""
     if (call.arguments[:1] or [""])[0] in _LIBRARIES:
@@ -146,7 +154,7 @@ def _update_shells(call: Call) -> Truth:
 
 
 def _pairs() -> Iterator[tuple[str, Callable[[Call], Truth]]]:
-    succeed = """: true set umask cd trap sync sleep wait hash ulimit getopts pushd popd
+    succeed = """: true set cd trap sync sleep wait hash ulimit getopts pushd popd
         deb-systemd-helper deb-systemd-invoke invoke-rc.d update-rc.d systemctl service
         start-stop-daemon dpkg-maintscript-helper dpkg-trigger rm_conffile mv_conffile
         db_version db_title db_set db_fset db_subst db_register db_unregister db_input db_go
@@ -175,8 +183,8 @@ _SHELL: Final = {
     "false": _fail, "test": _test, "[": _test, "command": _find_command, "which": _find_command,
     "type": _find_command, "getent": _look_up, "id": _look_up, "read": _set_unknown,
     "export": _declare, "local": _declare, "readonly": _declare, "unset": _unset,
-    "shift": _shift, ".": _source, "readlink": _read_link, "mktemp": _name_temporary,
-    "setcap": _set_capability, "python3": _run_python,
+    "shift": _shift, ".": _source, "umask": _set_umask, "readlink": _read_link,
+    "mktemp": _name_temporary, "setcap": _set_capability, "python3": _run_python,
 }  # fmt: skip
 _FILES: Final = {
     "mkdir": files.make_folders, "install": files.install, "cp": files.copy, "ln": files.link,

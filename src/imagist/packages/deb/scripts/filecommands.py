@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from posixpath import relpath
 from typing import Final
 
 from imagist.packages.deb.scripts.call import Call, NotUnderstood, Truth
@@ -18,7 +19,8 @@ def make_folders(call: Call) -> Truth:
         raise NotUnderstood(f"`{call}`")
     if call.changes():
         for path in _absolute(paths, call):
-            call.walk.system.make_folder(path, int(mode, 8) if mode else None)
+            bits = int(mode, 8) if mode else 0o777 & ~call.walk.umask
+            call.walk.system.make_folder(path, bits)
             own(call, path, options.get("o", ""), options.get("g", ""))
     return True
 
@@ -70,6 +72,8 @@ def link(call: Call) -> Truth:
             return False
         if system.is_kind(path, "directory") and not system.is_kind(path, "symlink"):
             raise NotUnderstood(f"`{call}`, where there is a folder")
+    if "r" in options and target.startswith("/"):
+        target = _relative(target, path)
     if call.changes():
         system.link(target, path)
     return True
@@ -117,6 +121,7 @@ def touch(call: Call) -> Truth:
     if missing and call.changes():
         for path in missing:
             call.walk.system.write(path, b"")
+            call.walk.system.set_mode(path, 0o666 & ~call.walk.umask, recursive=False)
     return True
 
 
@@ -165,6 +170,11 @@ def change_mode(call: Call) -> Truth:
         for path in paths:
             call.walk.system.set_mode(path, int(words[0], 8), recursive="R" in options)
     return True
+
+
+def _relative(target: str, path: str) -> str:
+    """A target as seen from the folder of a link."""
+    return relpath(target, path.rpartition("/")[0] or "/")
 
 
 def _absolute(paths: list[str], call: Call) -> list[str]:

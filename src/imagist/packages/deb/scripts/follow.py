@@ -88,6 +88,7 @@ class _Walk:
         self._words = Expansion(variables, arguments, self._substitute, system.glob)
         self._functions: dict[str, Command] = {}
         self._certain = True
+        self._umask = 0o022
         self._printed: list[str | None] | None = None
         self._steps = 0
         self._depth = 0
@@ -301,7 +302,10 @@ class _Walk:
             if path is None:
                 self.note("it writes a file that is only known when it runs")
             elif self.may_change(f"writing {path}"):
+                is_new = not self._system.exists(path)
                 self._system.write(path, data)
+                if is_new:
+                    self._system.set_mode(path, 0o666 & ~self._umask, recursive=False)
                 self.effects.append("files")
         return True
 
@@ -340,6 +344,15 @@ class _Walk:
     def set_variable(self, name: str, value: str | None) -> None:
         """Set a variable."""
         self._words.variables[name] = value
+
+    @property
+    def umask(self) -> int:
+        """Bits of a mode that what is made has not."""
+        return self._umask
+
+    def set_umask(self, bits: int) -> None:
+        """Take other bits."""
+        self._umask = bits
 
     def shift(self, count: int) -> None:
         """Drop some of the arguments."""

@@ -42,7 +42,7 @@ class System(Protocol):
     def glob(self, pattern: str) -> Sequence[str]:
         """The paths that match, in order."""
 
-    def make_folder(self, path: str, mode: int | None) -> None:
+    def make_folder(self, path: str, mode: int) -> None:
         """Make a folder and those above it; one that is there keeps its mode."""
 
     def copy(self, source: str, target: str) -> None:
