@@ -7,7 +7,7 @@ from typing import Final
 
 import msgspec
 
-from imagist.build.derived import skeleton
+from imagist.build.derived import busybox, skeleton
 from imagist.build.derived.place import put_file, read_file
 from imagist.build.merge import Merged, owned_entries
 from imagist.build.packaging import Finish, Ground
@@ -73,7 +73,12 @@ class ApkPackaging:
             epoch=epoch,
         )
         ground.warnings.extend(skeleton.link_old_database(tree, epoch=epoch))
-        return lambda: self._put_database(tree, ground.contents, records, epoch)
+
+        def finish() -> None:
+            ground.warnings.extend(busybox.link_busybox(tree, ground.contents, epoch=epoch))
+            self._put_database(tree, ground.contents, records, epoch)
+
+        return finish
 
     def _put_database(
         self,

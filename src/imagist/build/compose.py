@@ -12,7 +12,6 @@ import msgspec
 
 from imagist.build.derived import (
     accounts,
-    busybox,
     certificates,
     ldcache,
     paths,
@@ -108,7 +107,6 @@ def compose(
     runtime_keys = [(key.name, key.content) for key in declaration.contents.runtime_keyring]
     warnings += skeleton.put_runtime_keys(tree, runtime_keys, epoch=epoch)
     warnings += services.put_services(tree, declaration.entrypoint.services, epoch=epoch)
-    warnings += busybox.link_busybox(tree, contents, epoch=epoch)
     warnings += skeleton.put_devices(tree)
     libraries = {library.path: library for files in packages for library in files.libraries}
     warnings += ldcache.put_ld_cache(tree, contents, libraries, epoch=epoch)

@@ -11,6 +11,7 @@ from msgspec.structs import replace
 from imagist.build.derived.place import find_file, make_folders, put_entry, put_file, read_file
 from imagist.errors import InputError
 from imagist.packages.deb.archive import DebFiles
+from imagist.packages.deb.owners import GROUPS, USERS
 from imagist.packages.deb.scripts.follow import Followed, follow_script
 from imagist.packages.deb.scripts.system import Alternative
 from imagist.rootfs.content import Contents
@@ -316,9 +317,12 @@ class TreeSystem:
             fields = line.split(":")
             if fields[0] == name and len(fields) > 2 and fields[2].isdigit():
                 return int(fields[2])
-        if name == "root":
-            return 0
-        return -1 if name in self._declared[database] else None
+        if name in self._declared[database]:
+            return -1
+        if text:
+            return None
+        # Without base-passwd in the image, names mean what they mean on every Debian system.
+        return (USERS if database == "passwd" else GROUPS).get(name)
 
 
 def _translate(pattern: str) -> str:

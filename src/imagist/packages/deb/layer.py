@@ -13,6 +13,7 @@ from typing import Final, NamedTuple
 from msgspec.structs import replace
 
 from imagist.errors import Untrusted
+from imagist.packages.deb.owners import GROUPS, USERS
 from imagist.packages.listing import Listing, find_obstacle
 from imagist.rootfs.compress import Compressed, GzipWriter
 from imagist.rootfs.elf import LibraryScanner, SharedObject, is_library_name
@@ -23,27 +24,6 @@ from imagist.rootfs.tarwrite import END, padding, tar_header
 _HELP: Final = "the package was damaged, or made to mislead; do not use it"
 _NAMES: Final = slice(265, 329)
 """User and group name in a header (POSIX ustar)."""
-_USERS: Final = {
-    name: number
-    for number, name in enumerate(
-        b"root daemon bin sys sync games man lp mail news uucp".split()
-    )
-} | {
-    b"proxy": 13, b"www-data": 33, b"backup": 34, b"list": 38, b"irc": 39, b"nobody": 65534,
-}  # fmt: skip
-_GROUPS: Final = {
-    name: number
-    for number, name in enumerate(
-        b"root daemon bin sys adm tty disk lp mail news uucp".split()
-    )
-} | {
-    b"man": 12, b"proxy": 13, b"kmem": 15, b"dialout": 20, b"fax": 21, b"voice": 22, b"cdrom": 24,
-    b"floppy": 25, b"tape": 26, b"sudo": 27, b"audio": 29, b"dip": 30, b"www-data": 33,
-    b"backup": 34, b"operator": 37, b"list": 38, b"irc": 39, b"src": 40, b"shadow": 42,
-    b"utmp": 43, b"video": 44, b"sasl": 45, b"plugdev": 46, b"staff": 50, b"games": 60,
-    b"users": 100, b"nogroup": 65534,
-}  # fmt: skip
-"""The accounts of every Debian system (base-passwd), by which dpkg knows owners first."""
 
 
 class Layer(NamedTuple):
@@ -181,7 +161,10 @@ class _Rewriting:
         owner = self._owners.get(names)
         if owner is None:
             user, group = names[:32].partition(b"\0")[0], names[32:].partition(b"\0")[0]
-            owner = self._owners[names] = (_USERS.get(user), _GROUPS.get(group))
+            owner = self._owners[names] = (
+                USERS.get(user.decode("latin-1")),
+                GROUPS.get(group.decode("latin-1")),
+            )
         uid = entry.uid if owner[0] is None else owner[0]
         gid = entry.gid if owner[1] is None else owner[1]
         if (uid, gid) == (entry.uid, entry.gid):

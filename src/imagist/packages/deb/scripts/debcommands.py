@@ -30,6 +30,8 @@ def compare_versions(left: str, operator: str, right: str) -> Truth:
     """Versions as dpkg compares them: no version is less than any, with `-nl` more."""
     base = operator.removesuffix("-nl")
     symbol = _COMPARISONS.get(base, operator)
+    if left and right and base == "ne":
+        return not matches(left, "=", right)
     if left and right:
         return matches(left, symbol, right) if symbol in _COMPARISONS.values() else None
     if not left and not right:

@@ -1,0 +1,157 @@
+"""What an image of .debs has beside packages: what scripts would have made, the database."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Final
+
+import msgspec
+
+from imagist.build.derived.alternatives import link_alternatives
+from imagist.build.derived.cabundle import put_ca_bundle
+from imagist.build.derived.maintainer import follow_scripts
+from imagist.build.derived.mutations import mutate_slices
+from imagist.build.derived.place import find_file, put_entry, put_file, read_file
+from imagist.build.derived.pycache import put_pycache
+from imagist.build.packaging import Finish, Ground
+from imagist.errors import CheckFailed, Problem
+from imagist.packages.deb.archive import DebFiles
+from imagist.packages.deb.database import (
+    FOLDER,
+    STATUS,
+    describe_installed,
+    format_full,
+    format_status_folder,
+)
+from imagist.packages.deb.slices import Slice
+from imagist.rootfs.entry import Entry
+from imagist.rootfs.tree import Tree
+
+_FOLDERS: Final = {
+    "dev": 0o755,
+    "etc": 0o755,
+    "proc": 0o555,
+    "run": 0o755,
+    "sys": 0o555,
+    "tmp": 0o1777,
+    "usr": 0o755,
+    "var": 0o755,
+    "var/tmp": 0o1777,
+}
+_ARCHITECTURES: Final = {
+    "arm": "armhf",
+    "386": "i386",
+    "ppc64le": "ppc64el",
+    "mips64le": "mips64el",
+}
+DATABASES: Final = ("status.d", "dpkg")
+"""For scanners alone, or all that dpkg and apt need to go on."""
+
+
+def debian_architecture(architecture: str) -> str:
+    """What Debian calls an architecture of the image specification (GOARCH)."""
+    return _ARCHITECTURES.get(architecture, architecture)
+
+
+class DebState(msgspec.Struct, frozen=True):
+    """What is declared of an image's packaging."""
+
+    arch: str
+    """The Debian architecture."""
+    database: str = "status.d"
+    """One of `DATABASES`; a base image that has dpkg's goes on with it."""
+    alternatives: dict[str, str] = {}
+    """Path by name, whatever the priorities."""
+    pycache: bool = True
+    """Whether Python modules are compiled."""
+    scripts: str = "warn"
+    """What to do about scripts that are not understood: `warn`, `fail` or `ignore`."""
+    slices: tuple[Slice, ...] = ()
+    """Those that packages were cut to, the needed ones first."""
+
+
+class DebPackaging:
+    """Debian's packages (`packaging.Packaging`)."""
+
+    def __init__(self, state: DebState) -> None:
+        """Nothing is done yet."""
+        self._state = state
+
+    def put_skeleton(self, tree: Tree, *, epoch: int) -> None:
+        """Make the folders that runtimes mount things in, and those that everything needs."""
+        for path, mode in _FOLDERS.items():
+            put_entry(tree, Entry(path, "directory", mode, mtime=epoch))
+
+    def begin(self, ground: Ground[DebFiles]) -> Finish:
+        """Do what maintainer scripts would have done.
+
+        Raises:
+            CheckFailed: there are scripts that are not understood, and that is not accepted.
+            ImagistError: packages hold something that cannot be used.
+        """
+        state, tree, contents, epoch = self._state, ground.tree, ground.contents, ground.epoch
+        if state.slices:
+            mutate_slices(tree, contents, state.slices, epoch=epoch)
+        derived = follow_scripts(
+            tree,
+            contents,
+            ground.packages,
+            arch=state.arch,
+            users=ground.users,
+            groups=ground.groups,
+            epoch=epoch,
+        )
+        report = derived.report
+        self._tell(report.ignored, str(report), ground.warnings)
+        warnings = link_alternatives(
+            tree,
+            derived.offered,
+            {**derived.chosen, **state.alternatives},
+            keep_records=state.database == "dpkg",
+            epoch=epoch,
+        )
+        if "certificates" in report.effects:
+            warnings += put_ca_bundle(tree, contents, epoch=epoch)
+        if state.pycache and "pycache" in report.effects:
+            warnings += put_pycache(tree, contents, epoch=epoch)
+        ground.warnings.extend(warnings)
+        return lambda: self._put_database(ground)
+
+    def _tell(
+        self, ignored: Mapping[str, tuple[str, ...]], line: str, warnings: list[str]
+    ) -> None:
+        if not ignored or self._state.scripts == "ignore":
+            return
+        if self._state.scripts == "fail":
+            raise CheckFailed(
+                Problem(f"a script of {name} is not understood: {'; '.join(what)}")
+                for name, what in sorted(ignored.items())
+            )
+        warnings.append(line)
+
+    def _put_database(self, ground: Ground[DebFiles]) -> None:
+        """Write the database; it lists what is in the finished image."""
+        tree, moved = ground.tree, ground.merged.landed
+        records = [
+            describe_installed(files, tree, moved.get(files.package.name))
+            for files in ground.packages
+        ]
+        old = read_file(tree, ground.contents, STATUS)
+        if self._state.database == "dpkg" or old is not None:
+            found = format_full(records, status=old or b"", interests=_interests(ground))
+        else:
+            found = format_status_folder(records)
+        for file in found:
+            put_file(tree, file.path, file.data, mode=file.mode, epoch=ground.epoch)
+
+
+def _interests(ground: Ground[DebFiles]) -> dict[str, bytes]:
+    """Who is interested in which trigger, as a base image has it."""
+    folder = f"{FOLDER}/triggers"
+    found: dict[str, bytes] = {}
+    for node in ground.tree.below(folder):
+        name = node.entry.path.removeprefix(f"{folder}/")
+        file = find_file(ground.tree, node.entry.path)
+        if file is not None and name not in {"Unincorp", "Lock"}:
+            found[name] = ground.contents.read([file])[file.entry.path]
+    return found
