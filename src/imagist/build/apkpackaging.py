@@ -43,6 +43,8 @@ class ApkState(msgspec.Struct, frozen=True):
 class ApkPackaging:
     """APKs (`packaging.Packaging`)."""
 
+    all_homes = True
+
     def __init__(self, state: ApkState, base: Sequence[InstalledPackage] = ()) -> None:
         """`base` are the packages of the image that is built upon."""
         self._state = state

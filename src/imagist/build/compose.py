@@ -96,6 +96,7 @@ def compose(
             accounts.Group(group.groupname, group.gid, group.members) for group in declared.groups
         ],
         epoch=epoch,
+        all_homes=packaging.all_homes,
     )
     warnings += users.warnings
     warnings += put_files(tree, files, epoch=epoch)

@@ -73,6 +73,8 @@ class DebState(msgspec.Struct, frozen=True):
 class DebPackaging:
     """Debian's packages (`packaging.Packaging`)."""
 
+    all_homes = False
+
     def __init__(self, state: DebState) -> None:
         """Nothing is done yet."""
         self._state = state

@@ -39,6 +39,9 @@ class Ground(NamedTuple, Generic[F]):
 class Packaging(Protocol[F]):
     """One package format, as far as images are concerned."""
 
+    all_homes: bool
+    """Whether every account has its home made, and not only those that are declared."""
+
     def put_skeleton(self, tree: Tree, *, epoch: int) -> None:
         """Make the folders of every image of the format, before packages are merged."""
 

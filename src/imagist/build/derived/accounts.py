@@ -117,6 +117,10 @@ def format_shadow(lines: Sequence[Shadow | str]) -> bytes:
     )
 
 
+_NO_HOMES: Final = frozenset({"/dev/null", "/nonexistent"})
+"""How an account says that it has none."""
+
+
 def add_accounts(
     tree: Tree,
     contents: Contents,
@@ -124,14 +128,14 @@ def add_accounts(
     users: Sequence[User] = (),
     groups: Sequence[Group] = (),
     epoch: int,
-    no_homes: Sequence[str] = ("/dev/null",),
+    all_homes: bool = True,
 ) -> Accounts:
-    """Add the declared accounts to those of the packages, and make the homes of all.
+    """Add the declared accounts to those of the packages, and make homes.
 
     A user that a package brings with the same uid and gid gets the declared home and shell; a
     group gets the declared members added. `etc/passwd` is made even when empty; `etc/group` and
     `etc/shadow` only where something is added. Files that exist keep their mode and mtime.
-    Homes in `no_homes` are not made.
+    Without `all_homes`, only declared users get one.
 
     Raises:
         RequestError: a declared account has the name of another one with other numbers, or a
@@ -160,8 +164,9 @@ def add_accounts(
         tuple(line for line in group_lines if isinstance(line, Group)),
         tuple(warnings),
     )
+    declared = {user.name for user in users}
     for user in accounts.users:
-        if user.home not in no_homes:
+        if user.home not in _NO_HOMES and (all_homes or user.name in declared):
             _make_home(tree, user, epoch=epoch)
     return accounts
 
