@@ -165,7 +165,8 @@ def _merge(directory: Postings, other: Postings) -> Postings:
     """Add the records of another directory, lowest first and each once; takes both over."""
     for name, numbers in other.items():
         # Several words of a record may have one name, which may be the package's own.
-        every = [*directory.get(name, ()), *numbers]
+        known = directory.get(name)
+        every = numbers if known is None else known + numbers
         directory[name] = sorted(set(every)) if len(every) > 1 else every
     return directory
 

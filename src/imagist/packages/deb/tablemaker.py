@@ -13,7 +13,7 @@ from typing import ClassVar, Final
 from imagist.packages.deb.table import IndexTable
 from imagist.packages.tablemaker import DirectoryMaker, Write, write_table_with
 
-_PROVIDES: Final = re.compile(rb"\nProvides:([^\n]*(?:\n[ \t][^\n]*)*)")
+_PROVIDES: Final = re.compile(rb"\nProvides:([^\n]*+(?:\n[ \t][^\n]*+)*+)")
 _ESSENTIAL: Final = b"\nEssential: yes\n"
 # The name of each provide; what follows it up to the comma does not matter here.
 _NAMES: Final = re.compile(rb"([^\s,:(]+)[^,]*")
@@ -24,10 +24,10 @@ class _DebDirectory(DirectoryMaker):
     NAME: ClassVar = re.compile(rb"\nPackage:[ \t]*([^\s]*)")
 
     def find_names(self, text: bytes, end: int, record_at: Callable[[int], int]) -> None:
-        provided = self.provided
+        provided, find_all = self.provided, _NAMES.findall
         for line in _PROVIDES.finditer(text, 0, end):
             number = record_at(line.start())
-            for name in _NAMES.findall(line[1]):
+            for name in find_all(line[1]):
                 provided[name].append(number)
         place = text.find(_ESSENTIAL, 0, end)
         while place >= 0:
