@@ -48,14 +48,24 @@ class Apt:
         """Write preferences (apt_preferences(5))."""
         (self.root / "etc/preferences").write_text(text)
 
+    def use(self, other: Apt) -> None:
+        """Read the indexes that another one has fetched."""
+        lists = other.root / "lists"
+        self._options = [o for o in self._options if not o.startswith("-oDir::State::lists=")]
+        self._options.append(f"-oDir::State::lists={lists}")
+
     def update(self) -> str:
         """Fetch the indexes; what went wrong, or nothing."""
         done = self._run("update", "-oAPT::Update::Error-Mode=any")
         return done.stderr if done.returncode else ""
 
-    def install(self, *names: str) -> dict[str, str] | None:
-        """Versions by name of what would be installed; None where apt finds no way."""
-        done = self._run("-s", "install", "-oDebug::pkgDepCache::Marker=1", *names)
+    def install(self, *names: str, watch: bool = False) -> dict[str, str] | None:
+        """Versions by name of what would be installed; None where apt finds no way.
+
+        Watched, apt is slower, and `wavered` is told.
+        """
+        watching = ["-oDebug::pkgDepCache::Marker=1"] if watch else []
+        done = self._run("-s", "install", *watching, *names)
         self.wavered = _WAVERED.search(done.stderr) is not None
         return None if done.returncode else dict(_INSTALL.findall(done.stdout))
 

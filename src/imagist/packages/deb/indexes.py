@@ -28,7 +28,7 @@ from imagist.store.store import Store
 
 STEP: Final = "index-table"
 # Seconds for a mebibyte of the compressed file: to fetch it at 20 MiB/s, and to uncompress it.
-_COSTS: Final = {"": 0.05, "zst": 0.055, "gz": 0.06, "xz": 0.105, "bz2": 0.35, "lzma": 0.105}
+_COSTS: Final = {"zst": 0.055, "gz": 0.06, "xz": 0.105, "bz2": 0.35, "lzma": 0.105}
 
 
 class LoadedIndex(msgspec.Struct, frozen=True):
@@ -151,13 +151,17 @@ def _form(path: str) -> str:
 
 
 def _order_files(release: Release, folder: str) -> list[ListedFile]:
-    """The listed forms of an index, the one that is had soonest first."""
+    """The listed forms of an index, the one that is had soonest first.
+
+    The last is the uncompressed one: archives list it, and mostly do not have it.
+    """
     found = [
         (cost * listed.size, listed)
         for form, cost in _COSTS.items()
-        if (listed := release.files.get(f"{folder}Packages{form and f'.{form}'}")) is not None
+        if (listed := release.files.get(f"{folder}Packages.{form}")) is not None
     ]
-    return [listed for _, listed in sorted(found)]
+    plain = release.files.get(f"{folder}Packages")
+    return [*(listed for _, listed in sorted(found)), *([plain] if plain else [])]
 
 
 def _component(release: Release, component: str) -> str:

@@ -8,9 +8,11 @@ from pathlib import Path
 
 import pytest
 
+from fixtures.debfile import Deb
+from fixtures.debmaker import Archive, write_archive
 from imagist.errors import Unsatisfiable
 from imagist.net.conditional import CachedGet
-from imagist.net.environment import read_environment
+from imagist.net.environment import Environment, read_environment
 from imagist.net.transport import HttpTransport
 from imagist.packages.deb.dependency import Relation
 from imagist.packages.deb.index import Package, parse_record
@@ -70,7 +72,7 @@ class World:
 
         Where apt gives up or changes its mind, what is chosen must be possible.
         """
-        theirs = self.apt.install(*world)
+        theirs = self.apt.install(*world, watch=True)
         universe = Universe("amd64", self.repositories, pins=pins or ())
         try:
             ours = choose(list(world), universe, installed=installed or [])
@@ -212,6 +214,47 @@ def test_versions_pins_and_what_is_installed(tmp_path: Path) -> None:
     assert world.compare("a", pins=never, installed=installed) == {"a": "2", "b": "2"}
 
 
+def test_suites_that_are_not_automatic(tmp_path: Path) -> None:
+    root = tmp_path / "archive"
+    stable = [Deb("a"), Deb("b"), Deb("lib"), Deb("c", fields={"Depends": "b, lib"})]
+    newer = [
+        Deb("a", "2", fields={"Depends": "lib (>= 2), b"}),
+        Deb("b", "2"),
+        Deb("lib", "2"),
+        Deb("only", "2", fields={"Depends": "b"}),
+    ]
+    write_archive(root, Archive({"main": stable}))
+    more = {"NotAutomatic": "yes", "ButAutomaticUpgrades": "yes"}
+    backports = Archive({"main": newer}, "trixie-backports", "stable-backports", fields=more)
+    write_archive(root, backports)
+    suites = ["trixie", "trixie-backports"]
+    apt = Apt(
+        tmp_path / "apt", [f"deb [trusted=yes] file:{root} {suite} main" for suite in suites]
+    )
+    assert apt.update() == ""
+    with Store.open(tmp_path / "store") as store:
+        transport = HttpTransport(Environment())
+        loader = ArchiveLoader(store, Reader(transport, CachedGet(transport, store)), now=0)
+        sources = [s for e in suites for s in parse_sources(f"deb [trusted=yes] {root} {e} main")]
+        universe = loader.load(sources, ["amd64"]).universes["amd64"]
+        asked = [
+            "a",
+            "c",
+            "only",
+            "a/trixie-backports",
+            "a/stable-backports",
+            "a=2",
+            "b/trixie-backports",
+        ]
+        for entry in asked:
+            ours = {each.name: each.version for each in choose(entry, universe).packages(AMD)}
+            theirs = apt.install(entry)
+            if theirs is None:  # apt looks for no other version of what a version asked for needs
+                assert (entry, ours) == ("a=2", {"a": "2", "b": "1.0-1", "lib": "2"})
+            else:
+                assert ours == theirs, entry
+
+
 # -- the real archive ------------------------------------------------------------------------
 
 SETS = [
@@ -285,3 +328,46 @@ def test_choices_equal_those_of_apt(archive: tuple[Apt, Universe], world: str) -
     ours = {each.name: each.version for each in resolution.packages(AMD)}
     assert ours == apt.install(*names)
     assert len(ours) > 5
+
+
+@pytest.mark.parametrize(
+    ("base", "added"),
+    [
+        ("python3 ca-certificates", "git curl"),
+        ("build-essential", "nodejs nginx"),
+        ("perl mawk", "postfix libreoffice-writer"),
+    ],
+)
+def test_what_a_base_lacks_is_what_apt_adds(
+    archive: tuple[Apt, Universe], tmp_path: Path, base: str, added: str
+) -> None:
+    apt, universe = archive
+    first = solve({AMD: base.split()}, {AMD: universe})
+    held = [each.package for each in first.packages(AMD)]
+    sources = (apt.root / "etc/sources.list").read_text().splitlines()
+    status = "\n".join(map(_describe, held))
+    continued = Apt(tmp_path / "apt", sources, status=status)
+    continued.use(apt)
+    resolution = solve({AMD: added.split()}, {AMD: universe}, installed={AMD: held})
+    ours = {each.name: each.version for each in resolution.packages(AMD)}
+    assert ours == continued.install(*added.split())
+    assert not {package.name for package in held} & set(ours)
+
+
+def _describe(package: Package) -> str:
+    """A package as dpkg's database has it."""
+    fields = {
+        "Package": package.name,
+        "Status": "install ok installed",
+        "Version": package.version,
+        "Architecture": package.architecture,
+        "Multi-Arch": package.multi_arch,
+        "Priority": package.priority,
+        "Pre-Depends": package.pre_depends,
+        "Depends": package.depends,
+        "Provides": package.provides,
+        "Conflicts": package.conflicts,
+        "Breaks": package.breaks,
+        "Replaces": package.replaces,
+    }
+    return "".join(f"{name}: {value}\n" for name, value in fields.items() if value)

@@ -1,0 +1,182 @@
+"""Release files and their signatures, apart from where they come from."""
+
+from __future__ import annotations
+
+import sys
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from fixtures.debmaker import Archive, Signer, format_release
+from fixtures.maker import EPOCH
+from imagist.errors import InputError, Untrusted
+from imagist.packages.deb.openpgp import (
+    Keyring,
+    select_keys,
+    verify_clearsigned,
+    verify_detached,
+)
+from imagist.packages.deb.release import check_date, parse_release, warn_of_name
+
+pytest.importorskip("pysequoia")
+
+FILES = {"main/binary-amd64/Packages.xz": b"index"}
+TEXT = format_release(Archive({"main": []}), FILES)
+
+
+# -- what a release says ---------------------------------------------------------------------
+
+
+def test_the_fields_of_a_release() -> None:
+    release = parse_release(TEXT, "file")
+    assert (release.suite, release.codename, release.version) == ("stable", "trixie", "13.8")
+    assert (release.components, release.architectures) == (("main",), ("all", "amd64", "arm64"))
+    assert release.date == EPOCH
+    assert release.valid_until is None
+    assert release.acquire_by_hash
+    assert not release.splits_all
+    (listed,) = release.files.values()
+    assert (listed.path, listed.size) == ("main/binary-amd64/Packages.xz", 5)
+
+
+@pytest.mark.parametrize(
+    ("fields", "priority"),
+    [
+        ({}, 500),
+        ({"NotAutomatic": "yes"}, 1),
+        ({"NotAutomatic": "yes", "ButAutomaticUpgrades": "yes"}, 100),
+        ({"ButAutomaticUpgrades": "yes"}, 500),
+    ],
+)
+def test_the_priority_of_a_suite(fields: dict[str, str], priority: int) -> None:
+    release = parse_release(format_release(Archive({}, fields=fields), {}), "file")
+    assert release.describe("main", "host").priority == priority
+
+
+@pytest.mark.parametrize(
+    ("change", "says"),
+    [
+        (("SHA256:", "SHA1:"), "lists no SHA-256"),
+        (("Date: ", "Date: some "), "is no date"),
+        (("main/binary", "../binary"), "leads out of its folder"),
+        (("main/binary", "/binary"), "leads out of its folder"),
+        (("main/binary-amd64/Packages.xz", ""), "has a line that is none"),
+        (("Origin: Test\n", "Origin: Test\n\n"), "has 2 stanzas"),
+        (("Origin: Test\n", "Origin: Test\norigin: Other\n"), "a second time"),
+    ],
+)
+def test_bad_releases(change: tuple[str, str], says: str) -> None:
+    with pytest.raises(InputError) as error:
+        parse_release(TEXT.decode().replace(*change, 1).encode(), "file")
+    assert says in str(error.value)
+
+
+def test_a_file_that_is_listed_twice() -> None:
+    other = f" {'0' * 64} 5 main/binary-amd64/Packages.xz\n"
+    with pytest.raises(InputError, match="listed twice, with different hashes"):
+        parse_release(TEXT + other.encode(), "file")
+
+
+def test_text_that_is_not_utf8() -> None:
+    with pytest.raises(InputError, match="is not UTF-8"):
+        parse_release(b"Origin: \xff\n", "file")
+
+
+def test_how_long_a_release_is_valid() -> None:
+    fields = {"Valid-Until": "Tue, 21 Nov 2023 22:13:20 UTC"}
+    release = parse_release(format_release(Archive({}, fields=fields), {}), "file")
+    check_date(release, "it", now=EPOCH, check=True)
+    check_date(release, "it", now=EPOCH + 1e9, check=False)
+    with pytest.raises(Untrusted, match="it was valid until Tue, 21 Nov 2023"):
+        check_date(release, "it", now=EPOCH + 1e9, check=True)
+
+
+@pytest.mark.parametrize(
+    ("suite", "warned"),
+    [
+        ("trixie", False),
+        ("stable", False),
+        ("./", False),
+        ("trixie/updates", False),
+        ("sid", True),
+    ],
+)
+def test_names_that_differ(suite: str, warned: bool) -> None:
+    assert bool(warn_of_name(parse_release(TEXT, "file"), suite, "it")) == warned
+
+
+# -- signatures ------------------------------------------------------------------------------
+
+SIGNERS = [Signer(f"Archive {n} <{n}@example.org>") for n in range(3)]
+
+
+def keyring(*signers: Signer, armored: bool = False) -> Keyring:
+    return Keyring(
+        "test.gpg",
+        "".join(s.armored for s in signers).encode()
+        if armored
+        else b"".join(s.certificate for s in signers),
+    )
+
+
+def test_one_good_signature_of_several_will_do() -> None:
+    signature = b"".join(signer.sign(TEXT, armor=False) for signer in SIGNERS[:2])
+    for known in SIGNERS[:2]:
+        verified = verify_detached(TEXT, signature, [keyring(known, SIGNERS[2])], "it")
+        assert verified.signers == (known.fingerprint,)
+    with pytest.raises(Untrusted) as error:
+        verify_detached(TEXT, signature, [keyring(SIGNERS[2])], "it")
+    assert "and none of these keys is trusted" in str(error.value)
+    assert str(error.value).count(" and ") == 2
+
+
+def test_a_signature_of_another_text() -> None:
+    signature = SIGNERS[0].sign(b"another text")
+    with pytest.raises(Untrusted, match=r"do not hold"):
+        verify_detached(TEXT, signature, [keyring(SIGNERS[0])], "it")
+    with pytest.raises(Untrusted, match="the signature of it is none"):
+        verify_detached(TEXT, b"rubbish", [keyring(SIGNERS[0])], "it")
+
+
+@pytest.mark.parametrize("armored", [False, True])
+def test_the_signed_text_is_what_is_given_back(armored: bool) -> None:
+    text = b"- dash: 1\ntrailing: 2  \nFrom: 3\n"
+    message = SIGNERS[0].clearsign(text)
+    verified = verify_clearsigned(message, [keyring(SIGNERS[0], armored=armored)], "it")
+    assert verified.text.rstrip(b"\n") == b"- dash: 1\ntrailing: 2\nFrom: 3"
+    assert verified.signers == (SIGNERS[0].fingerprint,)
+
+
+MESSAGE = SIGNERS[0].clearsign(TEXT)
+
+
+@given(st.integers(0, len(MESSAGE) - 1), st.integers(1, 255))
+def test_no_changed_byte_changes_the_text(place: int, change: int) -> None:
+    """Whatever is changed, the text is the one that was signed, or none at all."""
+    changed = bytearray(MESSAGE)
+    changed[place] ^= change
+    try:
+        verified = verify_clearsigned(bytes(changed), [keyring(SIGNERS[0])], "it")
+    except Untrusted:
+        return
+    lines = [line.rstrip(b" \t\r") for line in verified.text.split(b"\n")]
+    assert b"\n".join(lines).rstrip(b"\n") == TEXT.rstrip(b"\n")
+
+
+def test_keys_are_chosen_by_fingerprint() -> None:
+    ring = keyring(*SIGNERS)
+    (found,) = select_keys([ring], [SIGNERS[1].fingerprint.upper()])
+    assert verify_clearsigned(SIGNERS[1].clearsign(TEXT), [found], "it").signers
+    with pytest.raises(Untrusted):
+        verify_clearsigned(MESSAGE, [found], "it")
+    assert select_keys([ring], []) == [ring]
+
+
+def test_without_the_verifier_it_is_said_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "pysequoia", None)
+    with pytest.raises(InputError) as error:
+        verify_clearsigned(MESSAGE, [keyring(SIGNERS[0])], "it")
+    (problem,) = error.value.problems
+    assert "pysequoia is not installed" in problem.message
+    assert problem.help == "install it: pip install 'imagist[deb]'"
