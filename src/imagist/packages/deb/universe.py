@@ -139,6 +139,10 @@ class Candidate(msgspec.Struct, frozen=True, eq=False):
         """The package's version."""
         return self.package.version
 
+    def is_from(self, suite: str) -> bool:
+        """Whether it is in a suite of this name, or held; all are where the name is empty."""
+        return not suite or self.held or suite in self.suite.names
+
     @property
     def held(self) -> bool:
         """Whether a base image holds it."""

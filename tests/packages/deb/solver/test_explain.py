@@ -42,6 +42,16 @@ def test_a_version_that_does_not_exist() -> None:
     assert problem.help == "a exists only as 1 and 2 in trixie/main"
 
 
+def test_a_suite_that_does_not_have_it() -> None:
+    suite = Suite("stable", "trixie", component="main")
+    universe = Universe("amd64", [Repository(PackageList([pkg("a")]), suite)])
+    (problem,) = told("a/sid", universe)
+    assert problem.message == (
+        "`a/sid` cannot be installed: the world asks for `a/sid`, which nothing provides"
+    )
+    assert problem.help == "a exists only as 1 in trixie/main"
+
+
 def test_two_that_conflict() -> None:
     (problem,) = told("a; b", pkg("a", conflicts="b (<< 2)"), pkg("b"))
     assert problem.message == (

@@ -181,8 +181,7 @@ class _Story:
                 case Asked(request) if request.kind == "essential":
                     self._require(request.text, f"a system needs `{request.text}`")
                 case Asked(request):
-                    suite = f" from {request.suite}" if request.suite else ""
-                    self._require(request.text, f"the world asks for `{request.text}`{suite}")
+                    self._require(request.text, f"the world asks for `{request.text}`")
                 case Held(candidate):
                     self._say(f"the base image holds {candidate}")
                     self._follow([candidate])

@@ -99,11 +99,7 @@ class Search:
             return known
         variable = self._requirements[key] = self._sat.new_variable()
         self._meanings.append(None)
-        options = tuple(
-            option
-            for option in self._options(clause, asking)
-            if not suite or option.held or suite in option.suite.names
-        )
+        options = tuple(o for o in self._options(clause, asking) if o.is_from(suite))
         variables = tuple(self._member(option) for option in options)
         self._meanings[variable] = _Requirement(clause, options, variables)
         return variable

@@ -118,7 +118,7 @@ class _Walk:
             self._choose(named)
         # 2. Then each in turn, with all that it needs.
         for request in self._wishes.requests:
-            if not self._descend(request.clause):
+            if not self._descend(request.clause, request.suite):
                 return None
         return list(self._chosen.values())
 
@@ -128,8 +128,13 @@ class _Walk:
             return _favourite(self._wishes, candidate)
         return None
 
-    def _descend(self, root: Clause) -> bool:
-        """Choose what a request needs. Chains may be long, so this does not recurse."""
+    def _descend(self, root: Clause, suite: str) -> bool:
+        """Choose what a request needs. Chains may be long, so this does not recurse.
+
+        Args:
+            root: what is requested.
+            suite: where it has to come from; anywhere if empty.
+        """
         path: list[_Step] = []
         while True:
             step = path[-1] if path else None
@@ -145,6 +150,8 @@ class _Walk:
                 self._undo(step.mark)
                 self._discarded.add(id(step.candidate))
                 continue
+            if step is None and not needed.is_from(suite):
+                return False
             # What a request names is walked in its own turn, not where something else needs it.
             is_new = len(self._chosen) > mark
             if (is_new or step is None) and needed.name not in self._walked:

@@ -144,8 +144,7 @@ class Wishes:
         return [
             candidate
             for candidate in self.universe.named(relation.name, architecture)
-            if relation.accepts(candidate.version)
-            and (not request.suite or request.suite in candidate.suite.names)
+            if relation.accepts(candidate.version) and candidate.is_from(request.suite)
         ]
 
     def _favour(self, request: Request) -> None:
