@@ -11,6 +11,7 @@ import msgspec
 
 from imagist.errors import InputError, Problem, RequestError
 from imagist.packages.deb.sources import Source, is_source, parse_sources
+from imagist.packages.deb.universe import place_below
 
 _SUFFIX: Final = re.compile(
     r"(?<=[a-z])(-security|/updates|-updates|-backports|-proposed(?:-updates)?)$"
@@ -160,7 +161,7 @@ def locate(sources: Iterable[Source], identity: str, path: str) -> str:
     """
     for source in sources:
         if source.identity == identity:
-            return f"{source.address}/{path.removeprefix('./')}"
+            return place_below(source.address, path)
     raise RequestError(
         f"the lock has packages of `{identity}`, which is not among the sources",
         help="declare that source again, or lock again",

@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from fnmatch import fnmatchcase
 from typing import NamedTuple, Protocol
+from urllib.parse import quote
 
 import msgspec
 
+from imagist.net.url import is_remote
 from imagist.packages.deb.index import Package
 from imagist.packages.deb.relations import architecture_of
 from imagist.packages.deb.version import sort_key
@@ -259,8 +261,7 @@ class Universe:
         priority = max(priority for _, priority in offers)
         first = next(other for other, given in offers if given == priority)
         repository = self.repositories[first]
-        path = package.filename.removeprefix("./")
-        url = f"{repository.url}/{path}" if repository.url else path
+        url = place_below(repository.url, package.filename)
         foreign = "" if arch == self.native else arch
         candidate = Candidate(
             package, first, priority, repository.suite, url, repository.source, foreign
@@ -272,6 +273,14 @@ class Universe:
             if pin.matches(package, suite):
                 return pin.priority
         return suite.priority
+
+
+def place_below(archive: str, filename: str) -> str:
+    """Where a file of an archive is, by its `Filename`, which is no URL but may be quoted."""
+    path = filename.removeprefix("./")
+    if is_remote(archive):
+        path = quote(path, safe="/%:~+!$&'()*,;=@")
+    return f"{archive}/{path}" if archive else path
 
 
 class PackageList:
