@@ -32,6 +32,8 @@ class Apt:
             "Dir::Etc::preferences": "etc/preferences",
             "Dir::Etc::preferencesparts": "etc/preferences.d",
             "Dir::State::lists": "lists", "Dir::State::status": "status", "Dir::Cache": "cache",
+            "Dir::Cache::pkgcache": "cache/pkgcache.bin",  # some machines do without, slowly
+            "Dir::Cache::srcpkgcache": "cache/srcpkgcache.bin",
         }  # fmt: skip
         self.root = root
         self.wavered = False

@@ -105,6 +105,14 @@ def test_what_a_base_image_holds() -> None:
     )
 
 
+def test_what_a_base_image_holds_cannot_be_excluded() -> None:
+    (problem,) = told("a; !b", pkg("a"), installed=[pkg("b")])
+    assert problem.message == (
+        "the base image cannot be kept as it is: the base image holds b-1; "
+        "the world excludes b-1 by `!b`"
+    )
+
+
 def test_several_contradictions_are_told_at_once() -> None:
     problems = told("a; b; c", pkg("a", depends="gone"), pkg("b", depends="lost"), pkg("c"))
     assert [problem.message.split(":")[0] for problem in problems] == [

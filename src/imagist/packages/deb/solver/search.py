@@ -78,7 +78,7 @@ class Search:
             return known
         variable = self._members[id(candidate)] = self._sat.new_variable()
         self._meanings.append(candidate)
-        if not candidate.held and not self._wishes.allows(candidate):
+        if not self._wishes.allows(candidate):
             entry = self._wishes.exclusion_of(candidate)
             self._sat.add((2 * variable + 1,), Excluded(entry, candidate))
         namesakes = self._namesakes.setdefault(candidate.package.name, [])

@@ -35,6 +35,8 @@ def find_forced(wishes: Wishes) -> list[Candidate]:
     waiting = [(request.clause, native) for request in wishes.requests]
     while waiting:
         clause, asking = waiting.pop()
+        if wishes.is_answered_by_base(clause, asking):
+            continue
         options = find_options(wishes, clause, asking)
         if len(options) == 1 and id(options[0]) not in forced:
             forced[id(options[0])] = options[0]
@@ -107,6 +109,8 @@ class _Walk:
             self._note(candidate, self._ahead)
             self._forbid(candidate)
         for candidate in self._wishes.installed:
+            if self._wishes.exclusion_of(candidate) is not None:
+                return None
             self._choose(candidate)
         # 1. What is named is there from the beginning, and answers whatever it can.
         for request in self._wishes.requests:

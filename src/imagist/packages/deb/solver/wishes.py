@@ -78,9 +78,13 @@ class Wishes:
         for request in self.requests:
             self._favour(request)
 
-    def is_held(self, name: str, architecture: str) -> bool:
-        """Whether a base image holds a package of this name and architecture."""
-        return (name, architecture) in self._held
+    def is_answered_by_base(self, clause: Clause, asking: str) -> bool:
+        """Whether what a base image holds answers a clause."""
+        return any(
+            self.answers(candidate, relation, asking)
+            for candidate in self.installed
+            for relation in clause.relations
+        )
 
     def favourite(self, name: str, architecture: str) -> Candidate | None:
         """The version that apt calls the candidate; None where there is none."""
