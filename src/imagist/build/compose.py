@@ -22,7 +22,7 @@ from imagist.build.derived.files import DeclaredFile, put_files
 from imagist.build.derived.osrelease import read_os_release
 from imagist.build.merge import Merged, merge_packages, refuse_markers, settle_hardlinks
 from imagist.build.packaging import F, Ground, Packaging
-from imagist.declaration.model import Certificates, Declaration, PathMutation, User
+from imagist.declaration.model import Accounts, Certificates, Declaration, PathMutation, User
 from imagist.packages.apk.database import InstalledPackage
 from imagist.packages.files import PackageFiles
 from imagist.rootfs.content import Contents
@@ -82,8 +82,8 @@ def compose(
         contents,
         packages,
         merged,
-        [user.username for user in declared.users],
-        [group.groupname for group in declared.groups],
+        {user.username: user.uid for user in declared.users},
+        _declared_groups(declared),
         epoch,
         warnings,
     )
@@ -159,6 +159,12 @@ def _install_certificates(
         provides=provides,
         epoch=epoch,
     )
+
+
+def _declared_groups(declared: Accounts) -> dict[str, int]:
+    """The numbers of declared groups; a user's own has the name of the user."""
+    own = {user.username: _user(user).gid for user in declared.users}
+    return own | {group.groupname: group.gid for group in declared.groups}
 
 
 def _user(user: User) -> accounts.User:

@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Generic, NamedTuple, Protocol, TypeVar
 
 from imagist.build.merge import Merged
@@ -27,9 +27,9 @@ class Ground(NamedTuple, Generic[F]):
     packages: Sequence[F]
     """In the order of installation."""
     merged: Merged
-    users: Collection[str]
-    groups: Collection[str]
-    """Names of the accounts that the declaration adds later."""
+    users: Mapping[str, int]
+    groups: Mapping[str, int]
+    """The accounts that the declaration adds later, by name; with their numbers."""
     epoch: int
     """mtime of what is made, in seconds since 1970."""
     warnings: list[str]

@@ -247,11 +247,57 @@ if ! getent passwd redis >/dev/null; then adduser --system --group redis; fi
 adduser --quiet --system --home /var/lib/r --no-create-home --group redis
 addgroup --system redis
 """
-    followed, _, _ = follow(text, users=["redis"], groups=["redis"])
+    followed, _, _ = follow(
+        text + "chown redis:redis /etc\n", users={"redis": 100}, groups={"redis": 101}
+    )
     assert followed.unknown == ()
     followed, _, _ = follow(text)
     assert all("declare it under `accounts`" in what for what in followed.unknown)
     assert len(followed.unknown) == 2
+
+
+SYSUSERS = b"# accounts\nu dmn - 'A daemon' /var/lib/d -\ng team -\nm dmn team\n"
+TMPFILES = b"""
+d /var/lib/made 0750 dmn team - -
+d /run/gone 0755 root root
+D /var/cache/new
+r! /etc/x.lock
+L /etc/mtab - - - - ../proc/self/mounts
+f /var/lib/mark 0600 - - - text
+z /usr/bin/tool 4755 root root
+"""
+
+
+def test_files_of_systemd_are_followed() -> None:
+    there = (
+        file("usr/lib/sysusers.d/demo.conf", SYSUSERS),
+        file("usr/lib/tmpfiles.d/demo.conf", TMPFILES),
+        file("usr/bin/tool", b"", 0o755),
+        file("usr/bin/systemd-tmpfiles", b"", 0o755),
+    )
+    text = """
+systemd-sysusers ${DPKG_ROOT:+--root="$DPKG_ROOT"} demo.conf
+if [ -x "$(command -v systemd-tmpfiles)" ]; then
+    systemd-tmpfiles ${DPKG_ROOT:+--root="$DPKG_ROOT"} --create demo.conf || true
+fi
+"""
+    accounts = {"users": {"dmn": 90}, "groups": {"team": 91}}
+    followed, tree, _ = follow(text, *there, **accounts)
+    assert followed.unknown == ()
+    found = {
+        n.entry.path: (n.entry.mode, n.entry.uid, n.entry.gid, n.entry.link, n.entry.data)
+        for n in tree
+    }
+    assert found["var/lib/made"] == (0o750, 90, 91, "", b"")
+    assert found["var/cache/new"][0] == 0o755
+    assert found["etc/mtab"][3] == "../proc/self/mounts"
+    assert found["var/lib/mark"] == (0o600, 0, 0, "", b"text")
+    assert found["usr/bin/tool"][0] == 0o4755
+    assert "run/gone" not in found
+    followed, _, _ = follow(text.partition("\nif")[0], *there)
+    assert followed.unknown == (
+        "it adds the user dmn, the group team: declare it under `accounts`",
+    )
 
 
 # -- what is not -----------------------------------------------------------------------------

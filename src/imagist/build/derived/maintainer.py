@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from types import MappingProxyType
 from typing import Final, NamedTuple
 
 from msgspec.structs import replace
@@ -29,6 +30,9 @@ _KNOWN: Final[tuple[tuple[str, tuple[str, ...]], ...]] = (
 
 
 _FIRST: Final = ("base-passwd", "base-files")
+
+
+_NO_ACCOUNTS: Final[Mapping[str, int]] = MappingProxyType({})
 
 
 class Report(NamedTuple):
@@ -66,8 +70,8 @@ def follow_scripts(
     packages: Sequence[DebFiles],
     *,
     arch: str,
-    users: Collection[str] = (),
-    groups: Collection[str] = (),
+    users: Mapping[str, int] = _NO_ACCOUNTS,
+    groups: Mapping[str, int] = _NO_ACCOUNTS,
     epoch: int,
 ) -> Derived:
     """Do to a tree what the scripts of packages would do, as far as they are understood.
@@ -77,7 +81,7 @@ def follow_scripts(
         contents: reads files of packages that are in the tree.
         packages: in the order of installation.
         arch: the Debian architecture of the image.
-        users: accounts that the image gets otherwise.
+        users: accounts that the image gets otherwise, and their numbers.
         groups: groups that it gets otherwise.
         epoch: mtime of what is made here, in seconds since 1970.
     """
@@ -127,16 +131,16 @@ class TreeSystem:
         tree: Tree,
         contents: Contents,
         *,
-        users: Collection[str] = (),
-        groups: Collection[str] = (),
+        users: Mapping[str, int] = _NO_ACCOUNTS,
+        groups: Mapping[str, int] = _NO_ACCOUNTS,
         epoch: int,
     ) -> None:
-        """`users` and `groups` are those the image gets otherwise."""
+        """`users` and `groups` are those the image gets otherwise, with their numbers."""
         self.offered: list[Alternative] = []
         self.chosen: dict[str, str] = {}
         self._tree = tree
         self._contents = contents
-        self._declared = {"passwd": frozenset(users), "group": frozenset(groups)}
+        self._declared = {"passwd": users, "group": groups}
         self._epoch = epoch
 
     # -- looking -----------------------------------------------------------------------------
@@ -166,6 +170,11 @@ class TreeSystem:
         """The text of a symlink; None where there is none."""
         node = self._tree.get(self._place(path, follow=False))
         return node.entry.link if node is not None and node.entry.kind == "symlink" else None
+
+    def read_text(self, path: str) -> str | None:
+        """The text of a small file; None where there is none."""
+        data = read_file(self._tree, self._contents, path)
+        return None if data is None else data.decode("utf-8", "replace")
 
     def glob(self, pattern: str) -> list[str]:
         """The paths that match, in order."""
@@ -305,20 +314,20 @@ class TreeSystem:
         if name.isdigit():
             return int(name)
         found = self._find_account(database, name)
-        if found is None or found < 0:
+        if found is None:
             kind = "user" if database == "passwd" else "group"
             raise InputError(f"there is no {kind} {name} yet")
         return found
 
     def _find_account(self, database: str, name: str) -> int | None:
-        """The number of an account; -1 where only its name is known."""
+        """The number of an account."""
         text = read_file(self._tree, self._contents, f"etc/{database}") or b""
         for line in text.decode("utf-8", "surrogateescape").splitlines():
             fields = line.split(":")
             if fields[0] == name and len(fields) > 2 and fields[2].isdigit():
                 return int(fields[2])
         if name in self._declared[database]:
-            return -1
+            return self._declared[database][name]
         if text:
             return None
         # Without base-passwd in the image, names mean what they mean on every Debian system.

@@ -7,6 +7,7 @@ from typing import Final
 
 from imagist.packages.deb.scripts import debcommands as debian
 from imagist.packages.deb.scripts import filecommands as files
+from imagist.packages.deb.scripts import systemd
 from imagist.packages.deb.scripts.call import Call, NotUnderstood, Truth
 from imagist.packages.deb.scripts.conditions import evaluate_test
 
@@ -199,7 +200,8 @@ _DEBIAN: Final = {
     "update-shells": _update_shells, "update-passwd": _derived("accounts"), "db_get": _fail,
     "ldconfig": _derived("ld.so.cache"), "update-ca-certificates": _derived("certificates"),
     "py3compile": _derived("pycache"), "pypy3compile": _derived("pycache"),
-    "pycompile": _derived("pycache"),
+    "pycompile": _derived("pycache"), "systemd-sysusers": systemd.declare_users,
+    "systemd-tmpfiles": systemd.make_temporary,
 }  # fmt: skip
 
 

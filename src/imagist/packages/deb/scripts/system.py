@@ -39,6 +39,9 @@ class System(Protocol):
     def read_link(self, path: str) -> str | None:
         """The text of a symlink; None where there is none."""
 
+    def read_text(self, path: str) -> str | None:
+        """The text of a small file; None where there is none."""
+
     def glob(self, pattern: str) -> Sequence[str]:
         """The paths that match, in order."""
 
