@@ -327,6 +327,12 @@ fi
         ("f() { f; }; f", "too deeply"),
         ("if true; then", "cannot be read"),
         ("echo 'open", "cannot be read"),
+        ("x=aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa\n" + "x=$x$x\n" * 30, "grow without end"),
+        ("for a in 1 2 3 4 5 6 7 8 9; do\n" * 8 + "true\n" + "done\n" * 8, "too many steps"),
+        ("x=" + "$(echo " * 400 + ")" * 400, "cannot be followed"),
+        ("f() " * 3000 + "{ true; }", "cannot be followed"),
+        ("[ ² -lt ³ ] || shift ²", "cannot be followed"),
+        ("rm -f /etc/[z-a]x; ls /etc/[z-a]; frob", "`frob`"),
     ],
 )
 def test_what_is_not_understood_is_told(text: str, told: str) -> None:

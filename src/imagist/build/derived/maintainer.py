@@ -182,7 +182,10 @@ class TreeSystem:
         if not folder or re.search(r"[*?\[]", folder):
             return []
         place = self._place(folder)
-        regex = re.compile(_translate(name))
+        try:
+            regex = re.compile(_translate(name))
+        except re.error:  # a bracket that means nothing
+            return []
         found = [
             node.entry.path.rpartition("/")[2]
             for node in self._tree.below(place)

@@ -28,6 +28,7 @@ SCRIPTS: Final = ("preinst", "postinst", "prerm", "postrm", "config")
 
 _KEPT: Final = frozenset({"control", "md5sums", "conffiles", "triggers", "shlibs", *SCRIPTS})
 _CONTROL_FORMS: Final = FORMS[:4]
+_YEAR_9999: Final = 253_402_300_799
 _HELP: Final = "it was damaged or replaced; fetch it again, or tell whoever publishes it"
 
 
@@ -135,9 +136,9 @@ def verify_deb(
                 help=_HELP,
             )
         blob = writer.commit(layer.compressed.digest)
-    newest = max((entry.mtime for entry in layer.entries), default=0)
+    times = [entry.mtime for entry in layer.entries if 0 <= entry.mtime <= _YEAR_9999]
     return DebFiles(
-        package=replace(package, build_time=max(newest, 0)),
+        package=replace(package, build_time=max(times, default=0)),
         data=blob,
         data_size=layer.compressed.size,
         diff_id=layer.compressed.diff_id,

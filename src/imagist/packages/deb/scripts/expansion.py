@@ -7,8 +7,12 @@ from collections.abc import Callable, Sequence
 from fnmatch import fnmatchcase
 from typing import Final
 
+from imagist.errors import InputError
 from imagist.packages.deb.scripts.words import Part, Word, parse_word
 
+_LONGEST: Final = 1 << 20
+_LONGEST_STRIPPED: Final = 1 << 12
+"""Characters of a text; each place in it is tried."""
 _WILD: Final = re.compile(r"[*?\[]")
 _PARAMETER: Final = re.compile(r"([A-Za-z_]\w*|[0-9@*#?$!-])(?:(:?[-=+]|##?|%%?)(.*))?", re.DOTALL)
 
@@ -39,7 +43,7 @@ class Expansion:
     def text(self, word: Word) -> str | None:
         """A word as one text, as in assignments."""
         values = [self._expand_part(part) for part in word]
-        return None if None in values else "".join(filter(None, values))
+        return None if None in values else _bounded("".join(filter(None, values)))
 
     def _expand_word(self, word: Word) -> list[str | None]:
         if len(word) <= 2 and word[-1].kind == "parameter" and word[-1].text == "@":  # noqa: SIM102
@@ -69,7 +73,7 @@ class Expansion:
             return []
         if wild:
             return [match for field in fields for match in self._glob(field) or [field]]
-        return list(fields)
+        return [_bounded(field) for field in fields]
 
     def _expand_part(self, part: Part) -> str | None:
         if part.kind == "text":
@@ -106,8 +110,16 @@ class Expansion:
         return None if name in {"?", "$", "!", "-"} else self.variables.get(name, "")
 
 
+def _bounded(text: str) -> str:
+    if len(text) > _LONGEST:
+        raise InputError("its texts grow without end")
+    return text
+
+
 def _strip(value: str, operator: str, pattern: str) -> str:
     """Take away what matches a pattern, the shortest or the longest, in front or behind."""
+    if len(value) > _LONGEST_STRIPPED:
+        raise InputError("it takes patterns from long texts")
     places = range(len(value) + 1)
     longest = len(operator) == 2
     if operator[0] == "#":

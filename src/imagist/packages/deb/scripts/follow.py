@@ -56,8 +56,8 @@ def follow_script(
         walk.run(parse_script(text))
     except _Left:
         pass
-    except InputError as error:
-        walk.note(str(error))
+    except (InputError, ValueError, RecursionError) as error:
+        walk.note(f"it cannot be followed: {error}")
     return Followed(tuple(dict.fromkeys(walk.effects)), tuple(dict.fromkeys(walk.unknown)))
 
 
