@@ -24,7 +24,7 @@ annotations: {z: "1"}
 ports: ["8080"]
 archs: [x86_64, aarch64]
 """
-FORMATS_THEN = (2, 1, "libdeflate-1.1:1048576", "package-files/4")
+FORMATS_THEN = (2, 1, "libdeflate-1.1:1048576")
 DIGEST_THEN = "sha256:96efcf7ecb72a323e696ed58168cbae157795fc6ccd4e675c61df0934b64e2ae"
 
 

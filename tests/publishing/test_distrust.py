@@ -11,6 +11,7 @@ import deflate
 import msgspec
 import pytest
 
+from imagist.build.formats.apk.apk import ApkFormat
 from imagist.build.memory import FACTS, TAG, read_memory
 from imagist.digest import sha256
 from imagist.net.environment import Environment
@@ -21,7 +22,7 @@ from imagist.oci.image import Image
 from imagist.oci.manifest import encode
 from imagist.oci.mutate import describe_layer
 from imagist.oci.reference import parse_reference
-from imagist.packages.apk.packed import FORMAT, encode_package_files
+from imagist.packages.apk.packed import FORMAT
 from imagist.registry.client import Registries
 from imagist.registry.push import push_image
 from imagist.registry.source import load_image
@@ -78,7 +79,7 @@ def lie(yard: Yard, kind: str) -> bytes:
     """Facts that are wrong in some way, but for the packages that are known to be right."""
     memory = load_image(connect(), parse_reference(f"{yard.registry}/team/app:{TAG}"))
     assert isinstance(memory, Image)
-    known = read_memory(memory)
+    known = read_memory(memory, ApkFormat())
     rows = []
     for identity, files in known.items():
         first = files.entries[-1]
@@ -88,9 +89,8 @@ def lie(yard: Yard, kind: str) -> bytes:
             "place": (*files.entries[:-1], msgspec.structs.replace(first, offset=7)),
             "less": files.entries[:-1],
         }.get(kind, files.entries)
-        rows.append(
-            (*identity, encode_package_files(msgspec.structs.replace(files, entries=entries)))
-        )
+        changed = msgspec.structs.replace(files, entries=entries)
+        rows.append((*identity, ApkFormat().encode(changed)))
     return packed(rows)
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
 
@@ -12,16 +12,15 @@ from msgspec.structs import replace
 from imagist.build.compose import Base
 from imagist.build.contents import StoreContents
 from imagist.build.context import Context, Options
-from imagist.build.derived.place import read_file
+from imagist.build.formats.format import Format
 from imagist.build.trace import Note
 from imagist.declaration.model import BaseImage
-from imagist.errors import InputError, NotFound, RequestError
+from imagist.errors import NotFound, RequestError
 from imagist.oci import derive
 from imagist.oci.image import Image, Index
 from imagist.oci.manifest import ImageConfig
 from imagist.oci.platform import Platform
 from imagist.oci.reference import REMOTE, Reference, is_remote_name, parse_reference
-from imagist.packages.apk.database import InstalledPackage, parse_installed
 from imagist.registry.source import load_image
 from imagist.rootfs.flatten import flatten
 from imagist.rootfs.tarread import Limits, TarReader
@@ -31,7 +30,6 @@ from imagist.store.layout import read_layout
 from imagist.store.store import Store
 
 _CONNECTIONS: Final = 8
-_DATABASES: Final = ("usr/lib/apk/db/installed", "lib/apk/db/installed")
 
 
 class LoadedBase(msgspec.Struct, frozen=True):
@@ -90,12 +88,15 @@ def _load(reference: Reference, context: Context) -> Image | Index:
 
 
 def load_base(
-    base: OpenBase, declared: BaseImage, platform: Platform, context: Context
+    base: OpenBase,
+    declared: BaseImage,
+    platform: Platform,
+    packages: Format,
+    context: Context,
 ) -> LoadedBase:
     """Read a base image: its layers come into the store, so that their files can be read.
 
-    What is installed is told by `apkindex`, or where that is not given by the image's own
-    database.
+    What is installed is told by the format of the packages that come on top.
 
     Raises:
         NotFound: there is none for the platform.
@@ -107,13 +108,8 @@ def load_base(
         store.add_image(image, meter=meter, jobs=_CONNECTIONS)
     layers = derive.manifest(image).layers
     tree = flatten(_read_layer(store, layer.digest) for layer in layers)
-    database = _read_database(declared, platform, context)
-    if database is None:
-        contents = StoreContents(store)
-        found = (read_file(tree, contents, path) for path in _DATABASES)
-        database = next((text for text in found if text is not None), b"")
-    installed: Sequence[InstalledPackage] = parse_installed(database)
-    return LoadedBase(image, derive.config(image), Base(tuple(tree), tuple(installed)))
+    installed = packages.read_installed(tree, StoreContents(store), declared, platform, context)
+    return LoadedBase(image, derive.config(image), Base(tuple(tree), installed))
 
 
 def _choose(thing: Image | Index, platform: Platform, name: str) -> Image:
@@ -138,19 +134,3 @@ def _read_layer(store: Store, digest: str) -> Iterator[Node]:
         pieces = uncompress(blob, form, what=what, limit=Limits().total)
         for entry in TarReader(pieces, what=what):
             yield Node(entry, blob=digest if entry.kind == "file" else "")
-
-
-def _read_database(declared: BaseImage, platform: Platform, context: Context) -> bytes | None:
-    if not declared.apkindex:
-        return None
-    path = Path(declared.apkindex) / platform.apk / "APKINDEX"
-    context.trace.note_file(str(path))
-    try:
-        return path.read_bytes()
-    except FileNotFoundError:
-        raise NotFound(
-            f"there is no {path}, which lists the packages of the base image",
-            help="leave `apkindex` out to read the image's own database",
-        ) from None
-    except OSError as error:
-        raise InputError(f"{path} cannot be read: {error.strerror}") from error

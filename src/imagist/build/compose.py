@@ -7,6 +7,7 @@ function of `derived`.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import msgspec
 
@@ -20,10 +21,9 @@ from imagist.build.derived import (
 )
 from imagist.build.derived.files import DeclaredFile, put_files
 from imagist.build.derived.osrelease import read_os_release
+from imagist.build.formats.packaging import F, Ground, Packaging
 from imagist.build.merge import Merged, merge_packages, refuse_markers, settle_hardlinks
-from imagist.build.packaging import F, Ground, Packaging
 from imagist.declaration.model import Accounts, Certificates, Declaration, PathMutation, User
-from imagist.packages.apk.database import InstalledPackage
 from imagist.packages.files import PackageFiles
 from imagist.rootfs.content import Contents
 from imagist.rootfs.tree import Node, Tree
@@ -34,8 +34,8 @@ class Base(msgspec.Struct, frozen=True):
 
     nodes: tuple[Node, ...] = ()
     """What a runtime sees of it."""
-    packages: tuple[InstalledPackage, ...] = ()
-    """What is installed in it."""
+    packages: tuple[Any, ...] = ()
+    """What is installed in it, as its format knows it."""
 
 
 class Composed(msgspec.Struct, frozen=True):

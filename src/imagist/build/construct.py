@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
+from types import MappingProxyType
 from typing import Final
 
 import msgspec
 
-from imagist.build.apkpackaging import ApkPackaging
 from imagist.build.assemble import BuiltLayer, annotations_of, assemble_image
 from imagist.build.compose import compose
 from imagist.build.contents import StoreContents
@@ -20,14 +20,16 @@ from imagist.build.layers import LayerBuilder
 from imagist.build.plan import Plan
 from imagist.build.run import image_labels, run_config
 from imagist.build.supply import Supply
+from imagist.declaration import model as declared
 from imagist.declaration.include import LoadedDeclaration
-from imagist.declaration.model import Declaration, Layering
+from imagist.declaration.model import Contents, Declaration, Layering
 from imagist.errors import ImagistError, Problem, RequestError
 from imagist.oci.image import HARD_LIMIT
 from imagist.oci.manifest import RunConfig, format_time
 from imagist.oci.platform import Platform
-from imagist.packages.apk.archive import ApkFiles
-from imagist.packages.apk.fetch import NOTHING, PackageFetcher, Recollected
+from imagist.packages.fetch import Identity
+from imagist.packages.files import PackageFiles
+from imagist.packages.selection import Selection, cut_package
 
 _NAMED: Final = re.compile(r"(?:paths|files)\[\d+\]|run-as")
 """How messages name the part of a declaration they are about."""
@@ -70,8 +72,8 @@ def fetch_packages(
     platforms: Sequence[Platform],
     options: Options,
     context: Context,
-    recollected: Recollected = NOTHING,
-) -> dict[Platform, tuple[ApkFiles, ...]]:
+    recollected: Mapping[Identity, PackageFiles] = MappingProxyType({}),
+) -> dict[Platform, tuple[PackageFiles, ...]]:
     """The packages of some platforms, verified and in the store.
 
     All of all platforms are asked for at once, so that no thread waits for a platform's last.
@@ -90,14 +92,7 @@ def fetch_packages(
     once = {package.identity: package for package in wanted}.values()
     context.report.stage(f"fetching and verifying {len(once)} packages")
     with context.report.meter("packages", items=len(once)) as meter:
-        fetcher = PackageFetcher(
-            context.store,
-            context.reader,
-            jobs=context.jobs,
-            limits=options.limits.packages,
-            meter=meter,
-            recollected=recollected,
-        )
+        fetcher = plan.format.open_fetcher(context, options, meter=meter, recollected=recollected)
         found = iter(fetcher.fetch(wanted))
     return {
         platform: tuple(next(found) for _ in plan.resolved.packages[platform])
@@ -108,7 +103,7 @@ def fetch_packages(
 def _construct_image(
     plan: Plan,
     platform: Platform,
-    packages: Sequence[ApkFiles],
+    packages: Sequence[PackageFiles],
     files: Sequence[DeclaredFile],
     options: Options,
     context: Context,
@@ -128,11 +123,14 @@ def _construct_image(
     epoch = options.source_date_epoch
     created = _creation_time(packages, options)
     try:
+        selected = _select(
+            plan.format.select(packages, plan.resolved, platform), declaration.contents
+        )
         composed = compose(
             declaration,
-            packages,
+            selected,
             StoreContents(context.store, supply.bring),
-            ApkPackaging(plan.apk_state(platform), base.packages if base else ()),
+            plan.format.open_packaging(plan.resolved, platform, base.packages if base else ()),
             epoch=epoch if epoch is not None else options.build_date or 0,
             files=files,
             base=base,
@@ -151,7 +149,7 @@ def _construct_image(
         builder = LayerBuilder(context.store, bring=supply.bring, jobs=context.jobs, meter=meter)
         layers = builder.build(
             composed.tree,
-            packages,
+            selected,
             composed.merged,
             strategy="erofs" if declaration.format == "erofs" else layering.strategy,
             budget=layering.budget or 0,
@@ -173,6 +171,29 @@ def _construct_image(
         base=loaded_base.config if loaded_base else None,
     )
     return KnownImage(image, composed.warnings)
+
+
+def _select(packages: Sequence[PackageFiles], contents: Contents) -> list[PackageFiles]:
+    """The packages without the files that the declaration does without.
+
+    Raises:
+        RequestError: a pattern is none.
+        InputError: a strict selection means nothing.
+    """
+    unknown = sorted(contents.select.keys() - {files.package.name for files in packages})
+    if unknown:
+        raise RequestError(
+            f"`contents.select` speaks of {', '.join(unknown)}, which is not in the image",
+            help="name packages as `imagist show packages` does",
+        )
+    if not contents.slim and not contents.select:
+        return list(packages)
+    found = []
+    for files in packages:
+        own = contents.select.get(files.package.name, declared.Selection())
+        wanted = Selection(contents.slim, own.only, own.exclude, own.include, own.strict)
+        found.append(cut_package(files, wanted))
+    return found
 
 
 def _check_count(layers: int, platform: Platform) -> None:
@@ -198,7 +219,7 @@ def _with_features(platform: Platform, declaration: Declaration) -> Platform:
     return msgspec.structs.replace(platform, os_features=features)
 
 
-def _creation_time(packages: Sequence[ApkFiles], options: Options) -> int:
+def _creation_time(packages: Sequence[PackageFiles], options: Options) -> int:
     """SOURCE_DATE_EPOCH, else the latest of the build date asked for and the packages' own."""
     if options.source_date_epoch is not None:
         return options.source_date_epoch

@@ -23,13 +23,12 @@ from imagist.declaration.model import Contents, Declaration
 from imagist.digest import Digest
 from imagist.oci import derive
 from imagist.oci.platform import Platform
-from imagist.packages.apk import packed
 from imagist.rootfs import compress
 from imagist.store.memo import memo_key
 
 FORMAT: Final = 2
 """Raise it whenever the same inputs would become another image (tests/build/test_format.py)."""
-FORMATS: Final = (FORMAT, layers.FORMAT, compress.FORMAT, packed.FORMAT)
+FORMATS: Final = (FORMAT, layers.FORMAT, compress.FORMAT)
 INPUTS: Final = "dev.imagist.inputs"
 """The annotation of a manifest that states what it was made from."""
 
@@ -55,13 +54,13 @@ def fingerprint_image(
         options: what the command line adds.
     """
     packages = [
-        (each.name, each.version, each.checksum) for each in plan.resolved.packages[platform]
+        (each.name, each.version, each.identity[0]) for each in plan.resolved.packages[platform]
     ]
     base = plan.bases.get(platform)
     stated = memo_key(
         str(platform),
         _deciding(plan.declaration),
-        plan.apk_state(platform),
+        plan.resolved.state(platform),
         packages,
         files,
         None if base is None else (derive.digest(base.image), base.base.packages),
@@ -69,7 +68,7 @@ def fingerprint_image(
         options.build_date,
         "" if plan.declaration.vcs_url else options.vcs_url,
     )
-    inputs = memo_key(FORMATS, stated)
+    inputs = memo_key((*FORMATS, plan.format.packed), stated)
     return Fingerprint(Digest(f"sha256:{stated}"), Digest(f"sha256:{inputs}"))
 
 
@@ -80,5 +79,9 @@ def _deciding(declaration: Declaration) -> Declaration:
         archs=(),
         include="",
         files=(),
-        contents=Contents(runtime_keyring=declaration.contents.runtime_keyring),
+        contents=Contents(
+            runtime_keyring=declaration.contents.runtime_keyring,
+            slim=declaration.contents.slim,
+            select=declaration.contents.select,
+        ),
     )

@@ -14,8 +14,7 @@ from imagist.errors import NotFound
 from imagist.oci import contents
 from imagist.oci.image import Image, Index
 from imagist.oci.reference import Reference
-from imagist.packages.apk.archive import ApkFiles
-from imagist.packages.apk.fetch import PackageFetcher
+from imagist.packages.files import PackageFiles
 from imagist.registry.client import Registries
 from imagist.registry.push import push_image
 
@@ -50,19 +49,16 @@ def leave_memory(
     def open_blob(digest: str) -> BinaryIO:
         return _open_anywhere(context, digest)
 
-    memory = make_memory(packages, layers, open_blob)
+    memory = make_memory(packages, plan.format, layers, open_blob)
     places = {replace(reference, tag=TAG) for reference in references}
     push_image(registries, memory, sorted(places, key=str))
 
 
-def _recall_packages(plan: Plan, options: Options, context: Context) -> list[ApkFiles] | None:
+def _recall_packages(plan: Plan, options: Options, context: Context) -> list[PackageFiles] | None:
     """The packages of the image; None where one is neither remembered here nor there."""
-    fetcher = PackageFetcher(
-        context.store,
-        context.reader,
-        limits=options.limits.packages,
-        recollected=read_memory(context.target.find_memory() if context.target else None),
-    )
+    memory = context.target.find_memory() if context.target else None
+    known = read_memory(memory, plan.format)
+    fetcher = plan.format.open_fetcher(context, options, recollected=known)
     return fetcher.recall([w for each in plan.platforms for w in plan.resolved.packages[each]])
 
 

@@ -7,11 +7,8 @@ from typing import Final
 
 from imagist.build.lock import (
     Move,
-    Pin,
     Pins,
     find_moves,
-    lock_keys,
-    lock_repositories,
     pins_of_lock,
     pins_of_plan,
 )
@@ -21,7 +18,6 @@ from imagist.declaration.include import LoadedDeclaration
 from imagist.errors import Problem
 from imagist.net.url import redact, without_userinfo
 from imagist.oci.platform import Platform
-from imagist.packages.apk.universe import Universe
 
 _KINDS: Final = ("build_repositories", "runtime_repositories", "repositories")
 
@@ -41,14 +37,14 @@ def find_drift(
     """
     before = pins_of_lock(lock, plan.platforms)
     after = pins_of_plan(plan)
-    universes = {each.apk: plan.resolved.universes.get(each) for each in plan.platforms}
+    platforms = {each.apk: each for each in plan.platforms}
     found = [
         *_check_declaration(lock, plan.loaded),
         *_check_platforms(lock, plan.platforms),
         *_check_repositories(lock, plan),
         *_check_keys(lock, plan),
         *_check_base(lock, plan),
-        *(_tell_move(move, before, universes) for move in find_moves(before, after)),
+        *(_tell_move(move, before, platforms, plan) for move in find_moves(before, after)),
         *_check_places(before, after, has_tags=bool(lock.images)),
     ]
     if not found:
@@ -82,11 +78,12 @@ def _check_platforms(lock: Lock, platforms: Sequence[Platform]) -> Iterator[Prob
 
 
 def _check_repositories(lock: Lock, plan: Plan) -> Iterator[Problem]:
-    architectures = [each.apk for each in plan.platforms if each.apk in lock.architectures]
+    platforms = [each for each in plan.platforms if each.apk in lock.architectures]
+    architectures = [each.apk for each in platforms]
+    sources = plan.format.lock_sources(plan.question, plan.resolved, platforms)
     for kind in _KINDS:
-        lines = getattr(plan.declaration.contents, kind)
         old = _urls_of(getattr(lock.contents, kind), architectures)
-        new = _urls_of(lock_repositories(lines, architectures), architectures)
+        new = _urls_of(getattr(sources, kind), architectures)
         what = kind.replace("_", " ")
         for url in (url for url in new if url not in old):
             yield Problem(f"the lock does not have {redact(url)} among its {what}")
@@ -108,7 +105,8 @@ def _urls_of(repositories: Sequence[LockedRepository], architectures: Sequence[s
 
 def _check_keys(lock: Lock, plan: Plan) -> Iterator[Problem]:
     old = {key.file_name: key.content for key in lock.contents.keyring}
-    new = {key.file_name: key.content for key in lock_keys(plan)}
+    sources = plan.format.lock_sources(plan.question, plan.resolved, plan.platforms)
+    new = {key.file_name: key.content for key in sources.keyring}
     for name in sorted({**old, **new}):
         if name not in new:
             yield Problem(f"the key {name} of the lock is not trusted any more")
@@ -118,14 +116,16 @@ def _check_keys(lock: Lock, plan: Plan) -> Iterator[Problem]:
             yield Problem(f"the key {name} is another one than in the lock")
 
 
-def _tell_move(move: Move, before: Pins, universes: Mapping[str, Universe | None]) -> Problem:
+def _tell_move(move: Move, before: Pins, platforms: Mapping[str, Platform], plan: Plan) -> Problem:
     """A move with its reason: an index that has something better, or has not what was locked."""
     if not move.before:
         return Problem(f"{move}, which the lock does not have")
     gone = [
         architecture
         for architecture in move.architectures
-        if not _is_offered(move.name, before[architecture][move.name], universes[architecture])
+        if not plan.resolved.is_offered(
+            platforms[architecture], move.name, before[architecture][move.name]
+        )
     ]
     if not gone:
         return Problem(str(move))
@@ -137,13 +137,6 @@ def _tell_move(move: Move, before: Pins, universes: Mapping[str, Universe | None
         instead = "; there is another build of this version"
     return Problem(
         f"{move.name} {move.before} is no longer offered by any repository{where}{instead}"
-    )
-
-
-def _is_offered(name: str, pin: Pin, universe: Universe | None) -> bool:
-    return universe is not None and any(
-        (candidate.package.version, candidate.package.checksum) == pin[:2]
-        for candidate in universe.named(name)
     )
 
 

@@ -81,6 +81,10 @@ class LockedPackage(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=Tru
     """Ours: the tag of the repository that it was taken from."""
     layer: LockedLayer | None = None
     """Ours: absent where the data segment cannot be a layer as it is."""
+    source: str = ""
+    """Ours: of a .deb, the suite that it is from; `url` is then its place in that archive."""
+    debian_architecture: str = field(default="", name="debianArchitecture")
+    """Ours: of a .deb, what it calls its architecture, or `all`."""
 
     @property
     def datahash(self) -> str:

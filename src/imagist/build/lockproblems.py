@@ -22,6 +22,7 @@ _TEXT: Final = re.compile(r"[^\0-\x1f\x7f-\x9f]{1,4096}")
 _IDENTITY: Final = re.compile(r"Q1[A-Za-z0-9+/]{27}=")
 _SHA256: Final = re.compile(r"sha256-[A-Za-z0-9+/]{43}=")
 _DIGEST: Final = re.compile(r"sha256:[0-9a-f]{64}")
+_ARCHITECTURE: Final = re.compile(r"[a-z0-9][a-z0-9-]{0,31}")
 _MAX_DOCUMENT: Final = 4 << 20
 
 
@@ -69,6 +70,9 @@ def _check_package(package: LockedPackage) -> Iterator[str]:
         yield f"{package.tag!r} cannot be the tag of a repository"
     if package.architecture not in NO_ARCHITECTURE and not is_architecture(package.architecture):
         yield f"`{package.architecture}` is no architecture of APK repositories"
+    if package.source:
+        yield from _check_deb(package)
+        return
     if not _TEXT.fullmatch(package.url) or ("://" in package.url and not is_remote(package.url)):
         yield f"`{redact(package.url)}` is neither an http or https URL nor a path"
     if not _IDENTITY.fullmatch(package.checksum):
@@ -81,6 +85,28 @@ def _check_package(package: LockedPackage) -> Iterator[str]:
         yield from _check_layer(package)
     if not _are_adjacent(package):
         yield "the ranges of its segments do not follow one another"
+
+
+def _check_deb(package: LockedPackage) -> Iterator[str]:
+    """What is wrong with an entry for a .deb, whose place is a path below its archive."""
+    parts = package.url.split("/")
+    if not _TEXT.fullmatch(package.url) or "://" in package.url or {"", "..", "."} & {*parts}:
+        yield f"`{redact(package.url)}` is no place in an archive"
+    if not _TEXT.fullmatch(package.source):
+        yield f"{package.source!r} is no name of a suite"
+    if not _DIGEST.fullmatch(package.checksum):
+        yield f"`{package.checksum}` is no SHA-256 of a .deb"
+    elif package.datahash != package.checksum.removeprefix("sha256:"):
+        yield "its checksum is not that of its data"
+    if not _ARCHITECTURE.fullmatch(package.debian_architecture):
+        yield f"`{package.debian_architecture}` is no architecture of Debian"
+    if package.layer is None:
+        return
+    if package.layer.media_type != mediatype.LAYER_GZIP:
+        yield f"its layer is of the type `{package.layer.media_type}`, which packages never are"
+    for digest in (package.layer.digest, package.layer.diff_id):
+        if not _DIGEST.fullmatch(digest):
+            yield f"`{digest}` is no SHA-256 digest"
 
 
 def folder_of(url: str) -> str:

@@ -2,7 +2,7 @@
 
 A machine that has only a lock, and a registry that has the image before a package changed, can
 build the image after it from the changed package alone. What it must know of the other packages
-(`ApkFiles`: names, sizes, places of files) stands in one blob of an artifact (manifest.md,
+(`PackageFiles`: names, sizes, places of files) stands in one blob of an artifact (manifest.md,
 "Guidelines for Artifact Usage") under the tag `TAG` of the image's repository. Their bytes are
 blobs there as well: most are layers of the image; those that are not, because small packages
 share a layer, are layers of the artifact.
@@ -17,7 +17,7 @@ import io
 import zlib
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from functools import partial
-from typing import BinaryIO, Final
+from typing import Any, BinaryIO, Final, Protocol
 
 import deflate
 import msgspec
@@ -29,15 +29,14 @@ from imagist.oci.derive import BlobLayer, MemoryImage
 from imagist.oci.image import Image, Layer
 from imagist.oci.manifest import Manifest, describe, encode
 from imagist.oci.mutate import describe_layer
-from imagist.packages.apk.archive import ApkFiles
-from imagist.packages.apk.packed import FORMAT, decode_package_files, encode_package_files
 from imagist.packages.fetch import Identity
+from imagist.packages.files import PackageFiles
 
 TAG: Final = "imagist-memory"
 """A build replaces the memory of the one before."""
 ARTIFACT: Final = "application/vnd.imagist.memory.v1"
 FACTS: Final = "application/vnd.imagist.memory.facts.v1.msgpack+gzip"
-DATA: Final = "application/vnd.imagist.memory.apk-data.v1.tar+gzip"
+DATA: Final = "application/vnd.imagist.memory.data.v1.tar+gzip"
 _EMPTY: Final = b"{}"
 _LEVEL: Final = 6
 _ALL_DATA: Final = 64 << 20
@@ -48,14 +47,32 @@ _GZIP: Final = 31
 """`wbits` of zlib for a gzip stream."""
 
 
+class Packing(Protocol):
+    """How a format makes bytes of a verified package; `formats.format.Format` does."""
+
+    @property
+    def packed(self) -> str:
+        """Names the bytes of `encode`."""
+
+    def encode(self, files: Any) -> bytes:
+        """A verified package as bytes."""
+
+    def decode(self, raw: bytes) -> PackageFiles:
+        """The verified package of some bytes; `InputError` where they are of another version."""
+
+    def identity(self, files: Any) -> Identity:
+        """What a verified package is wanted by."""
+
+
 class _Facts(msgspec.Struct, array_like=True):
     format: str
     packages: list[tuple[str, str, str, bytes]]
-    """Checksum, name, version, and `ApkFiles` as the memo has them."""
+    """Checksum, name, version, and `PackageFiles` as the memo has them."""
 
 
 def make_memory(
-    packages: Iterable[ApkFiles],
+    packages: Iterable[PackageFiles],
+    form: Packing,
     layers: Collection[str],
     open_blob: Callable[[str], BinaryIO],
 ) -> MemoryImage:
@@ -63,12 +80,13 @@ def make_memory(
 
     Args:
         packages: all of them.
+        form: their format.
         layers: the digests of the image's layers.
         open_blob: opens a package's data segment, given its digest.
     """
-    once = {_identity(files): files for files in packages}
+    once = {form.identity(files): files for files in packages}
     ordered = [once[identity] for identity in sorted(once)]
-    facts = _Facts(FORMAT, [(*_identity(each), encode_package_files(each)) for each in ordered])
+    facts = _Facts(form.packed, [(*form.identity(each), form.encode(each)) for each in ordered])
     data = bytes(deflate.gzip_compress(msgspec.msgpack.encode(facts), _LEVEL))
     stored = BlobLayer(sha256(data), "", len(data), FACTS, partial(io.BytesIO, data))
     held = (stored, *_data_of(ordered, layers, open_blob))
@@ -82,7 +100,7 @@ def make_memory(
 
 
 def _data_of(
-    packages: Iterable[ApkFiles],
+    packages: Iterable[PackageFiles],
     layers: Collection[str],
     open_blob: Callable[[str], BinaryIO],
 ) -> Iterator[Layer]:
@@ -97,15 +115,16 @@ def _data_of(
         yield BlobLayer(files.data, "", files.data_size, DATA, opener)
 
 
-class Recollection(Mapping[Identity, ApkFiles]):
+class Recollection(Mapping[Identity, PackageFiles]):
     """The packages of a memory; each is decoded when it is asked for."""
 
-    def __init__(self, packages: Mapping[Identity, bytes]) -> None:
+    def __init__(self, packages: Mapping[Identity, bytes], form: Packing) -> None:
         self._packages = packages
+        self._form = form
 
-    def __getitem__(self, identity: Identity) -> ApkFiles:
+    def __getitem__(self, identity: Identity) -> PackageFiles:
         try:
-            return decode_package_files(self._packages[identity])
+            return self._form.decode(self._packages[identity])
         except InputError:
             raise KeyError(identity) from None
 
@@ -116,25 +135,20 @@ class Recollection(Mapping[Identity, ApkFiles]):
         return len(self._packages)
 
 
-def read_memory(artifact: Image | None) -> Recollection:
-    """The packages that a memory knows; none where there is no memory, or it is of no use."""
+def read_memory(artifact: Image | None, form: Packing) -> Recollection:
+    """The packages of a format that a memory knows; none where it is of no use."""
     if artifact is None:
-        return Recollection({})
+        return Recollection({}, form)
     try:
         if derive.manifest(artifact).artifact_type != ARTIFACT:
-            return Recollection({})
+            return Recollection({}, form)
         data = b"".join(_read(layer) for layer in artifact.layers if layer.media_type == FACTS)
         facts = msgspec.msgpack.decode(_inflate(data), type=_Facts)
     except (ImagistError, msgspec.DecodeError, zlib.error):
-        return Recollection({})
-    if facts.format != FORMAT:
-        return Recollection({})
-    return Recollection({row[:3]: row[3] for row in facts.packages})
-
-
-def _identity(files: ApkFiles) -> Identity:
-    package = files.package
-    return package.checksum, package.name, package.version
+        return Recollection({}, form)
+    if facts.format != form.packed:
+        return Recollection({}, form)
+    return Recollection({row[:3]: row[3] for row in facts.packages}, form)
 
 
 def _read(layer: Layer) -> bytes:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from typing import Final
 
@@ -12,7 +12,8 @@ from imagist.build.plan import Plan
 from imagist.digest import CHUNK
 from imagist.errors import NotFound
 from imagist.oci.platform import Platform
-from imagist.packages.apk.fetch import NOTHING, PackageFetcher, Recollected, Wanted
+from imagist.packages.fetch import Identity, Named
+from imagist.packages.files import PackageFiles
 
 _CONNECTIONS: Final = 8
 
@@ -34,18 +35,20 @@ class Supply:
         Raises:
             NetworkError: the registry cannot be asked.
         """
-        self.recollected: Recollected = NOTHING
+        self.recollected: Mapping[Identity, PackageFiles] = {}
         """What need not be fetched to be known."""
         self._options = options
+        self._format = plan.format
         self._context = context
-        self._wanted: dict[str, Wanted] = {}
+        self._wanted: dict[str, Named] = {}
         if recollect and context.target is not None:
-            self.recollected = read_memory(context.target.find_memory())
+            self.recollected = read_memory(context.target.find_memory(), plan.format)
             self._wanted = {
-                f"sha256:{package.datahash}": package
+                digest: package
                 for each in platforms
                 for package in plan.resolved.packages[each]
                 if package.identity in self.recollected
+                and (digest := plan.format.find_data(package))
             }
 
     def bring(self, digests: Iterable[str]) -> None:
@@ -77,13 +80,7 @@ class Supply:
             return False
         return True
 
-    def _fetch(self, packages: list[Wanted]) -> None:
+    def _fetch(self, packages: list[Named]) -> None:
         context = self._context
         with context.report.meter("packages", items=len(packages)) as meter:
-            PackageFetcher(
-                context.store,
-                context.reader,
-                jobs=context.jobs,
-                limits=self._options.limits.packages,
-                meter=meter,
-            ).fetch(packages)
+            self._format.open_fetcher(context, self._options, meter=meter).fetch(packages)

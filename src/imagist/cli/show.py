@@ -8,8 +8,9 @@ import sys
 from collections.abc import Mapping
 from typing import Final
 
+from imagist.build.formats.apk.resolve import find_keys, find_locations
 from imagist.build.plan import Plan, plan_images
-from imagist.build.resolve import add_options, choose_platforms, find_keys, find_locations
+from imagist.build.resolve import add_options, choose_platforms
 from imagist.cli.answer import print_json
 from imagist.cli.session import load_thing, open_context, read_options
 from imagist.errors import RequestError

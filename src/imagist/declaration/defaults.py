@@ -6,13 +6,16 @@ from typing import Final
 
 from msgspec.structs import replace
 
-from imagist.declaration.model import Accounts, Declaration, Layering, PathMutation, User
+from imagist.declaration.model import Accounts, Contents, Declaration, Layering, PathMutation, User
 from imagist.oci.platform import ALL_ARCHITECTURES, parse_platform
+from imagist.packages.deb.sources import is_source
 
 ENVIRONMENT: Final = {
     "PATH": "/usr/local/sbin:/usr/local/bin:/usr/bin:/usr/sbin:/sbin:/bin",
     "SSL_CERT_FILE": "/etc/ssl/certs/ca-certificates.crt",
 }
+DEBIAN_ARCHITECTURES: Final = ("amd64", "arm/v7", "arm64", "ppc64le", "riscv64", "s390x")
+"""Those Debian releases for, but for 386, which it has given up by and by."""
 SHELL: Final = "/bin/sh"
 SUPERVISOR: Final = "/bin/s6-svscan /sv"
 SUPERVISOR_PACKAGE: Final = "s6"
@@ -66,12 +69,18 @@ def with_defaults(declaration: Declaration) -> Declaration:
         declaration,
         contents=replace(contents, platform_packages=extra),
         accounts=_complete_accounts(declaration.accounts),
-        archs=declaration.archs or ALL_ARCHITECTURES,
+        archs=declaration.archs or _all_architectures(contents),
         environment=ENVIRONMENT | declaration.environment,
         paths=tuple(map(_complete_path, declaration.paths)),
         layering=_complete_layering(declaration),
         format=declaration.format or "tar",
     )
+
+
+def _all_architectures(contents: Contents) -> tuple[str, ...]:
+    """Every architecture there are packages of."""
+    lines = (*contents.build_repositories, *contents.repositories)
+    return DEBIAN_ARCHITECTURES if any(map(is_source, lines)) else ALL_ARCHITECTURES
 
 
 def _complete_accounts(accounts: Accounts) -> Accounts:

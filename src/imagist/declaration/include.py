@@ -14,6 +14,7 @@ import msgspec
 from imagist.declaration.model import Accounts, Contents, Declaration
 from imagist.declaration.validate import check_declaration
 from imagist.errors import NotFound, Problem, RequestError, Span
+from imagist.packages.deb.sources import is_source
 from imagist.text.decode import Place, decode
 from imagist.text.yamlnodes import parse_yaml
 
@@ -170,11 +171,16 @@ def _anchor_sources(declaration: Declaration, file: str) -> Declaration:
 def _trim_repositories(declaration: Declaration) -> Declaration:
     contents = declaration.contents
     trimmed = {
-        name: tuple(line.rstrip("/") for line in getattr(contents, name)) for name in _REPOSITORIES
+        name: tuple(_trim(line) for line in getattr(contents, name)) for name in _REPOSITORIES
     }
     return msgspec.structs.replace(
         declaration, contents=msgspec.structs.replace(contents, **trimmed)
     )
+
+
+def _trim(line: str) -> str:
+    """A location without `/` at its end; of a Debian source that is the name of a suite."""
+    return line if is_source(line) else line.rstrip("/")
 
 
 def _merge_structs(low: _Part, high: _Part) -> _Part:

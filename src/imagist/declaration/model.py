@@ -45,27 +45,69 @@ class BaseImage(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
     image's own database says it where absent (apko: required)."""
 
 
+class Selection(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What is to stay of a package: patterns of paths, in which `**` crosses folders."""
+
+    only: tuple[str, ...] = ()
+    """If there are any, nothing else stays."""
+    exclude: tuple[str, ...] = ()
+    """What goes."""
+    include: tuple[str, ...] = ()
+    """What stays though `slim` or `exclude` would have it go."""
+    strict: bool = False
+    """Whether a pattern that means nothing in the package is an error."""
+
+
+class Slices(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Slices of Debian packages, as chisel's releases define them."""
+
+    release: str = ""
+    """Folder with `chisel.yaml` and `slices/`."""
+    use: tuple[str, ...] = ()
+    """Slices to install: `python3.13_standard`. Their packages hold nothing else."""
+
+
 class Contents(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """The packages of the image and where they come from."""
 
     repositories: tuple[str, ...] = ()
     """Repositories to install from, also written to /etc/apk/repositories: `url`, a path, or
-    `@tag url`."""
+    `@tag url`. Of Debian packages: `deb [options] [mirror] suite component ...`, a stanza of a
+    .sources file, or `deb` for what this machine's own apt has."""
     build_repositories: tuple[str, ...] = ()
     """Repositories to install from that the image does not mention."""
     runtime_repositories: tuple[str, ...] = ()
     """Repositories that are only written to /etc/apk/repositories."""
     keyring: tuple[str, ...] = ()
     """Paths or URLs of RSA public keys (PEM) that indexes may be signed with; they stay in the
-    image."""
+    image. For Debian packages: OpenPGP keyrings, armored or not."""
     runtime_keyring: tuple[RuntimeKey, ...] = ()
     """Public keys for the image only, never used to verify what it is built from."""
     packages: tuple[str, ...] = ()
-    """Packages to install: `name`, `name=1.2-r0`, `name>1`, `name~1.2`, `name@tag`."""
+    """Packages to install: `name`, `name=1.2-r0`, `name>1`, `name~1.2`, `name@tag`. Of Debian:
+    `name`, `name=1.2-3`, `name (>= 1.2)`, `name/suite`, `name:arch`, `one | other`, `!name`."""
     platform_packages: dict[str, tuple[str, ...]] = {}
     """Ours: more packages for one architecture each, as `arch: [package, ...]`."""
     baseimage: BaseImage | None = None
     """An image to build on top of."""
+    slim: tuple[str, ...] = ()
+    """Ours: what goes of every package: docs, man, locale, gconv, static-libs, headers. Licences
+    stay."""
+    select: dict[str, Selection] = {}
+    """Ours: what is to stay of single packages."""
+    essential: Literal["", "none", "minimal", "full"] = ""
+    """Of Debian: `minimal` (absent) adds base-files, without which nothing runs; `full` all that
+    are marked essential; `none` nothing."""
+    slices: Slices | None = None
+    """Of Debian: slices instead of whole packages."""
+    database: Literal["", "status.d", "dpkg"] = ""
+    """Of Debian: `status.d` (absent) is for scanners, `dpkg` all that dpkg and apt need."""
+    alternatives: dict[str, str] = {}
+    """Of Debian: path by name, whatever the packages' priorities."""
+    pycache: bool = True
+    """Of Debian: whether Python modules are compiled, where this machine has the same Python."""
+    scripts: Literal["", "warn", "fail", "ignore"] = ""
+    """Of Debian: what to do about maintainer scripts that are not understood; absent: warn."""
 
 
 class Entrypoint(

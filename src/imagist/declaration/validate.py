@@ -26,6 +26,10 @@ from imagist.declaration.model import (
 )
 from imagist.errors import Problem, RequestError, Span
 from imagist.oci.platform import parse_platform
+from imagist.packages.deb.dependency import parse_world
+from imagist.packages.deb.sources import is_source, parse_sources
+from imagist.packages.selection import PRESETS
+from imagist.text.suggest import did_you_mean
 from imagist.text.words import parse_duration, split_words
 
 _FILE_NAME: Final = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9_.-]*")
@@ -94,14 +98,25 @@ class _Checker:
         for index, location in enumerate(contents.keyring):
             if not location.strip():
                 self.report(f"contents.keyring[{index}]", "a key's location is empty")
-        self.check_packages("contents.packages", contents.packages)
+        check_packages = self.check_packages
+        if any(map(is_source, (*contents.repositories, *contents.build_repositories))):
+            check_packages = self.check_debian_packages
+        check_packages("contents.packages", contents.packages)
         for arch, packages in contents.platform_packages.items():
             path = f"contents.platform_packages.{arch}"
             self.check_arch(path, arch)
-            self.check_packages(path, packages)
+            check_packages(path, packages)
         self.check_runtime_keys(contents)
+        self.check_selection(contents)
 
     def check_repository(self, path: str, line: str) -> None:
+        if is_source(line):
+            try:
+                parse_sources(line)
+            except RequestError as error:
+                for problem in error.problems:
+                    self.report(path, problem.message, problem.help)
+            return
         *tags, location = line.split(" ")
         if not location:
             self.report(path, "a repository's location is empty", "write a URL or a path")
@@ -116,6 +131,27 @@ class _Checker:
                     f"`{entry}` does not name a package",
                     "write `name`, `name=1.2-r0`, `name>1`, `name~1.2` or `name@tag`",
                 )
+
+    def check_debian_packages(self, path: str, packages: Iterable[str]) -> None:
+        for index, entry in enumerate(packages):
+            try:
+                parse_world([entry], "amd64")
+            except RequestError as error:
+                self.report(
+                    f"{path}[{index}]", str(error.problems[0].message), error.problems[0].help
+                )
+
+    def check_selection(self, contents: Contents) -> None:
+        for name in contents.slim:
+            if name not in PRESETS:
+                advice = did_you_mean(name, PRESETS) or f"there are {', '.join(PRESETS)}"
+                self.report(
+                    "contents.slim", f"`{name}` is nothing that can be slimmed away", advice
+                )
+        if contents.slices is not None and not contents.slices.release:
+            self.report(
+                "contents.slices", "slices need `release`", "name the folder of chisel.yaml"
+            )
 
     def check_runtime_keys(self, contents: Contents) -> None:
         seen: set[str] = set()

@@ -34,6 +34,10 @@ class WantedDeb(msgspec.Struct, frozen=True):
     """Bytes of the .deb, where known."""
     layer: str = ""
     """Digest of the layer that comes of it, where a lock knows that."""
+    source: str = ""
+    """What a lock calls the archive and suite that it is from: `Source.identity`."""
+    path: str = ""
+    """Its place below the archive."""
 
     @property
     def identity(self) -> Identity:

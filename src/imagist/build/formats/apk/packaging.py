@@ -9,8 +9,8 @@ import msgspec
 
 from imagist.build.derived import busybox, skeleton
 from imagist.build.derived.place import put_file, read_file
+from imagist.build.formats.packaging import Finish, Ground
 from imagist.build.merge import Merged, owned_entries
-from imagist.build.packaging import Finish, Ground
 from imagist.packages.apk.archive import ApkFiles
 from imagist.packages.apk.database import (
     InstalledPackage,

@@ -13,7 +13,7 @@ from imagist.build.derived.maintainer import follow_scripts
 from imagist.build.derived.mutations import mutate_slices
 from imagist.build.derived.place import find_file, put_entry, put_file, read_file
 from imagist.build.derived.pycache import put_pycache
-from imagist.build.packaging import Finish, Ground
+from imagist.build.formats.packaging import Finish, Ground
 from imagist.errors import CheckFailed, Problem
 from imagist.packages.deb.archive import DebFiles
 from imagist.packages.deb.database import (

@@ -1,0 +1,1 @@
+"""APK packages."""

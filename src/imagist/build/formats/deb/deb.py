@@ -1,0 +1,165 @@
+"""The Debian format, as building knows it; see `formats.format.Format`."""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Mapping, Sequence
+from typing import Any, Final
+
+from imagist.build.context import Context, Options
+from imagist.build.derived.place import read_file
+from imagist.build.formats.deb.packaging import DebPackaging
+from imagist.build.formats.deb.resolve import DebResolved, resolve
+from imagist.build.formats.deb.sliced import cut_packages
+from imagist.build.formats.format import Question
+from imagist.build.lockfile import (
+    LockedContents,
+    LockedLayer,
+    LockedPackage,
+    LockedRange,
+    LockedRepository,
+)
+from imagist.declaration.model import BaseImage
+from imagist.oci import mediatype
+from imagist.oci.platform import Platform
+from imagist.packages.deb.archive import DebFiles, DebLimits
+from imagist.packages.deb.database import STATUS, STATUS_FOLDER, split_status
+from imagist.packages.deb.fetch import DebFetcher, WantedDeb
+from imagist.packages.deb.index import Package, parse_installed
+from imagist.packages.deb.packed import FORMAT, decode_deb_files, encode_deb_files
+from imagist.packages.fetch import Identity
+from imagist.progress import SILENT, Meter
+from imagist.rootfs.content import Contents
+from imagist.rootfs.tree import Tree
+
+_MD5SUMS: Final = ".md5sums"
+
+
+class DebFormat:
+    """See `Format`."""
+
+    packed = FORMAT
+
+    def resolve(self, question: Question, context: Context) -> DebResolved:
+        """See `Format.resolve`."""
+        return resolve(question, context)
+
+    def open_fetcher(
+        self,
+        context: Context,
+        options: Options,
+        *,
+        meter: Meter = SILENT,
+        recollected: Mapping[Identity, DebFiles] = {},
+    ) -> DebFetcher:
+        """See `Format.open_fetcher`."""
+        usual, asked = DebLimits(), options.limits.packages
+        limits = usual._replace(file=asked.file, control=asked.segment_content, tar=asked.tar)
+        return DebFetcher(
+            context.store,
+            context.reader,
+            jobs=context.jobs,
+            limits=limits,
+            meter=meter,
+            recollected=recollected,
+        )
+
+    def find_data(self, wanted: WantedDeb) -> str:
+        """See `Format.find_data`: the layer."""
+        return wanted.layer
+
+    def encode(self, files: DebFiles) -> bytes:
+        """See `Format.encode`."""
+        return encode_deb_files(files)
+
+    def decode(self, raw: bytes) -> DebFiles:
+        """See `Format.decode`."""
+        return decode_deb_files(raw)
+
+    def identity(self, files: DebFiles) -> Identity:
+        """See `Format.identity`."""
+        return files.sha256, files.package.name, files.package.version
+
+    def read_installed(
+        self,
+        tree: Tree,
+        contents: Contents,
+        declared: BaseImage,  # noqa: ARG002 - others need it
+        platform: Platform,  # noqa: ARG002
+        context: Context,  # noqa: ARG002
+    ) -> tuple[Package, ...]:
+        """See `Format.read_installed`: dpkg's `status`, and `status.d` beside it."""
+        texts = [read_file(tree, contents, STATUS) or b""]
+        for node in tree.below(STATUS_FOLDER):
+            path = node.entry.path
+            if node.entry.kind == "file" and not path.endswith(_MD5SUMS):
+                texts.append(read_file(tree, contents, path) or b"")
+        stanzas = [stanza for text in texts for stanza in split_status(text)]
+        found = [parse_installed(stanza) for stanza in stanzas]
+        return tuple(package for package in found if package is not None)
+
+    def describe_installed(self, installed: Sequence[Package]) -> Sequence[Package]:
+        """See `Format.describe_installed`."""
+        return installed
+
+    def select(
+        self, packages: Sequence[DebFiles], resolved: DebResolved, platform: Platform
+    ) -> Sequence[DebFiles]:
+        """See `Format.select`: slices."""
+        return cut_packages(packages, resolved.slices.get(platform, ()))
+
+    def open_packaging(
+        self,
+        resolved: DebResolved,
+        platform: Platform,
+        base: Sequence[Any],  # noqa: ARG002
+    ) -> DebPackaging:
+        """See `Format.open_packaging`; what a base image has is read where it lies."""
+        return DebPackaging(resolved.packaging(platform))
+
+    def lock_sources(
+        self,
+        question: Question,  # noqa: ARG002 - others need it
+        resolved: DebResolved,
+        platforms: Sequence[Platform],
+    ) -> LockedContents:
+        """See `Format.lock_sources`.
+
+        No mirror that is this machine's own; and no key, since the packages' hashes are locked.
+        """
+        return LockedContents(
+            repositories=tuple(
+                LockedRepository(
+                    name=source.identity, url=source.identity, architecture=platform.apk
+                )
+                for platform in platforms
+                for source in resolved.sources
+            )
+        )
+
+    def lock_package(
+        self,
+        wanted: WantedDeb,
+        files: DebFiles,
+        platform: Platform,
+        resolved: DebResolved,  # noqa: ARG002
+    ) -> LockedPackage:
+        """See `Format.lock_package`."""
+        digest = base64.b64encode(bytes.fromhex(files.sha256)).decode()
+        layer = LockedLayer(
+            media_type=mediatype.LAYER_GZIP,
+            digest=str(files.data),
+            size=files.data_size,
+            diff_id=str(files.diff_id),
+        )
+        return LockedPackage(
+            name=wanted.name,
+            url=wanted.path,
+            version=wanted.version,
+            architecture=platform.apk,
+            data=LockedRange(range=f"bytes=0-{files.size - 1}", checksum=f"sha256-{digest}"),
+            checksum=f"sha256:{files.sha256}",
+            source=wanted.source,
+            debian_architecture=files.package.arch,
+            layer=None if files.verbatim else layer,
+        )

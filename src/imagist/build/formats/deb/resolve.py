@@ -1,0 +1,234 @@
+"""From a declaration to the Debian packages of every platform: by solving, or out of a lock."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from msgspec.structs import replace
+
+from imagist.build.context import Context
+from imagist.build.formats.deb.packaging import DebState, debian_architecture
+from imagist.build.formats.deb.sliced import read_slices
+from imagist.build.formats.format import Pin, Question, Resolved
+from imagist.build.lockfile import LockedPackage
+from imagist.build.resolve import check_lock, places_of
+from imagist.build.solution import Solution, recall_solution, remember_solution, solution_key
+from imagist.build.sources import source_digest
+from imagist.build.trace import Note
+from imagist.declaration.model import Contents
+from imagist.errors import InputError, RequestError
+from imagist.net.url import without_userinfo
+from imagist.oci.platform import Platform
+from imagist.packages.deb.fetch import WantedDeb
+from imagist.packages.deb.openpgp import MAX_KEYRING, Keyring
+from imagist.packages.deb.repository import ArchiveLoader
+from imagist.packages.deb.slices import Slice
+from imagist.packages.deb.solver.solve import FORMAT, solve
+from imagist.packages.deb.sources import Machine, Source, complete, parse_sources
+from imagist.packages.deb.universe import Candidate
+
+_KEYRINGS = ("etc/apt/trusted.gpg.d", "etc/apt/keyrings", "usr/share/keyrings")
+
+
+class DebResolved(Resolved, frozen=True, kw_only=True):
+    """Debian packages, and what is to become of them."""
+
+    contents: Contents
+    sources: tuple[Source, ...]
+    """Each with an address."""
+    slices: Mapping[Platform, tuple[Slice, ...]] = {}
+
+    def packaging(self, platform: Platform) -> DebState:
+        """What is declared of the packaging of one platform's image."""
+        contents = self.contents
+        return DebState(
+            debian_architecture(platform.architecture),
+            contents.database or "status.d",
+            contents.alternatives,
+            contents.pycache,
+            contents.scripts or "warn",
+            self.slices.get(platform, ()),
+        )
+
+    def state(self, platform: Platform) -> DebState:
+        """See `Resolved.state`."""
+        return self.packaging(platform)
+
+    def pin(self, wanted: WantedDeb) -> Pin:
+        """See `Resolved.pin`."""
+        return Pin(wanted.version, f"sha256:{wanted.sha256}", wanted.path, wanted.source)
+
+    def is_offered(self, platform: Platform, name: str, pin: Pin) -> bool:
+        """See `Resolved.is_offered`."""
+        universe = self.universes.get(platform)
+        return universe is not None and any(
+            (candidate.version, f"sha256:{candidate.package.sha256}") == pin[:2]
+            for candidate in universe.named(*name.split(":", 1))
+        )
+
+
+def resolve(question: Question, context: Context) -> DebResolved:
+    """Decide on the packages of every platform; see `Format.resolve`."""
+    contents, options = question.declaration.contents, question.options
+    sources = _read_sources(contents, context)
+    slices = read_slices(contents.slices, question.platforms, context)
+    world = _with_sliced(question.world, slices)
+    if options.lock is not None:
+        return _from_lock(question, sources, slices)
+    loader = ArchiveLoader(
+        context.store,
+        context.reader,
+        now=time.time(),
+        keyrings=_read_keyrings(contents, context),
+        ignore_signatures=options.ignore_signatures,
+        limit=options.limits.indexes,
+    )
+    natives = {each: debian_architecture(each.architecture) for each in question.platforms}
+    loaded = loader.load(sources, list(dict.fromkeys(natives.values())))
+    for warning in loaded.warnings:
+        context.report.warn(warning)
+    universes = {platform: loaded.universes[native] for platform, native in natives.items()}
+    essential = contents.essential or ("none" if question.installed else "minimal")
+    read = [
+        (each.source.identity, each.arch, each.component, each.digest) for each in loaded.indexes
+    ]
+    key = solution_key(world, [FORMAT, essential, *read], question.installed, options.preferred)
+    solution = None if question.reasons else recall_solution(context.store, key, WantedDeb)
+    if solution is not None:
+        return DebResolved(
+            question.world, solution.packages, contents=contents, sources=sources, slices=slices
+        )
+    resolution = solve(
+        world,
+        universes,
+        essential=essential,
+        installed=question.installed,
+        locked=dict.fromkeys(question.platforms, options.preferred),
+        places=places_of(question.loaded),
+    )
+    packages = {
+        platform: tuple(map(_wanted, resolution.packages(platform)))
+        for platform in question.platforms
+    }
+    remember_solution(context.store, key, Solution(packages, {}))
+    return DebResolved(
+        question.world,
+        packages,
+        resolution,
+        universes,
+        contents=contents,
+        sources=sources,
+        slices=slices,
+    )
+
+
+def _read_sources(contents: Contents, context: Context) -> tuple[Source, ...]:
+    """The sources that are declared, those without an address with that of this machine's apt."""
+    lines = (*contents.build_repositories, *contents.repositories)
+    declared = [source for line in lines for source in parse_sources(line)]
+    machine = Machine()
+    if any(not source.uri for source in declared):
+        _note_machine(machine.root / "etc/apt/sources.list", context)
+        _note_machine(machine.root / "etc/apt/sources.list.d", context)
+    found = complete(declared, machine)
+    return tuple(_without_secret(source, context) for source in found)
+
+
+def _without_secret(source: Source, context: Context) -> Source:
+    """A source whose user and password are used, and seen no more."""
+    if not source.is_remote or without_userinfo(source.uri) == source.uri:
+        return source
+    return replace(source, uri=context.reader.learn(source.uri))
+
+
+def _read_keyrings(contents: Contents, context: Context) -> list[Keyring]:
+    """The declared keys; where there are none, the machine's own will do."""
+    if not contents.keyring:
+        for folder in _KEYRINGS:
+            _note_machine(Path("/", folder), context)
+    found = []
+    for location in contents.keyring:
+        data = context.reader.read(location, limit=MAX_KEYRING)
+        found.append(Keyring(location, data or b""))
+    return found
+
+
+def _note_machine(path: Path, context: Context) -> None:
+    """A build that is answered from memory must see what apt is told otherwise."""
+    context.trace.note(Note("source", str(path), source_digest(str(path))))
+
+
+def _with_sliced(
+    world: Mapping[Platform, tuple[str, ...]], slices: Mapping[Platform, Sequence[Slice]]
+) -> dict[Platform, tuple[str, ...]]:
+    """The world with the packages that slices are of."""
+    return {
+        platform: tuple(
+            dict.fromkeys((*asked, *(each.package for each in slices.get(platform, ()))))
+        )
+        for platform, asked in world.items()
+    }
+
+
+def _wanted(candidate: Candidate) -> WantedDeb:
+    package = candidate.package
+    return WantedDeb(
+        package.name,
+        package.version,
+        package.architecture,
+        package.sha256,
+        candidate.url,
+        package.size,
+        source=candidate.source,
+        path=package.filename.removeprefix("./"),
+    )
+
+
+def _from_lock(
+    question: Question,
+    sources: tuple[Source, ...],
+    slices: Mapping[Platform, tuple[Slice, ...]],
+) -> DebResolved:
+    options = question.options
+    lock, name = options.lock, options.lock_name
+    assert lock is not None  # noqa: S101 - the caller has looked
+    check_lock(question.loaded, lock, name)
+    addresses = {source.identity: source.address for source in sources}
+    packages = {
+        platform: tuple(_locked(each, addresses, name) for each in lock.packages_for(platform))
+        for platform in question.platforms
+    }
+    return DebResolved(
+        question.world,
+        packages,
+        contents=question.declaration.contents,
+        sources=sources,
+        slices=slices,
+    )
+
+
+def _locked(package: LockedPackage, addresses: Mapping[str, str], name: str) -> WantedDeb:
+    if not package.source:
+        raise InputError(
+            f"{package.name} of the lock is no Debian package", where=name, help="lock again"
+        )
+    address = addresses.get(package.source)
+    if address is None:
+        raise RequestError(
+            f"{name} has packages of {package.source}, which is not declared",
+            where=name,
+            help="lock again",
+        )
+    return WantedDeb(
+        package.name,
+        package.version,
+        package.debian_architecture,
+        package.checksum.removeprefix("sha256:"),
+        f"{address}/{package.url}",
+        package.size,
+        package.layer.digest if package.layer else "",
+        package.source,
+        package.url,
+    )

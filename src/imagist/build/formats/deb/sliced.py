@@ -1,0 +1,71 @@
+"""Slices of packages: read from chisel's releases, and packages cut to them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+from imagist.build.context import Context
+from imagist.build.formats.deb.packaging import debian_architecture
+from imagist.declaration.model import Slices
+from imagist.errors import NotFound
+from imagist.oci.platform import Platform
+from imagist.packages.deb.archive import DebFiles
+from imagist.packages.deb.slices import Slice, choose_slices, cut_to_slices, parse_slices
+
+_LARGEST = 4 << 20
+
+
+def read_slices(
+    declared: Slices | None, platforms: Iterable[Platform], context: Context
+) -> dict[Platform, tuple[Slice, ...]]:
+    """The slices that are asked for and those they need, for each platform.
+
+    Raises:
+        NotFound: there is no such release, or a package has no slices in it.
+        RequestError: a definition is not understood, or names what is not there.
+    """
+    if declared is None or not declared.use:
+        return {}
+    return {platform: _read(declared, platform, context) for platform in platforms}
+
+
+def _read(declared: Slices, platform: Platform, context: Context) -> tuple[Slice, ...]:
+    known: dict[str, Slice] = {}
+    waiting = [name.partition("_")[0] for name in declared.use]
+    seen: set[str] = set()
+    arch = debian_architecture(platform.architecture)
+    while waiting:
+        package = waiting.pop()
+        if package in seen:
+            continue
+        seen.add(package)
+        for each in parse_slices(*_open(declared.release, package, context), arch):
+            known[str(each)] = each
+            waiting += [name.partition("_")[0] for name in each.essential]
+    return tuple(choose_slices(known, declared.use))
+
+
+def _open(release: str, package: str, context: Context) -> tuple[bytes, str]:
+    """The definition of a package's slices, and its path."""
+    path = str(Path(release, "slices", f"{package}.yaml"))
+    data = context.reader.read(path, limit=_LARGEST, optional=True)
+    if data is None:
+        raise NotFound(
+            f"{release} has no slices of {package}",
+            help=f"they would be in {path}; leave it whole, under `packages`",
+        )
+    return data, path
+
+
+def cut_packages(packages: Sequence[DebFiles], slices: Sequence[Slice]) -> list[DebFiles]:
+    """Packages with nothing but their slices; those that have none stay whole."""
+    by_package: dict[str, list[Slice]] = {}
+    for each in slices:
+        by_package.setdefault(each.package, []).append(each)
+    return [
+        cut_to_slices(files, by_package[files.package.name])
+        if files.package.name in by_package
+        else files
+        for files in packages
+    ]
