@@ -19,10 +19,10 @@ from fixtures.maker import file, folder, symlink
 from fixtures.memory import Memory
 from imagist.build.compose import Base, Composed, compose
 from imagist.build.contents import StoreContents
-from imagist.build.debpackaging import DebPackaging, DebState, debian_architecture
 from imagist.build.derived.cabundle import put_ca_bundle
 from imagist.build.derived.pycache import find_interpreter
 from imagist.build.derived.subjecthash import hash_subject
+from imagist.build.formats.deb.packaging import DebPackaging, DebState, debian_architecture
 from imagist.build.layers import LayerBuilder
 from imagist.declaration.model import Accounts, Declaration, User
 from imagist.errors import CheckFailed, InputError, RequestError

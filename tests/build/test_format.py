@@ -25,7 +25,7 @@ ports: ["8080"]
 archs: [x86_64, aarch64]
 """
 FORMATS_THEN = (2, 1, "libdeflate-1.1:1048576")
-DIGEST_THEN = "sha256:96efcf7ecb72a323e696ed58168cbae157795fc6ccd4e675c61df0934b64e2ae"
+DIGEST_THEN = "sha256:ee91b567cf59b6056572b0ab6db4731ecdc749851a9107abc078fc71618a255f"
 
 
 def test_the_same_formats_give_the_same_image(workshop: Workshop) -> None:

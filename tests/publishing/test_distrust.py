@@ -22,6 +22,7 @@ from imagist.oci.image import Image
 from imagist.oci.manifest import encode
 from imagist.oci.mutate import describe_layer
 from imagist.oci.reference import parse_reference
+from imagist.packages.apk.archive import ApkFiles
 from imagist.packages.apk.packed import FORMAT
 from imagist.registry.client import Registries
 from imagist.registry.push import push_image
@@ -89,6 +90,7 @@ def lie(yard: Yard, kind: str) -> bytes:
             "place": (*files.entries[:-1], msgspec.structs.replace(first, offset=7)),
             "less": files.entries[:-1],
         }.get(kind, files.entries)
+        assert isinstance(files, ApkFiles)
         changed = msgspec.structs.replace(files, entries=entries)
         rows.append((*identity, ApkFormat().encode(changed)))
     return packed(rows)

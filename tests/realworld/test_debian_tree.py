@@ -15,7 +15,7 @@ import pytest
 from build.layering import read_layer
 from imagist.build.compose import compose
 from imagist.build.contents import StoreContents
-from imagist.build.debpackaging import DATABASES, DebPackaging, DebState
+from imagist.build.formats.deb.packaging import DATABASES, DebPackaging, DebState
 from imagist.build.layers import LayerBuilder
 from imagist.declaration.model import Declaration
 from imagist.oci.image import Layer

@@ -13,7 +13,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Final, NamedTuple
 
-from msgspec.structs import replace
+from msgspec import NODEFAULT, Struct
+from msgspec.structs import FieldInfo, fields, replace
 
 from imagist.build import layers
 from imagist.build.context import Options
@@ -72,16 +73,43 @@ def fingerprint_image(
     return Fingerprint(Digest(f"sha256:{stated}"), Digest(f"sha256:{inputs}"))
 
 
-def _deciding(declaration: Declaration) -> Declaration:
-    """A declaration without what other parts of the fingerprint say, or no image depends on."""
-    return replace(
-        declaration,
-        archs=(),
-        include="",
-        files=(),
-        contents=Contents(
-            runtime_keyring=declaration.contents.runtime_keyring,
-            slim=declaration.contents.slim,
-            select=declaration.contents.select,
-        ),
+def _deciding(declaration: Declaration) -> object:
+    """A declaration without what other parts of the fingerprint say, or no image depends on.
+
+    Only what was declared counts: a key that a later imagist knows changes nothing by being known.
+    """
+    contents = declaration.contents
+    return _declared(
+        replace(
+            declaration,
+            archs=(),
+            include="",
+            files=(),
+            contents=Contents(
+                runtime_keyring=contents.runtime_keyring,
+                slim=contents.slim,
+                select=contents.select,
+            ),
+        )
     )
+
+
+def _declared(value: object) -> object:
+    """Plain values, without what has its default."""
+    if isinstance(value, Struct):
+        return {
+            each.name: _declared(found)
+            for each in fields(value)
+            if (found := getattr(value, each.name)) != _default(each)
+        }
+    if isinstance(value, tuple):
+        return [_declared(item) for item in value]
+    if isinstance(value, dict):
+        return {key: _declared(item) for key, item in value.items()}
+    return value
+
+
+def _default(field: FieldInfo) -> object:
+    if field.default_factory is not NODEFAULT:
+        return field.default_factory()
+    return field.default

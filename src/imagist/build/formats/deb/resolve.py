@@ -22,11 +22,12 @@ from imagist.errors import InputError, RequestError
 from imagist.net.url import without_userinfo
 from imagist.oci.platform import Platform
 from imagist.packages.deb.fetch import WantedDeb
+from imagist.packages.deb.machine import Machine, complete
 from imagist.packages.deb.openpgp import MAX_KEYRING, Keyring
 from imagist.packages.deb.repository import ArchiveLoader
 from imagist.packages.deb.slices import Slice
 from imagist.packages.deb.solver.solve import FORMAT, solve
-from imagist.packages.deb.sources import Machine, Source, complete, parse_sources
+from imagist.packages.deb.sources import Source, parse_sources
 from imagist.packages.deb.universe import Candidate
 
 _KEYRINGS = ("etc/apt/trusted.gpg.d", "etc/apt/keyrings", "usr/share/keyrings")
