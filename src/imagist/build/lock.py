@@ -100,7 +100,9 @@ def pins_of_lock(lock: Lock, platforms: Sequence[Platform]) -> Pins:
     """What a lock holds, for those of the platforms that it was made for."""
     return {
         platform.apk: {
-            each.name: Pin(each.version, each.checksum, without_userinfo(each.url), each.tag)
+            each.name: Pin(
+                each.version, each.checksum, without_userinfo(each.url), each.tag or each.source
+            )
             for each in lock.packages_for(platform)
         }
         for platform in platforms

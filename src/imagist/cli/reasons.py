@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import argparse
+from typing import Any
 
 from imagist.build.plan import Plan, plan_images
 from imagist.cli.session import load_thing, open_context, read_options
 from imagist.errors import RequestError
-from imagist.packages.apk.solver.resolution import Resolution
 
 
-def solve_thing(values: argparse.Namespace) -> tuple[Plan, Resolution]:
+def solve_thing(values: argparse.Namespace) -> tuple[Plan, Any]:
     """The plan of the declaration that the command line names, and what the solver found.
 
     Raises:

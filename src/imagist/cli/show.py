@@ -6,7 +6,7 @@ import argparse
 import re
 import sys
 from collections.abc import Mapping
-from typing import Final
+from typing import Any, Final
 
 from imagist.build.formats.apk.resolve import find_keys, find_locations
 from imagist.build.plan import Plan, plan_images
@@ -16,7 +16,6 @@ from imagist.cli.session import load_thing, open_context, read_options
 from imagist.errors import RequestError
 from imagist.net.url import redact
 from imagist.oci.platform import Platform
-from imagist.packages.apk.index import Package
 
 _PRESETS: Final = {
     "name-version": "{name}-{version}",
@@ -64,24 +63,17 @@ def _show_packages(values: argparse.Namespace) -> None:
 
 def _describe_packages(plan: Plan, platform: Platform) -> list[dict[str, object]]:
     """One row for each package; a lock knows less of it than an index."""
-    known: dict[str, Package] = {}
+    known: dict[str, Any] = {}
     if plan.resolved.resolution is not None:
         packages = plan.resolved.resolution.packages(platform)
-        known = {candidate.package.name: candidate.package for candidate in packages}
+        known = {candidate.package.name: candidate for candidate in packages}
     rows: list[dict[str, object]] = []
     for wanted in plan.resolved.packages[platform]:
-        package = known.get(wanted.name)
         rows.append(
             {
                 "name": wanted.name,
                 "version": wanted.version,
-                "arch": wanted.arch,
-                "origin": package.origin if package else "",
-                "license": package.license if package else "",
-                "description": package.description if package else "",
-                "size": wanted.size or 0,
-                "installed_size": package.installed_size if package else 0,
-                "checksum": wanted.checksum,
+                **plan.format.describe(wanted, known.get(wanted.name)),
                 "url": redact(wanted.url),
                 "platform": str(platform),
             }

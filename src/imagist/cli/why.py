@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import sys
+from typing import Any
 
 import msgspec
 
@@ -12,8 +13,6 @@ from imagist.cli.answer import print_json
 from imagist.cli.reasons import solve_thing
 from imagist.errors import NotFound, Problem
 from imagist.oci.platform import Platform
-from imagist.packages.apk.solver.resolution import Resolution
-from imagist.packages.apk.solver.why import why
 from imagist.packages.solving.resolution import Offer
 from imagist.packages.solving.why import Why
 
@@ -34,14 +33,14 @@ def run(values: argparse.Namespace) -> None:
         sys.stdout.write(text)
 
 
-def _ask(plan: Plan, resolution: Resolution, name: str) -> dict[Platform, Why[Offer]]:
+def _ask(plan: Plan, resolution: Any, name: str) -> dict[Platform, Why[Offer]]:
     """The reasons on every platform that has the package."""
     found: dict[Platform, Why[Offer]] = {}
     problems: list[Problem] = []
     for platform in plan.platforms:
         universe = plan.resolved.universes[platform]
         try:
-            found[platform] = why(resolution, platform, name, universe=universe)
+            found[platform] = plan.format.why(resolution, platform, name, universe)
         except NotFound as error:
             problems += [problem for problem in error.problems if problem not in problems]
     if not found:

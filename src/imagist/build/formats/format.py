@@ -15,6 +15,7 @@ from imagist.declaration.model import BaseImage, Declaration
 from imagist.oci.platform import Platform
 from imagist.packages.fetch import Fetcher, Identity
 from imagist.packages.files import PackageFiles
+from imagist.packages.solving.why import Why
 from imagist.progress import SILENT, Meter
 from imagist.rootfs.content import Contents
 from imagist.rootfs.tree import Tree
@@ -144,6 +145,18 @@ class Format(Protocol):
         self, resolved: Any, platform: Platform, base: Sequence[Any]
     ) -> Packaging[Any]:
         """What an image has of the format beside the packages; `base` are those below it."""
+        ...
+
+    def why(self, resolution: Any, platform: Platform, name: str, universe: Any) -> Why[Any]:
+        """Why a package is in an image.
+
+        Raises:
+            NotFound: it is not in it.
+        """
+        ...
+
+    def describe(self, wanted: Any, offer: Any) -> dict[str, object]:
+        """What `show packages` tells of a wanted package; `offer` is what an index knows of it."""
         ...
 
     def lock_sources(

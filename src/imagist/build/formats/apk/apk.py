@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Any, Final
 
 from imagist.build.context import Context, Options
 from imagist.build.derived.place import read_file
@@ -19,12 +19,17 @@ from imagist.oci.platform import Platform
 from imagist.packages.apk.archive import ApkFiles
 from imagist.packages.apk.database import InstalledPackage, parse_installed
 from imagist.packages.apk.fetch import PackageFetcher, Wanted
-from imagist.packages.apk.index import Package
+from imagist.packages.apk.index import Candidate, Package
 from imagist.packages.apk.packed import FORMAT, decode_package_files, encode_package_files
+from imagist.packages.apk.universe import Universe
 from imagist.packages.fetch import Identity
+from imagist.packages.solving.why import Why
 from imagist.progress import SILENT, Meter
 from imagist.rootfs.content import Contents
 from imagist.rootfs.tree import Tree
+
+if TYPE_CHECKING:
+    from imagist.packages.apk.solver.resolution import Resolution
 
 _DATABASES: Final = ("usr/lib/apk/db/installed", "lib/apk/db/installed")
 
@@ -106,6 +111,27 @@ class ApkFormat:
     ) -> ApkPackaging:
         """See `Format.open_packaging`."""
         return ApkPackaging(resolved.state(platform), base)
+
+    def why(
+        self, resolution: Resolution, platform: Platform, name: str, universe: Universe
+    ) -> Why[Any]:
+        """See `Format.why`."""
+        from imagist.packages.apk.solver.why import why  # noqa: PLC0415 - few ask
+
+        return why(resolution, platform, name, universe=universe)
+
+    def describe(self, wanted: Wanted, offer: Candidate | None) -> dict[str, object]:
+        """See `Format.describe`."""
+        package = offer.package if offer else None
+        return {
+            "arch": wanted.arch,
+            "origin": package.origin if package else "",
+            "license": package.license if package else "",
+            "description": package.description if package else "",
+            "size": wanted.size or 0,
+            "installed_size": package.installed_size if package else 0,
+            "checksum": wanted.checksum,
+        }
 
     def lock_sources(
         self, question: Question, resolved: ApkResolved, platforms: Sequence[Platform]

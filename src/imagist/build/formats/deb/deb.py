@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import base64
 from collections.abc import Mapping, Sequence
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from imagist.build.context import Context, Options
 from imagist.build.derived.place import read_file
@@ -27,10 +27,15 @@ from imagist.packages.deb.database import STATUS, STATUS_FOLDER, split_status
 from imagist.packages.deb.fetch import DebFetcher, WantedDeb
 from imagist.packages.deb.index import Package, parse_installed
 from imagist.packages.deb.packed import FORMAT, decode_deb_files, encode_deb_files
+from imagist.packages.deb.universe import Candidate, Universe
 from imagist.packages.fetch import Identity
+from imagist.packages.solving.why import Why
 from imagist.progress import SILENT, Meter
 from imagist.rootfs.content import Contents
 from imagist.rootfs.tree import Tree
+
+if TYPE_CHECKING:
+    from imagist.packages.deb.solver.resolution import Resolution
 
 _MD5SUMS: Final = ".md5sums"
 
@@ -116,6 +121,27 @@ class DebFormat:
     ) -> DebPackaging:
         """See `Format.open_packaging`; what a base image has is read where it lies."""
         return DebPackaging(resolved.packaging(platform))
+
+    def why(
+        self, resolution: Resolution, platform: Platform, name: str, universe: Universe
+    ) -> Why[Any]:
+        """See `Format.why`."""
+        from imagist.packages.deb.solver.why import why  # noqa: PLC0415 - few ask
+
+        return why(resolution, platform, name, universe=universe)
+
+    def describe(self, wanted: WantedDeb, offer: Candidate | None) -> dict[str, object]:
+        """See `Format.describe`; licences stand in files, not in an index."""
+        package = offer.package if offer else None
+        return {
+            "arch": wanted.arch,
+            "origin": package.origin if package else "",
+            "license": "",
+            "description": "",
+            "size": wanted.size or 0,
+            "installed_size": package.installed_size * 1024 if package else 0,
+            "checksum": f"sha256:{wanted.sha256}",
+        }
 
     def lock_sources(
         self,
