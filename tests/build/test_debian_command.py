@@ -116,7 +116,12 @@ def test_what_is_left_out_is_nowhere(debian: Workshop) -> None:
             2,
             "nothing that can be slimmed away",
         ),
-        ("'deb ./archive trixie main'", "'deb ./archive trixie main', repo", 2, "cannot be together"),
+        (
+            "'deb ./archive trixie main'",
+            "'deb ./archive trixie main', repo",
+            2,
+            "cannot be together",
+        ),
     ],
 )
 def test_mistakes_are_told(debian: Workshop, old: str, new: str, code: int, message: str) -> None:
