@@ -15,6 +15,7 @@ from imagist.oci import derive
 from imagist.oci.random import random_image, random_index
 from imagist.store.archive import write_archive
 from imagist.store.layout import read_layout, write_layout
+from imagist.store.store import Store
 from realworld.tools import imagist, run
 from server.asking import Asker
 from support import needs
@@ -146,6 +147,20 @@ def test_docker(registry: Serving, tmp_path: Path, state: Path) -> None:
     with Asker(registry.address) as ask:
         answer = ask("GET", "/v2/team/docker/manifests/1")
         assert answer.json["config"]["digest"] == image
+
+
+def test_imagist_sends_nothing_that_the_registry_was_built_beside(tmp_path: Path) -> None:
+    """The layers are in the store that is served, so the repository gets them by mounting."""
+    image = random_image(11, layers=3, size=3 << 20)
+    store = tmp_path / "store"
+    with Store.open(store) as opened:
+        digest = opened.add_image(image)
+    with serving(store) as registry:
+        imagist("push", digest, f"{registry.address}/team/app:1", cache=store)
+        registry.stop()
+        asked = registry.requests()
+    assert {line["status"] for line in asked if "mount=" in line.get("query", "")} == {201}
+    assert sum(line["received"] for line in asked) < 100_000
 
 
 def test_imagist(registry: Serving, layout: Path, tmp_path: Path) -> None:

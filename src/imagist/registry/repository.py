@@ -30,6 +30,7 @@ from imagist.registry.scope import Scope
 from imagist.registry.session import Session
 from imagist.registry.singleflight import SingleFlight
 from imagist.registry.upload import SMALL, Uploader
+from imagist.registry.uploading import is_passing
 
 _ACCEPT: Final = ", ".join(sorted(mediatype.INDEXES | mediatype.MANIFESTS))
 """Never schema 1, which a registry gives to whoever accepts anything."""
@@ -289,23 +290,25 @@ class Repository:
         if self.is_known_to_hold(blob.digest):
             return False
         other = self._known.find_other(self.registry, self.name, blob.digest)
+        if not other and blob.size > SMALL and self.has_blob(blob.digest):
+            return False
         location = ""
-        if other:
+        if other or (blob.size > SMALL and self._uploader.finds_anywhere):
             try:
                 location = self.mount(blob.digest, other)
-            except (NetworkError, Missing):
-                pass  # some registries have no mounts, or not for this user
+            except (NetworkError, Missing) as error:  # some have no mounts, or not for this user
+                if not other and isinstance(error, NetworkError) and is_passing(error):
+                    raise
+                self._uploader.finds_anywhere &= bool(other)
             else:
                 if not location:
                     return False
-        elif blob.size > SMALL and self.has_blob(blob.digest):
-            return False
         self._uploader.put(blob, location=location, meter=meter)
         self._known.note(self.registry, self.name, [blob.digest])
         return True
 
     def mount(self, digest: str, origin: str) -> str:
-        """Let the repository have a blob of another repository of its registry.
+        """Let the repository have a blob of another repository of its registry, or of any.
 
         Returns:
             Nothing where it has it now; else where the upload goes that the registry began.

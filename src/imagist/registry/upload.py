@@ -51,9 +51,13 @@ class Uploader:
         """Bytes of a chunk."""
         self._takes_at_once = True
         """Whether this registry was not yet seen to ignore a blob in the first request."""
+        self.finds_anywhere = True
+        """Whether it was not yet seen to refuse a mount of what may be anywhere."""
 
     def mount(self, digest: str, origin: str) -> str:
         """Let the repository have a blob of another repository of its registry.
+
+        Without an origin the registry may look where it likes; most begin an upload then.
 
         Returns:
             Nothing where it has it now; else where the upload goes that the registry began.
@@ -62,9 +66,11 @@ class Uploader:
             Refused: it cannot, and nothing was begun.
             NetworkError: the registry cannot be reached.
         """
+        query = f"mount={quote(digest, safe=':')}"
+        if not origin:
+            return self._post(f"{self._path}?{query}", self.scopes)
         scopes = (*self.scopes, Scope(f"repository:{origin}", ("pull",)))
-        query = f"mount={quote(digest, safe=':')}&from={quote(origin, safe='/')}"
-        return self._post(f"{self._path}?{query}", scopes)
+        return self._post(f"{self._path}?{query}&from={quote(origin, safe='/')}", scopes)
 
     def put(self, blob: Blob, *, location: str = "", meter: Meter = SILENT) -> None:
         """Upload a blob.
