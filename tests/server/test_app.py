@@ -5,7 +5,9 @@ from __future__ import annotations
 import asyncio
 import io
 import json
+import time
 from collections.abc import AsyncIterator
+from typing import Any
 
 import pytest
 
@@ -118,6 +120,38 @@ def test_a_body_that_is_refused_midway_is_read_to_its_end(
     assert f"imagist_received_bytes_total {5 << 20}" in metrics.format()
     assert 'kind="upload",method="PATCH",status="403"} 1' in metrics.format()
     assert "imagist_requests_in_flight 0" in metrics.format()
+
+
+def test_whoever_waits_for_an_upload_holds_nobody_up(
+    application: Application, ask: Direct
+) -> None:
+    """Sixty chunks for an upload to which a client appends that has fallen silent."""
+    place = ask("POST", "/v2/x/blobs/uploads/").headers["location"]
+
+    async def crowd() -> tuple[float, Protocol, list[Protocol]]:
+        def begin(method: str, path: str, *pieces: bytes | None) -> tuple[Protocol, Any]:
+            protocol = Protocol(*pieces)
+            scope = Scope(method, path, {"content-length": "100" if pieces else "0"})
+            return protocol, asyncio.ensure_future(application.__rsgi__(scope, protocol))
+
+        silent = begin("PATCH", place, bytes(50), None)
+        await asyncio.sleep(0.05)
+        waiting = [begin("PATCH", place, bytes(100)) for _ in range(60)]
+        await asyncio.sleep(0.02)
+        start = time.perf_counter()
+        ping, asked = begin("GET", "/v2/")
+        await asked
+        seconds = time.perf_counter() - start
+        assert ping.status == 200
+        assert not any(task.done() for _, task in waiting)
+        await asyncio.gather(silent[1], *(task for _, task in waiting))
+        return seconds, silent[0], [protocol for protocol, _ in waiting]
+
+    seconds, silent, waiting = asyncio.run(crowd())
+    assert seconds < 0.15  # the silent client has 0.2 s
+    assert silent.status == 408
+    assert {each.status for each in waiting} <= {202, 409, 403}
+    assert waiting[0].status == 202
 
 
 def test_a_body_that_nobody_asked_for_is_read_within_reason(application: Application) -> None:

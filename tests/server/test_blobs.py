@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import os
 from pathlib import Path
@@ -11,10 +12,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from imagist.digest import sha256
+from imagist.errors import InputError, Untrusted
 from imagist.server.access import Access
 from imagist.server.contents import give
 from imagist.server.messages import FilePart, Refusal, Request
 from imagist.server.metrics import Metrics
+from imagist.server.quota import Quota
 from imagist.server.registry import Policy, Registry
 from imagist.store import uploads
 from imagist.store.blobs import wait_for_disk
@@ -25,6 +28,7 @@ from server.asking import Answer, Direct
 DATA = bytes(range(256)) * 40
 DIGEST = sha256(DATA)
 SHA512 = "sha512:" + hashlib.sha512(DATA).hexdigest()
+HUGE = f"0-{'9' * 5000}"
 UPLOADS = "/v2/team/app/blobs/uploads/"
 BLOB = f"/v2/team/app/blobs/{DIGEST}"
 
@@ -95,10 +99,12 @@ def test_a_chunk_that_is_not_the_next_one(ask: Direct, start: int, end: int) -> 
     assert ask("PUT", f"{place}?digest={DIGEST}").status == 201
 
 
-@pytest.mark.parametrize("text", ["bytes 0-99/200", "nonsense", "5-1", "0-9999999"])
+@pytest.mark.parametrize("text", ["bytes 0-99/200", "nonsense", "5-1", "0-9999999", HUGE, "²-²"])
 def test_a_range_that_says_something_else(ask: Direct, text: str) -> None:
-    answer = ask("PATCH", begin(ask), DATA[:100], {"content-range": text})
+    place = begin(ask)
+    answer = ask("PATCH", place, DATA[:100], {"content-range": text})
     assert answer.status == {"bytes 0-99/200": 202, "0-9999999": 400}.get(text, 416)
+    assert ask("PATCH", place, b"").status == 202  # nobody holds the upload any more
 
 
 @pytest.mark.parametrize("way", ["put", "patch", "post"])
@@ -236,7 +242,9 @@ def test_ranges(ask: Direct, text: str, part: bytes, told: str) -> None:
     assert answer.headers["content-range"] == told
 
 
-@pytest.mark.parametrize("text", ["bytes=0-1,5-6", "lines=1-2", "bytes=-", "bytes=x-y"])
+@pytest.mark.parametrize(
+    "text", ["bytes=0-1,5-6", "lines=1-2", "bytes=-", "bytes=x-y", "bytes=" + HUGE]
+)
 def test_ranges_that_give_everything(ask: Direct, text: str) -> None:
     ask.put_blob("team/app", DATA)
     assert ask("GET", BLOB, headers={"range": text}).status == 200
@@ -272,6 +280,83 @@ def test_an_upload_that_is_cancelled_while_its_end_arrives(
     answer = ask("PUT", f"{place}?digest={DIGEST}", DATA)
     assert (answer.status, answer.code) == (404, "BLOB_UPLOAD_UNKNOWN")
     assert repositories.get("team/app").find_blob(DIGEST) is None
+
+
+def test_an_upload_is_let_go_whatever_fails(ask: Direct, monkeypatch: pytest.MonkeyPatch) -> None:
+    place = begin(ask)
+    with monkeypatch.context() as patched:
+        patched.setattr(Quota, "reserve", lambda *_: 1 / 0)
+        with pytest.raises(ZeroDivisionError):
+            ask("PATCH", place, DATA)
+    assert ask("PATCH", place, DATA).status == 202
+    assert ask("PUT", f"{place}?digest={DIGEST}").status == 201
+
+
+def test_a_write_that_fails_halfway_is_not_taken_for_whole(
+    ask: Direct, repositories: Repositories, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A client that goes on behind what it sent, rather than behind what arrived."""
+    known = uploads.Uploads(repositories)
+    repository = repositories.get("team/app")
+    number = known.begin(repository)
+    write = os.write
+
+    def half(file: int, data: bytes) -> int:
+        monkeypatch.setattr(os, "write", fail)
+        return write(file, data[:1000])
+
+    def fail(file: int, data: bytes) -> int:
+        raise OSError(errno.ENOSPC, "full")
+
+    monkeypatch.setattr(os, "write", half)
+    with known.open(repository, number) as upload, pytest.raises(InputError):
+        upload.write(DATA[:5000])
+    monkeypatch.setattr(os, "write", write)
+    with known.open(repository, number) as upload:
+        upload.write(DATA[5000:])
+        with pytest.raises(Untrusted):
+            upload.finish(DIGEST)
+    assert repository.find_blob(DIGEST) is None
+
+
+def test_a_blob_that_is_there_is_replaced_only_by_one_that_was_read_again(
+    ask: Direct, repositories: Repositories, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ask.put_blob("team/other", DATA)
+    known = uploads.Uploads(repositories)
+    repository = repositories.get("team/app")
+
+    def push(data: bytes) -> None:
+        number = known.begin(repository)
+        with known.open(repository, number) as upload:
+            upload.write(data)
+        memory = known.take_known(number)
+        assert memory
+        known.remember(number, memory._replace(state=hashlib.sha256(DATA)))
+        with known.open(repository, number) as upload:
+            upload.finish(DIGEST)
+
+    with pytest.raises(Untrusted, match="the file of the upload"):
+        push(DATA[:5000])
+    place = Path(repositories.blobs.place(DIGEST))
+    assert place.read_bytes() == DATA
+    place.chmod(0o644)
+    os.truncate(place, 5000)  # a damaged one is mended
+    push(DATA)
+    assert place.read_bytes() == DATA
+
+
+def test_an_upload_that_the_disk_did_not_keep_is_dropped(
+    ask: Direct, repositories: Repositories, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(file: int) -> None:
+        raise OSError(errno.EIO, "broken")
+
+    monkeypatch.setattr(uploads, "wait_for_disk", fail)
+    monkeypatch.setattr(uploads, "_FLUSH_EVERY", 1000)
+    place = begin(ask)
+    assert ask("PATCH", place, DATA).status in {202, 507}
+    assert ask("GET", place).code == "BLOB_UPLOAD_UNKNOWN"
 
 
 def test_uploads_that_were_given_up_are_removed(ask: Direct, repositories: Repositories) -> None:

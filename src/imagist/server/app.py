@@ -16,7 +16,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any, Final, TypeVar
 
 from imagist.server.accesslog import AccessLog
-from imagist.server.messages import FilePart, Intake, Refusal, Request, Response
+from imagist.server.messages import Busy, FilePart, Intake, Refusal, Request, Response
 from imagist.server.metrics import Metrics, Seen
 from imagist.server.registry import Registry, explain
 from imagist.server.rsgi import HTTPProtocol, Scope
@@ -28,6 +28,8 @@ _PIECE: Final = 1 << 20
 """Bytes that are hashed and written at a time."""
 _PATIENCE: Final = 60.0
 """Seconds in which something of a body must come."""
+_QUEUE: Final = 5.0
+"""Seconds to wait for a request whose client has gone, and which has not noticed yet."""
 _MOST_DRAINED: Final = 64 << 20
 """Bytes of a body that nobody wants that are still read, so that the client sees the answer."""
 
@@ -84,11 +86,24 @@ class Application:
         if self._registry.is_quick(request):
             answer = self._registry.begin(request)
         else:
-            answer = await self._in_thread(self._registry.begin, request)
+            answer = await self._begin(request)
         if isinstance(answer, Response):
             await body.drain()
             return answer
         return await self._take(answer, body)
+
+    async def _begin(self, request: Request) -> Response | Intake:
+        """Begin in a thread, which nobody holds who waits for another request to end."""
+        give_up = time.monotonic() + _QUEUE
+        pause = 0.02
+        while True:
+            try:
+                return await self._in_thread(self._registry.begin, request)
+            except Busy:
+                if time.monotonic() > give_up:
+                    raise
+            await asyncio.sleep(pause)
+            pause = min(2 * pause, 0.5)
 
     async def _take(self, intake: Intake, body: _Body) -> Response:
         """Let the intake write one piece while the next one arrives."""

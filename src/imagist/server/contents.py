@@ -9,7 +9,7 @@ from imagist.digest import Digest
 from imagist.server.messages import FilePart, Refusal, Request, Response
 from imagist.store.repositories import Content
 
-_RANGE: Final = re.compile(r"bytes=(\d*)-(\d*)")
+_RANGE: Final = re.compile("bytes=([0-9]{0,18})-([0-9]{0,18})")
 
 
 def give(request: Request, digest: Digest, content: Content, media_type: str) -> Response:
@@ -47,7 +47,7 @@ def _read_range(request: Request, tag: str, size: int) -> tuple[int, int] | None
         return None
     match = _RANGE.fullmatch(text.replace(" ", ""))
     if match is None or not any(match.groups()):
-        return None  # several ranges, or another unit: a server may give everything
+        return None  # several, another unit, too long a number: a server may give everything
     first, last = match.groups()
     if first:
         start, end = int(first), min(int(last) + 1, size) if last else size

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import bisect
+import re
 from collections.abc import Sequence
+from typing import Final
 from urllib.parse import urlencode
 
 import msgspec
@@ -13,6 +15,8 @@ from imagist.oci.manifest import Descriptor
 from imagist.server.messages import Refusal, Request, Response, answer_json
 from imagist.server.routes import Route, parse_digest
 from imagist.server.sources import Sources
+
+_SIZE: Final = re.compile("[0-9]{1,18}")
 
 
 class ReferrersIndex(msgspec.Struct, frozen=True, rename="camel"):
@@ -68,7 +72,7 @@ def _paginate(request: Request, names: list[str]) -> tuple[list[str], list[tuple
         names = names[bisect.bisect_right(names, last) :]
     if text is None:
         return names, []
-    if not (text.isascii() and text.isdigit()):
+    if not _SIZE.fullmatch(text):
         message = f"`n` is the size of a page, not `{text}`"
         raise Refusal(400, "PAGINATION_NUMBER_INVALID", message, detail={"n": text})
     size = int(text)

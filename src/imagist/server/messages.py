@@ -6,6 +6,7 @@ instead, which takes the body piece by piece and then gives the answer.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from typing import Final, NamedTuple, Protocol
 from urllib.parse import parse_qsl
@@ -13,6 +14,7 @@ from urllib.parse import parse_qsl
 import msgspec
 
 JSON: Final = "application/json"
+_LENGTH: Final = re.compile("[0-9]{1,18}")
 
 
 class Headers(Protocol):
@@ -77,7 +79,7 @@ class Request:
         if self.header("transfer-encoding"):
             return None
         text = self.header("content-length")
-        if text.isascii() and text.isdigit():
+        if _LENGTH.fullmatch(text):
             return int(text)
         return None if is_framed else 0
 
@@ -145,6 +147,10 @@ class Refusal(Exception):
         if self.detail is not None:
             error["detail"] = self.detail
         return answer_json(self.status, {"errors": [error]}, self.headers)
+
+
+class Busy(Refusal):
+    """The request may be carried out in a moment, when another one has ended."""
 
 
 def answer_json(

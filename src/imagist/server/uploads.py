@@ -7,13 +7,13 @@ from typing import Final
 
 from imagist.digest import Digest
 from imagist.errors import ImagistError, NotFound, Untrusted
-from imagist.server.messages import Intake, Refusal, Request, Response
+from imagist.server.messages import Busy, Intake, Refusal, Request, Response
 from imagist.server.quota import Quota, Reservation
 from imagist.server.routes import ALGORITHMS, Route, check_name, parse_digest
 from imagist.store.repositories import Repositories, Repository
 from imagist.store.uploads import Upload, UploadBusy, Uploads
 
-_RANGE: Final = re.compile(r"(\d+)-(\d+)")
+_RANGE: Final = re.compile("([0-9]{1,18})-([0-9]{1,18})")
 
 
 class UploadRoutes:
@@ -129,11 +129,11 @@ class UploadRoutes:
         except NotFound as error:
             raise _unknown(error) from None
         except UploadBusy as error:
-            raise Refusal(409, "BLOB_UPLOAD_INVALID", str(error)) from None
+            raise Busy(409, "BLOB_UPLOAD_INVALID", str(error)) from None
         try:
             _check_order(request, repository, upload)
             reservation = self._quota.reserve(request.length or 0)
-        except Refusal:
+        except BaseException:
             if at_once:
                 upload.drop()
             upload.close()

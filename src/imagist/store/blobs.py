@@ -228,11 +228,12 @@ class BlobWriter:
             self._put(pending)
 
     def _put(self, data: bytes | bytearray | memoryview) -> None:
-        self._state.update(data)
         view = memoryview(data).cast("B")
         with explain(self._blobs.root):
             while view:
-                view = view[os.write(self._file, view) :]
+                written = os.write(self._file, view)
+                self._state.update(view[:written])  # never of what the disk refused
+                view = view[written:]
 
 
 def rename(old: str, new: str) -> None:

@@ -26,8 +26,6 @@ from imagist.store.blobs import explain, rename, wait_for_disk
 from imagist.store.repositories import Repositories, Repository
 
 _ID: Final = re.compile("[0-9a-f]{32}")
-_PATIENCE: Final = 5.0
-"""Seconds to wait for a request whose client has gone, and which has not noticed yet."""
 _MOST_REMEMBERED: Final = 1024
 _FLUSH_EVERY: Final = 8 << 20
 """Bytes after which the disk is given what has come."""
@@ -86,7 +84,7 @@ class Uploads:
 
         Raises:
             NotFound: there is no such upload.
-            UploadBusy: another request appends to it, and goes on to.
+            UploadBusy: another request appends to it at this moment.
         """
         return Upload(self, repository, number)
 
@@ -149,23 +147,25 @@ class Upload:
         Raises:
             InputError: the disk is full.
         """
-        state, self._state = self._state, None  # not known where only a part can be written
+        state, self._state = self._state, None  # unknown once a write fails
         view = memoryview(data)
         with explain(self._repository.blobs.root):
             while view:
                 written = os.write(self._file, view)
                 self.size += written
+                if state:
+                    state.update(view[:written])
                 view = view[written:]
             if self.size - self._flushed >= _FLUSH_EVERY:
                 self._flush()
-        if state:
-            state.update(data)
-            self._state = state
+        self._state = state
 
     def finish(self, digest: Digest) -> None:
         """Make what has arrived a blob of the repository, if it has this digest; else drop it.
 
-        When this returns, the bytes have reached the disk, and the store holds them.
+        When this returns, the bytes have reached the disk, and the store holds them. A blob that
+        is there already is left alone, unless it has another size; then it is replaced, but only
+        by bytes that were read and hashed once more.
 
         Raises:
             Untrusted: it has another digest.
@@ -184,8 +184,14 @@ class Upload:
             raise
 
     def close(self) -> None:
-        """Leave the upload as it is, for a later request; may be called again."""
+        """Leave the upload as it is, for a later request; may be called again.
+
+        Where the disk failed to keep what came, the upload is dropped: a disk tells it only once.
+        """
         if self._file < 0:
+            return
+        if self._flushing and self._flushing.exception():
+            self.drop()
             return
         if self._state:
             self._uploads.remember(self.number, _Progress(self.size, self._state))
@@ -220,6 +226,9 @@ class Upload:
                 if not _is_same(self._path, self._file):
                     raise _no_upload(self.number)
                 status = blobs.find(content)
+                if status is not None and status.st_size != self.size:
+                    read = Digest("sha256:" + self._hash("sha256").hexdigest())
+                    check(content, read, f"the file of the upload ({self.size} bytes)")
                 if status is None or status.st_size != self.size:
                     rename(self._path, blobs.place(content))
                 else:
@@ -286,27 +295,15 @@ def _open_locked(path: str, number: str) -> int:
         file = os.open(path, os.O_RDWR | os.O_APPEND | os.O_CLOEXEC)
     except FileNotFoundError:
         raise _no_upload(number) from None
-    if not _lock(file):
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
         os.close(file)
-        raise UploadBusy(f"another request is writing to upload {number}")
+        raise UploadBusy(f"another request is writing to upload {number}") from None
     if not _is_same(path, file):  # it was finished or cancelled while we waited
         os.close(file)
         raise _no_upload(number)
     return file
-
-
-def _lock(file: int) -> bool:
-    """Have a file alone; whether that was possible in good time."""
-    give_up = time.monotonic() + _PATIENCE
-    while True:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            if time.monotonic() > give_up:
-                return False
-            time.sleep(0.02)
-        else:
-            return True
 
 
 def _is_same(path: str, file: int) -> bool:
