@@ -137,6 +137,52 @@ def test_a_file_of_something_else(tmp_path: Path) -> None:
             Access(file)
 
 
+def test_a_password_that_is_revoked_while_it_is_checked_holds_no_more(
+    users: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    access = Access(users)
+    right = bcrypt.checkpw
+
+    def revoke_meanwhile(password: bytes, hashed: bytes) -> bool:
+        held = right(password, hashed)
+        users.write_text(line("eve", "x"))
+        os.utime(users, (1, 1))
+        monkeypatch.setattr(bcrypt, "checkpw", right)
+        assert check(access, basic("eve", "x")) == "eve"  # the file is read by then
+        return held
+
+    monkeypatch.setattr(bcrypt, "checkpw", revoke_meanwhile)
+    check(access, GOOD)
+    with pytest.raises(Refusal):
+        check(access, GOOD)
+
+
+@pytest.mark.parametrize(
+    "hashed",
+    [
+        "$2y$00$" + "." * 53,
+        "$2y$03$" + "." * 53,
+        "$2y$18$" + "." * 53,
+        "$2y$99$" + "." * 53,
+        "$2y$05$" + "." * 52,
+        "$2y$05$short",
+        "$2y$05$" + "." * 21 + "z" + "." * 31,
+    ],
+)
+def test_a_hash_that_nothing_can_be_checked_against(users: Path, hashed: str) -> None:
+    access = Access(users, warn=(told := list[str]()).append)
+    users.write_text(f"bob:{hashed}\n{line('eve', 'x')}")
+    os.utime(users, (1, 1))
+    for authorization in (GOOD, basic("bob", "x"), basic("bob", "")):
+        with pytest.raises(Refusal):
+            check(access, authorization)
+    assert check(access, basic("eve", "x")) == "eve"
+    assert told == [f"{users}: line 1 is not `user:bcrypt`; it is passed over"]
+    with pytest.raises(InputError, match="line 1") as refused:
+        Access(users)
+    assert refused.value.problems[0].where == str(users)
+
+
 @needs("htpasswd")
 def test_a_file_that_htpasswd_made(tmp_path: Path) -> None:
     tool = find_tool("htpasswd")

@@ -92,7 +92,8 @@ def _read_policy(values: argparse.Namespace) -> Policy:
             "--anonymous-pull needs --htpasswd", help="without users, everybody may do everything"
         )
     users = Path(values.htpasswd) if values.htpasswd else None
-    access = Access(users, anonymous_pull=values.anonymous_pull)
+    warn = Messages(values).warn
+    access = Access(users, anonymous_pull=values.anonymous_pull, warn=warn)
     quota = None if values.quota == -1 else values.quota
     return Policy(access, values.read_only, values.sparse, quota)
 
