@@ -8,11 +8,12 @@ from pathlib import Path
 
 import pytest
 
+from imagist.errors import InputError
 from imagist.oci import derive, mediatype
 from imagist.oci.random import random_image, random_index
 from imagist.server.access import Access
 from imagist.server.layout import LayoutSources
-from imagist.server.metrics import Metrics
+from imagist.server.metrics import Metrics, Seen
 from imagist.server.registry import Policy, Registry
 from imagist.store.layout import write_layout
 from imagist.store.repositories import Repositories
@@ -61,7 +62,7 @@ def test_parts_of_the_list(tagged: Direct, query: str, tags: list[str]) -> None:
     assert "link" not in answer.headers
 
 
-@pytest.mark.parametrize("n", ["x", "-1", "1.5", ""])
+@pytest.mark.parametrize("n", ["x", "-1", "1.5", "", "9" * 5000])
 def test_a_page_of_no_number(tagged: Direct, n: str) -> None:
     answer = tagged("GET", f"{TAGS}?n={n}")
     assert (answer.status, answer.code) == (400, "PAGINATION_NUMBER_INVALID")
@@ -147,6 +148,15 @@ def test_metrics(tagged: Direct) -> None:
     assert b"# TYPE imagist_request_seconds histogram" in answer.body
 
 
+def test_methods_that_clients_make_up_are_counted_as_one() -> None:
+    metrics = Metrics()
+    for number in range(100):
+        metrics.begin()
+        metrics.end(Seen("other", f"MADE-UP-{number}", 401, 0, 0, 0.1))
+    assert 'kind="other",method="other",status="401"} 100' in metrics.format()
+    assert "MADE-UP" not in metrics.format()
+
+
 class TestLayout:
     """An OCI layout is served as it is."""
 
@@ -171,6 +181,29 @@ class TestLayout:
             for blob in (image.json["config"], *image.json["layers"]):
                 given = reader("GET", f"/v2/my-images/blobs/{blob['digest']}")
                 assert (given.status, len(given.body)) == (200, blob["size"])
+
+    @pytest.mark.parametrize("part", ["blobs/sha256/{}", "blobs/sha256", "blobs"])
+    def test_links_lead_nowhere(self, tmp_path: Path, part: str) -> None:
+        """A layout is somebody's; what is beside it on this machine is not."""
+        image = random_image(5)
+        write_layout(image, tmp_path / "it")
+        blob = image.layers[0].digest
+        link = tmp_path / "it" / part.format(blob.partition(":")[2])
+        reader = Direct(Registry(LayoutSources(tmp_path / "it"), Policy(Access()), Metrics()))
+        link.rename(tmp_path / "elsewhere")
+        link.symlink_to(tmp_path / "elsewhere")
+        assert reader("GET", f"/v2/it/blobs/{blob}").code == "BLOB_UNKNOWN"
+        link.unlink()
+        (tmp_path / "elsewhere").rename(link)
+        assert reader("GET", f"/v2/it/blobs/{blob}").status == 200
+
+    @pytest.mark.parametrize("name", ["index.json", "oci-layout"])
+    def test_a_document_that_lies_elsewhere(self, tmp_path: Path, name: str) -> None:
+        write_layout(random_image(5), tmp_path / "it")
+        (tmp_path / "it" / name).rename(tmp_path / name)
+        (tmp_path / "it" / name).symlink_to(tmp_path / name)
+        with pytest.raises(InputError, match=name):
+            LayoutSources(tmp_path / "it")
 
     def test_nothing_is_taken(self, reader: Direct) -> None:
         assert reader("POST", "/v2/my-images/blobs/uploads/").code == "UNSUPPORTED"

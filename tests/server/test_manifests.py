@@ -19,6 +19,7 @@ from imagist.store.repositories import Repositories
 from server.asking import Answer, Direct, describe, image_of
 
 CONFIG = b"{}"
+SIZE = {"size": -1}
 MANIFESTS = "/v2/team/app/manifests/"
 
 
@@ -84,6 +85,21 @@ def test_a_tag_moves(ask: Direct) -> None:
         (image_of(CONFIG, mediaType=mediatype.INDEX), mediatype.INDEX, "neither"),
         ({"schemaVersion": 2}, "", "neither Content-Type nor mediaType"),
         (b"{}", "application/vnd.docker.distribution.manifest.v1+prettyjws", "schema 1"),
+        ({"mediaType": "x\r\nSet-Cookie: a=b"}, "", "no media type"),
+        ({"mediaType": "text"}, "", "no media type"),
+        (b"{}", "x/y z", "no media type"),
+        (
+            image_of(CONFIG) | {"config": describe(CONFIG, "a/b\r\nc: d")},
+            mediatype.MANIFEST,
+            "is 'a/b",
+        ),
+        (
+            image_of(CONFIG) | {"layers": [describe(CONFIG, "a/b") | SIZE]},
+            mediatype.MANIFEST,
+            "-1",
+        ),
+        (image_of(CONFIG, subject=describe(CONFIG, "a/b") | SIZE), mediatype.MANIFEST, "-1"),
+        ({"manifests": [describe(CONFIG, "a/b") | SIZE]}, mediatype.INDEX, "-1"),
     ],
 )
 def test_what_is_no_manifest(ask: Direct, document: object, kind: str, why: str) -> None:

@@ -1,18 +1,22 @@
 """An OCI layout as a registry to pull from: one repository, called after the folder.
 
 The images that `index.json` lists are its manifests, with everything below them; their names are
-its tags. Nothing is copied, and the folder is not written to.
+its tags. Nothing is copied, and the folder is not written to. Layouts come from others, so links
+are not followed: one could lead to any file of this machine.
 """
 
 from __future__ import annotations
 
+import os
 import re
+import stat
 from pathlib import Path
 from typing import Final
 
 from imagist.digest import Digest
+from imagist.errors import InputError
 from imagist.oci.manifest import AnyManifest, Descriptor, decode
-from imagist.server.routes import is_tag
+from imagist.server.routes import is_media_type, is_tag
 from imagist.store.layout import REF_NAME, read_index
 from imagist.store.repositories import Content, Stored
 
@@ -28,9 +32,14 @@ class LayoutSources:
         """Read every manifest of the layout.
 
         Raises:
-            InputError: a document of it is damaged.
+            InputError: a document of it is damaged, or lies elsewhere.
         """
         folder = folder.resolve()
+        for each in (folder / "oci-layout", folder / "index.json"):
+            if _find_file(each) is None:
+                raise InputError(
+                    f"{each} is no file of this layout", help="links are not followed"
+                )
         name = _NOT_IN_A_NAME.sub("-", folder.name.lower()).strip("-") or "layout"
         self._source = LayoutSource(folder, name)
 
@@ -91,6 +100,8 @@ class LayoutSource:
         content = self._find(digest)
         if digest in self._stored or content is None or content.size > _LARGEST:
             return  # a layout may be sparse
+        if not is_media_type(item.media_type):
+            raise InputError(f"{item.media_type!r} is no media type", where=str(self._folder))
         document = decode(
             AnyManifest, Path(content.path).read_bytes(), f"{digest} in {self._folder}"
         )
@@ -113,10 +124,18 @@ class LayoutSource:
         if self._folder is None:
             return None
         path = self._folder / "blobs" / digest.algorithm / digest.hex
-        try:
-            return Content(digest, str(path), path.stat().st_size)
-        except OSError:
-            return None
+        status = _find_file(path)
+        return Content(digest, str(path), status.st_size) if status else None
+
+
+def _find_file(path: Path) -> os.stat_result | None:
+    """The status of a file, None where there is none, or a link on the way to it."""
+    try:
+        status = path.lstat()
+    except OSError:
+        return None
+    is_there = stat.S_ISREG(status.st_mode) and os.path.realpath(path) == str(path)
+    return status if is_there else None
 
 
 def _tag(item: Descriptor, *, is_alone: bool) -> str:

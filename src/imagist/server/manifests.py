@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Iterator
 from typing import Final
 
 from imagist.digest import Digest, sha256
@@ -12,7 +13,7 @@ from imagist.oci.manifest import AnyManifest, Descriptor, decode
 from imagist.server.contents import give
 from imagist.server.messages import Refusal, Request, Response
 from imagist.server.quota import Quota
-from imagist.server.routes import Route, is_tag, parse_digest
+from imagist.server.routes import Route, is_media_type, is_tag, parse_digest
 from imagist.server.sources import Source, Sources
 from imagist.store.blobs import BlobWriter
 from imagist.store.repositories import Repositories, Repository, Stored
@@ -207,6 +208,8 @@ def _parse(raw: bytes, announced: str) -> AnyManifest:
         wrong = f"its mediaType is {document.media_type}, but its Content-Type {announced}"
     elif not media_type:
         wrong = "neither Content-Type nor mediaType tells what it is"
+    elif not is_media_type(media_type):
+        wrong = f"{media_type!r} is no media type"
     elif document.schema_version != 2:
         wrong = f"its schemaVersion is {document.schema_version}, not 2"
     elif media_type in mediatype.MANIFESTS and document.config is None:
@@ -215,9 +218,27 @@ def _parse(raw: bytes, announced: str) -> AnyManifest:
         wrong = "an image manifest has no `manifests`"
     elif media_type in mediatype.INDEXES and (document.config or document.layers):
         wrong = "an index has neither `config` nor `layers`"
+    else:
+        wrong = next(filter(None, map(_find_fault, _descriptors(document))), "")
     if wrong:
         raise Refusal(400, "MANIFEST_INVALID", f"the manifest is not taken: {wrong}")
     return document
+
+
+def _descriptors(document: AnyManifest) -> Iterator[Descriptor]:
+    yield from document.blobs
+    yield from document.manifests or ()
+    if document.subject:
+        yield document.subject
+
+
+def _find_fault(item: Descriptor) -> str:
+    """What is wrong with a descriptor. Its media type may have parameters, as artifacts' do."""
+    if item.size < 0:
+        return f"{item.digest} has a size of {item.size} bytes"
+    if not item.media_type.isprintable():
+        return f"the media type of {item.digest} is {item.media_type!r}"
+    return ""
 
 
 def _is_elsewhere(blob: Descriptor) -> bool:

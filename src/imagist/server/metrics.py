@@ -8,6 +8,8 @@ from typing import Final, NamedTuple
 MEDIA_TYPE: Final = "text/plain; version=0.0.4; charset=utf-8"
 _BUCKETS: Final = (0.005, 0.025, 0.1, 0.5, 2.5, 10.0, 60.0)
 """Seconds."""
+_METHODS: Final = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE"})
+"""Others are counted as one, since clients may make up as many as they like."""
 
 
 class Seen(NamedTuple):
@@ -43,7 +45,8 @@ class Metrics:
 
     def end(self, seen: Seen) -> None:
         """It has been answered."""
-        key = (seen.kind, seen.method, seen.status)
+        method = seen.method if seen.method in _METHODS else "other"
+        key = (seen.kind, method, seen.status)
         place = next((i for i, most in enumerate(_BUCKETS) if seen.seconds <= most), -1)
         with self._lock:
             self.in_flight -= 1

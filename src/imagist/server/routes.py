@@ -17,6 +17,8 @@ _COMPONENT: Final = "[a-z0-9]+(?:(?:[._]|__|-+)[a-z0-9]+)*"
 _NAME: Final = re.compile(f"{_COMPONENT}(?:/{_COMPONENT})*")
 _LONGEST_NAME: Final = 255
 _TAG: Final = re.compile("[a-zA-Z0-9_][a-zA-Z0-9._-]{0,127}")
+_WORD: Final = "[A-Za-z0-9][A-Za-z0-9!#$&^_.+-]{0,126}"
+_MEDIA_TYPE: Final = re.compile(f"{_WORD}/{_WORD}")
 _FIXED: Final[dict[str, Kind]] = {
     "/v2/": "ping",
     "/v2": "ping",
@@ -93,6 +95,11 @@ def parse_digest(text: str) -> Digest:
 def is_tag(text: str) -> bool:
     """Whether a tag may be called so."""
     return _TAG.fullmatch(text) is not None
+
+
+def is_media_type(text: str) -> bool:
+    """Whether content may be called so, in a header too (RFC 6838, 4.2)."""
+    return _MEDIA_TYPE.fullmatch(text) is not None
 
 
 def check_name(name: str) -> str:
