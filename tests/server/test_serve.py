@@ -2,16 +2,28 @@
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 import json
 import os
+import resource
 import signal
+import socket
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
 
 from fixtures.serving import serving
+from imagist.server import run
+from imagist.server.access import Access
+from imagist.server.accesslog import AccessLog
+from imagist.server.app import Application
+from imagist.server.metrics import Metrics
+from imagist.server.registry import Policy, Registry
+from imagist.store.repositories import Repositories
 from server.asking import Asker
 from support import ROOT
 
@@ -87,7 +99,58 @@ def test_a_folder_of_something_else(tmp_path: Path) -> None:
     assert [path.name for path in tmp_path.iterdir()] == ["notes.txt"]
 
 
-@pytest.mark.parametrize("address", ["host", "host:", "host:99999", "host:-1", ""])
+def test_silent_connections_are_closed(
+    repositories: Repositories, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(run, "_SILENCE", 300)
+    registry = Registry(repositories, Policy(Access()), Metrics())
+    application = Application(registry, Metrics(), AccessLog(None))
+
+    async def wait_for_end(port: int, said: bytes) -> bytes:
+        reader, writer = await asyncio.open_connection("127.0.0.1", port)
+        writer.write(said)
+        told = await asyncio.wait_for(reader.read(), 10)
+        writer.close()
+        return told
+
+    async def main() -> list[bytes]:
+        with run._reserve(run.Address("127.0.0.1", 0)) as reserved:
+            address = run.Address(*reserved.getsockname())
+            server = run._make_server(application, address, None)
+            serving = asyncio.create_task(server.serve())
+            await run._tell(address, lambda _: None)
+            said = (b"", b"PRI * HT", b"GET / HT", b"GET /v2/ HTTP/1.1\r\nHost: x\r\n\r\n")
+            told = await asyncio.gather(*(wait_for_end(address.port, each) for each in said))
+            server.stop()  # type: ignore[no-untyped-call]
+            await serving
+            return told
+
+    *silent, answered = asyncio.run(main())
+    assert silent == [b"", b"", b""]
+    assert answered.startswith(b"HTTP/1.1 200")
+
+
+def test_a_thousand_silent_clients_keep_nobody_out() -> None:
+    limits = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if 0 <= limits[1] < 4096:
+        pytest.skip("a process may open too few files here")
+    resource.setrlimit(resource.RLIMIT_NOFILE, (4096, limits[1]))
+    try:
+        with serving() as registry, contextlib.ExitStack() as open_:
+            for _ in range(1100):
+                connection = socket.create_connection(("127.0.0.1", registry.port), timeout=10)
+                open_.enter_context(connection)
+            ask = open_.enter_context(Asker(registry.address))
+            start = time.monotonic()
+            assert ask("GET", "/v2/").status == 200
+            assert time.monotonic() - start < 10
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, limits)
+
+
+@pytest.mark.parametrize(
+    "address", ["host", "host:", "host:99999", "host:-1", "", "host:" + "9" * 5000]
+)
 def test_an_address_that_is_none(address: str) -> None:
     done = start("--listen", address)
     assert done.returncode == 2, done.stderr

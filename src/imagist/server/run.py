@@ -8,6 +8,8 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
+import re
+import resource
 import signal
 import socket
 from collections.abc import Callable
@@ -20,9 +22,15 @@ from imagist.server.app import Application
 if TYPE_CHECKING:
     from granian.server.embed import Server
 
+_PORT: Final = re.compile("[0-9]{1,5}")
 _SIGNALS: Final = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
 _PATIENCE: Final = 10.0
 """Seconds that requests which are being answered have, once the server is to stop."""
+
+_SILENCE: Final = 30_000
+"""Milliseconds in which a connection must bring a whole request's head, the first or the next."""
+_MOST_CONNECTIONS: Final = 8192
+_OTHER_FILES: Final = 128
 
 
 class Address(NamedTuple):
@@ -53,7 +61,7 @@ def parse_address(text: str) -> Address:
         RequestError: it is none of these.
     """
     host, _, port = text.rpartition(":")
-    if not (port.isascii() and port.isdigit() and int(port) < 1 << 16):
+    if not (_PORT.fullmatch(port) and int(port) < 1 << 16):
         raise RequestError(
             f"`{text}` is no address to listen at", help="write HOST:PORT, as in 127.0.0.1:5000"
         )
@@ -124,6 +132,7 @@ def _make_server(
     application: Application, address: Address, certificate: Certificate | None
 ) -> Server:
     from granian.constants import HTTPModes, Interfaces, SSLProtocols  # noqa: PLC0415
+    from granian.http import HTTP1Settings, HTTP2Settings  # noqa: PLC0415
     from granian.server.embed import Server  # noqa: PLC0415
 
     return Server(
@@ -131,15 +140,30 @@ def _make_server(
         address=address.host,
         port=address.port,
         interface=Interfaces.RSGI,
-        http=HTTPModes.auto,
+        # Silent connections are closed only where granian need not wait for a word to tell HTTP/2.
+        http=HTTPModes.auto if certificate else HTTPModes.http1,
+        http1_settings=HTTP1Settings(header_read_timeout=_SILENCE),
+        http2_settings=HTTP2Settings(keep_alive_interval=_SILENCE),
         websockets=False,
         backlog=1024,
-        backpressure=1024,
+        backpressure=_allow_connections(),
         log_enabled=False,
         ssl_cert=certificate.chain if certificate else None,
         ssl_key=certificate.key if certificate else None,
         ssl_protocol_min=SSLProtocols.tls12,
     )
+
+
+def _allow_connections() -> int:
+    """How many may be open at a time, each with a file; the process may open as many then."""
+    limit, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = 2 * _MOST_CONNECTIONS + _OTHER_FILES
+    if limit != resource.RLIM_INFINITY and limit < wanted:
+        limit = wanted if most == resource.RLIM_INFINITY else min(wanted, most)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (limit, most))
+    if limit == resource.RLIM_INFINITY or limit >= wanted:
+        return _MOST_CONNECTIONS
+    return max((limit - _OTHER_FILES) // 2, 1)
 
 
 def _reserve(address: Address) -> socket.socket:
