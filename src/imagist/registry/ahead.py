@@ -95,18 +95,29 @@ class ReadAhead(io.RawIOBase):
         failure: BaseException | None = None
         try:
             with self._stream:
-                while (piece := self._take_spare()) is not None:
-                    size = self._stream.readinto(piece)  # type: ignore[attr-defined]
-                    if not size:
-                        break
-                    with self._changed:
-                        self._ready.append((piece, size))
-                        self._changed.notify_all()
+                while (piece := self._take_spare()) is not None and self._fill(piece):
+                    pass
         except BaseException as error:
             failure = error
         with self._changed:
             self._failure, self._is_over = failure, True
             self._changed.notify_all()
+
+    def _fill(self, piece: memoryview) -> bool:
+        """Fill a piece and offer it; False at the end. Each change of threads costs, so few do."""
+        filled = 0
+        try:
+            while filled < len(piece):
+                size = self._stream.readinto(piece[filled:])  # type: ignore[attr-defined]
+                if not size:
+                    return False
+                filled += size
+            return True
+        finally:
+            if filled:
+                with self._changed:
+                    self._ready.append((piece, filled))
+                    self._changed.notify_all()
 
     def _take_spare(self) -> memoryview | None:
         with self._changed:
