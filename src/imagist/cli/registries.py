@@ -16,7 +16,7 @@ from imagist.registry.client import Registries
 from imagist.registry.scope import Authorization, OnDemand
 
 JOBS = 8
-"""Requests at a time, unless --jobs asks for more."""
+"""Requests at a time, unless --jobs says otherwise."""
 _open: list[Registries] = []
 
 
@@ -36,7 +36,7 @@ def open_registries(values: argparse.Namespace) -> Registries:
                 transport,
                 OnDemand(lambda: _authorizer(transport)),
                 insecure=is_insecure(values),
-                jobs=max(JOBS, values.jobs or 0),
+                jobs=values.jobs or JOBS,
                 notice=messages.warn,
             )
         )

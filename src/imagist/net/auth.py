@@ -41,6 +41,7 @@ class Credentials:
     def __init__(self, environment: Environment) -> None:
         """Nothing is read before it is needed."""
         self._environment = environment
+        self._is_bare = not environment.http_auth and not environment.netrc
         self._learnt: dict[tuple[Origin, str], Userinfo] = {}
         self._lock = threading.Lock()
 
@@ -75,6 +76,8 @@ class Credentials:
             InputError: the netrc file is damaged.
             RequestError: HTTP_AUTH has another form than it should.
         """
+        if self._is_bare and not self._learnt:
+            return None if redirected else userinfo_of(url)
         own = None if redirected else userinfo_of(url)
         return own or self._find_learnt(url) or self._find_named(url, redirected=redirected)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import re
 import sys
 import threading
@@ -138,6 +139,7 @@ def broken() -> tuple[type[Exception], ...]:
     return (OSError,) if urllib3 is None else (OSError, urllib3.HTTPError)
 
 
+@functools.lru_cache(256)
 def _target(url: str) -> str:
     """Path and query, as a request has them."""
     parts = urlsplit(url)

@@ -117,6 +117,8 @@ def origin_of(url: str) -> Origin:
 
 def userinfo_of(url: str) -> Userinfo | None:
     """The user and password that a URL carries, decoded."""
+    if "@" not in url:
+        return None
     parts = urlsplit(url)
     if parts.username is None:
         return None
@@ -132,7 +134,7 @@ def without_userinfo(url: str) -> str:
 
 def redact(text: str) -> str:
     """A URL, or a text with URLs, fit to be shown: no user, password or query (it may sign)."""
-    if "://" not in text:
+    if "://" not in text or not ("@" in text or "?" in text):
         return text
     return re.sub(_QUERY, "?***", re.sub(_MISPLACED, "***@", re.sub(_USERINFO, "***@", text)))
 
