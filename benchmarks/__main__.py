@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from benchmarks import ROOT, WORK, builds, moving, publishing
+from benchmarks.lastmile import Wheels
 from benchmarks.measuring import Heat, Result, run_heat
 from benchmarks.memory import Memory
 from benchmarks.report import describe_machine, print_head, print_row, write_json
@@ -28,6 +29,8 @@ def list_heats(*, quick: bool) -> Iterator[Heat]:
     yield Resolving(cold=True)
     yield Resolving(cold=False)
     yield from map(Serving, WORKS)
+    yield Wheels(cold=True)
+    yield Wheels(cold=False)
     yield from builds.list_heats("W38")
     yield from builds.list_heats("W156")
     yield from moving.list_heats(quick=quick)
@@ -74,9 +77,9 @@ def main() -> int:
 
 
 def clear() -> None:
-    """Give the disk back; large packages stay for the next time."""
+    """Give the disk back; large packages and wheels stay for the next time."""
     for folder in WORK.iterdir():
-        if not folder.name.startswith("heavy"):
+        if not folder.name.startswith(("heavy", "lastmile")):
             shutil.rmtree(folder)
 
 

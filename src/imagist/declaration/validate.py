@@ -34,8 +34,8 @@ from imagist.text.words import parse_duration, split_words
 
 _FILE_NAME: Final = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9_.-]*")
 _WORLD_ENTRY: Final = re.compile(r"!?[^@=><~!\s]+(?:[=><~]+[^@=><~\s]+)?(?:@[A-Za-z0-9_.-]+)?")
-_PORT: Final = re.compile(r"([0-9]{1,5})(?:/(?:tcp|udp|sctp))?")
-_SIGNAL: Final = re.compile(r"(?:SIG)?[A-Z][A-Z0-9]*(?:[+-][0-9]+)?|[0-9]+")
+PORT: Final = re.compile(r"([0-9]{1,5})(?:/(?:tcp|udp|sctp))?")
+SIGNAL: Final = re.compile(r"(?:SIG)?[A-Z][A-Z0-9]*(?:[+-][0-9]+)?|[0-9]+")
 _ACCOUNT_NAME: Final = re.compile(r"[^\s:,/\x00-\x1f\x7f]+")
 _ACCOUNT_FIELD: Final = re.compile(r"[^:\x00-\x1f\x7f]*")
 _DECIMAL_MODES: Final = frozenset(
@@ -189,7 +189,7 @@ class _Checker:
             self.report(path, f"`{path}` cannot be split into words: {error}")
 
     def check_config(self, declaration: Declaration) -> None:
-        if declaration.stop_signal and not _SIGNAL.fullmatch(declaration.stop_signal):
+        if declaration.stop_signal and not SIGNAL.fullmatch(declaration.stop_signal):
             self.report(
                 "stop-signal",
                 f"`{declaration.stop_signal}` is not a signal",
@@ -201,7 +201,7 @@ class _Checker:
             if not volume.startswith("/"):
                 self.report(f"volumes[{index}]", f"a volume must begin with /: `{volume}`")
         for index, port in enumerate(declaration.ports):
-            match = _PORT.fullmatch(port)
+            match = PORT.fullmatch(port)
             if match is None or not 1 <= int(match[1]) <= 0xFFFF:
                 self.report(
                     f"ports[{index}]", f"`{port}` is not a port", "write `8080`, or `53/udp`"

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import os
 import stat
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Literal, NamedTuple
 
@@ -63,10 +63,16 @@ def parse_addition(text: str, folder: str = "") -> Addition:
     return Addition(source, place)
 
 
-def find_items(addition: Addition) -> list[Item]:
+Keep = Callable[[str, bool], bool]
+"""Whether a path below a source, which is a folder or not, is wanted; what lies in a folder that
+is not wanted is never looked at."""
+
+
+def find_items(addition: Addition, keep: Keep = lambda _path, _is_folder: True) -> list[Item]:
     """What an addition adds: a file, or all that lies in a folder, in the order of paths.
 
-    A file keeps its name where no other is stated. What is in a folder goes into its place.
+    A file keeps its name where no other is stated. What is in a folder goes into its place, as
+    far as `keep` wants it.
 
     Raises:
         NotFound: there is nothing.
@@ -81,7 +87,7 @@ def find_items(addition: Addition) -> list[Item]:
         raise NotFound(f"`{source}` cannot be added: {reason}") from error
     place = _inside(addition.place)
     if stat.S_ISDIR(status.st_mode):
-        items = list(_walk(source, place))
+        items = list(_walk(source, place, keep))
     else:
         name = Path(os.path.abspath(source)).name  # noqa: PTH100 - without following it
         if not place or addition.place.endswith("/"):
@@ -124,12 +130,12 @@ def _inside(place: str) -> str:
     return "/".join(parts)
 
 
-def _walk(folder: str, place: str) -> Iterator[Item | Problem]:
+def _walk(folder: str, place: str, keep: Keep) -> Iterator[Item | Problem]:
     if place:
         yield Item(place, "directory")
-    waiting = [(folder, place)]
+    waiting = [(folder, place, "")]
     while waiting:
-        source, path = waiting.pop()
+        source, path, below = waiting.pop()
         try:
             with os.scandir(source) as found:
                 members = list(found)
@@ -137,11 +143,14 @@ def _walk(folder: str, place: str) -> Iterator[Item | Problem]:
             yield Problem(f"`{source}` cannot be read: {error.strerror}")
             continue
         for member in members:
+            name = f"{below}/{member.name}" if below else member.name
+            if not keep(name, member.is_dir(follow_symlinks=False)):
+                continue
             inside = f"{path}/{member.name}" if path else member.name
             item = _read_member(member, inside)
             yield item
             if isinstance(item, Item) and item.kind == "directory":
-                waiting.append((member.path, inside))
+                waiting.append((member.path, inside, name))
 
 
 def _read_member(member: os.DirEntry[str], path: str) -> Item | Problem:

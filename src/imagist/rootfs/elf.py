@@ -17,7 +17,8 @@ HEAD: Final = 8 << 20
 dynamic section lies there in all but the very largest."""
 
 _LIBRARY: Final = re.compile(r"(?:lib|ld-).*\.so(?:\..*)?|ld\.so.*", re.DOTALL)
-_SHARED: Final = 3  # ET_DYN
+SHARED_OBJECTS: Final = frozenset({3})  # ET_DYN
+PROGRAMS: Final = frozenset({2, 3})  # ET_EXEC; position-independent programs are ET_DYN, too
 _LOAD, _DYNAMIC = 1, 2  # PT_LOAD, PT_DYNAMIC
 _STRTAB, _SONAME = 5, 14  # DT_STRTAB, DT_SONAME
 _MAX_HEADERS: Final = 512
@@ -41,21 +42,27 @@ class SharedObject(msgspec.Struct, frozen=True, gc=False, array_like=True):
     """`e_flags`, which tell ABIs of one machine apart."""
 
 
-class _Segment(NamedTuple):
+class Segment(NamedTuple):
+    """A program header: bytes of the file, and the address they are loaded at."""
+
     kind: int
     offset: int
     address: int
     size: int
 
 
-class _Header(NamedTuple):
+class Header(NamedTuple):
+    """What the ELF header and the program headers say."""
+
     order: str
+    """`<` or `>`, as `struct` writes it."""
     bits: int
     machine: int
     flags: int
-    segments: tuple[_Segment, ...]
+    segments: tuple[Segment, ...]
 
-    def dynamic(self) -> _Segment | None:
+    def dynamic(self) -> Segment | None:
+        """The segment with the dynamic section, if there is one."""
         return next((s for s in self.segments if s.kind == _DYNAMIC), None)
 
 
@@ -80,7 +87,7 @@ class LibraryScanner:
         self._head: bytes | bytearray | memoryview = b""
         self._size = 0
         self._tail = bytearray()  # what of the dynamic section lies after the head
-        self._header: _Header | None = None
+        self._header: Header | None = None
 
     def feed(self, piece: bytes | memoryview) -> None:
         """Take the next bytes of the file."""
@@ -97,7 +104,7 @@ class LibraryScanner:
     def finish(self) -> SharedObject | None:
         """What was found at the end of the file; None where it is no shared object."""
         head = memoryview(self._head)
-        header = self._header or _read_header(head)
+        header = self._header or read_header(head)
         dynamic = header.dynamic() if header else None
         if header is None or dynamic is None or dynamic.size > _MAX_DYNAMIC:
             return None
@@ -116,7 +123,7 @@ class LibraryScanner:
 
     def _keep_tail(self, piece: bytes | memoryview) -> None:
         if self._header is None:
-            self._header = _read_header(memoryview(self._head))
+            self._header = read_header(memoryview(self._head))
         dynamic = self._header.dynamic() if self._header else None
         if dynamic and dynamic.size <= _MAX_DYNAMIC:
             first = max(dynamic.offset, len(self._head), self._size) - self._size
@@ -124,8 +131,11 @@ class LibraryScanner:
             self._tail += piece[first : max(first, last)]
 
 
-def _read_header(data: memoryview) -> _Header | None:
-    """The ELF header and program headers (gabi: Elf32_Ehdr, Elf64_Ehdr, Elf32_Phdr ...)."""
+def read_header(data: memoryview, kinds: frozenset[int] = SHARED_OBJECTS) -> Header | None:
+    """The ELF header and program headers (gabi: Elf32_Ehdr, Elf64_Ehdr, Elf32_Phdr ...).
+
+    None where it is no ELF file, none of these kinds (`e_type`), or damaged.
+    """
     if (
         len(data) < 16
         or bytes(data[:4]) != b"\x7fELF"
@@ -140,7 +150,7 @@ def _read_header(data: memoryview) -> _Header | None:
         return None
     kind, machine, _, _, start, _, flags, _, entry_size, count = fields.unpack_from(data, 16)
     entry = struct.Struct(order + ("IIIIIIII" if bits == 32 else "IIQQQQQQ"))
-    if kind != _SHARED or entry_size < entry.size or not 0 < count <= _MAX_HEADERS:
+    if kind not in kinds or entry_size < entry.size or not 0 < count <= _MAX_HEADERS:
         return None
     if start + count * entry_size > len(data):
         return None
@@ -148,14 +158,14 @@ def _read_header(data: memoryview) -> _Header | None:
     for number in range(count):
         row = entry.unpack_from(data, start + number * entry_size)
         if bits == 32:
-            segment = _Segment(row[0], row[1], row[2], row[4])
+            segment = Segment(row[0], row[1], row[2], row[4])
         else:
-            segment = _Segment(row[0], row[2], row[3], row[5])
+            segment = Segment(row[0], row[2], row[3], row[5])
         segments.append(segment)
-    return _Header(order, bits, machine, flags, tuple(segments))
+    return Header(order, bits, machine, flags, tuple(segments))
 
 
-def _read_soname(header: _Header, head: memoryview, dynamic: bytes) -> str:
+def _read_soname(header: Header, head: memoryview, dynamic: bytes) -> str:
     """DT_SONAME in the string table that DT_STRTAB gives the address of; `""` where unknown."""
     pair = struct.Struct(header.order + ("iI" if header.bits == 32 else "qQ"))
     found: dict[int, int] = {}

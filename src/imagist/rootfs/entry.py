@@ -53,6 +53,12 @@ def parent(path: str) -> str:
     return path.rpartition("/")[0]
 
 
+def parents(path: str) -> list[str]:
+    """The folders above a path without the root, the highest first."""
+    parts = path.split("/")[:-1]
+    return ["/".join(parts[: number + 1]) for number in range(len(parts))]
+
+
 def order(path: str) -> str:
     """Sort key that puts every folder directly before what lies in it."""
     return path.replace("/", "\0")  # no name holds a NUL, and nothing sorts before it

@@ -1,0 +1,129 @@
+"""The Python of any image, told from its layers without running it; remembered by its digest."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Final
+
+import msgspec
+
+from imagist.inspection.layers import list_layers, read_files
+from imagist.oci import derive
+from imagist.oci.image import Image, Layer
+from imagist.oci.platform import Platform
+from imagist.packages.wheel.detect import Base, Wishes, detect_target
+from imagist.packages.wheel.target import PREFIX, Target
+from imagist.rootfs.flatten import flatten
+from imagist.rootfs.tree import Node, Tree
+from imagist.store.memo import Memo, memo_key
+
+STEP: Final = "python-target"
+FORMAT: Final = "python-target/1"
+_LIBRARY: Final = re.compile(r"\.so(\.|$)")
+
+
+class PythonBase(msgspec.Struct, frozen=True):
+    """What an image has for Python packages."""
+
+    target: Target
+    libraries: frozenset[str]
+    """File names of its shared libraries."""
+    tree: Tree | None = None
+    """Its files, where they had to be looked at."""
+
+
+class _Remembered(msgspec.Struct, frozen=True, array_like=True):
+    target: Target
+    libraries: tuple[str, ...]
+
+
+def look_for_python(
+    image: Image,
+    name: str,
+    platform: Platform,
+    *,
+    wishes: Wishes = Wishes(),  # noqa: B008 - a value
+    prefix: str = PREFIX,
+    memo: Memo | None = None,
+    jobs: int = 1,
+) -> PythonBase:
+    """What an image has as a base; its layers are read, the first time.
+
+    Args:
+        image: for one platform.
+        name: what messages call it.
+        platform: its platform.
+        wishes: what the declaration says of its Python.
+        prefix: of the virtual environment to be.
+        memo: remembers the answer by the image's digest.
+        jobs: layers that are read at a time.
+
+    Raises:
+        RequestError: it has no Python, or not the one that is wished.
+        InputError: it is damaged.
+    """
+    question = memo_key(FORMAT, derive.digest(image), str(platform), _key(wishes), prefix)
+    known = memo.get(STEP, question) if memo else None
+    if known is not None:
+        recalled = msgspec.msgpack.decode(known, type=_Remembered)
+        return PythonBase(recalled.target, frozenset(recalled.libraries))
+    base = view_base(image, name, platform, jobs=jobs)
+    target = detect_target(base, wishes, prefix)
+    names = (node.entry.path.rpartition("/")[2] for node in base.tree.nodes())
+    libraries = tuple(sorted({name for name in names if _LIBRARY.search(name)}))
+    if memo is not None:
+        memo.put(STEP, question, msgspec.msgpack.encode(_Remembered(target, libraries)))
+    return PythonBase(target, frozenset(libraries), base.tree)
+
+
+def _key(wishes: Wishes) -> tuple[str, ...]:
+    return wishes.python, wishes.libc, wishes.interpreter
+
+
+def view_base(image: Image, name: str, platform: Platform, *, jobs: int = 1) -> Base:
+    """What can be seen of an image; its layers are read, the first time and again for contents.
+
+    Raises:
+        InputError: it is damaged.
+    """
+    listings = list_layers(image.layers, jobs=jobs)
+    tree = flatten(
+        (Node(entry, blob=layer.digest) for entry in listings[layer.digest].entries)
+        for layer in image.layers
+    )
+    layers = {layer.digest: layer for layer in image.layers}
+
+    def read(paths: Sequence[str]) -> Mapping[str, bytes]:
+        return dict(_read(tree, layers, paths))
+
+    return Base(name, platform, tree, _environment(image), read)
+
+
+def _environment(image: Image) -> dict[str, str]:
+    config = derive.config(image).config
+    pairs = (line.partition("=") for line in (config.env if config else None) or ())
+    return {key: value for key, _, value in pairs}
+
+
+def _read(
+    tree: Tree, layers: Mapping[str, Layer], paths: Sequence[str]
+) -> Iterator[tuple[str, bytes]]:
+    """Contents of the files at paths, with one pass over each layer that has some of them."""
+    wanted: dict[str, dict[int, list[str]]] = {}
+    nodes: dict[tuple[str, int], Node] = {}
+    for path in dict.fromkeys(paths):
+        node = tree.find(path)
+        if node is not None and node.entry.kind == "hardlink":
+            node = tree.get(node.entry.link)
+        if node is None or node.entry.kind != "file":
+            continue
+        offset = node.entry.offset
+        wanted.setdefault(node.blob, {}).setdefault(offset, []).append(path)
+        nodes[node.blob, offset] = node
+    for blob, offsets in wanted.items():
+        entries = [nodes[blob, offset].entry for offset in sorted(offsets)]
+        for entry, pieces in read_files(layers[blob], entries):
+            content = b"".join(pieces)
+            for path in offsets[entry.offset]:
+                yield path, content

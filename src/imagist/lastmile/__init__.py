@@ -1,0 +1,1 @@
+"""Applications as layers: wheels, the project itself, files and binaries."""

@@ -1,0 +1,73 @@
+"""Binaries that were built elsewhere, one for each platform: that each is for its machine."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+
+from imagist.errors import InputError, NotFound, Problem, RequestError
+from imagist.oci.platform import Platform
+from imagist.rootfs.linkage import Linkage, read_linkage
+
+
+def choose_binary(binaries: Mapping[str, str], platform: Platform) -> str:
+    """The path of the binary for a platform.
+
+    Raises:
+        RequestError: none is for it.
+    """
+    found = binaries.get(f"{platform.os}/{platform.arch}") or binaries.get(platform.arch)
+    if found is None:
+        raise RequestError(
+            f"there is no binary for {platform}", help=f"there are: {', '.join(sorted(binaries))}"
+        )
+    return found
+
+
+def check_binary(path: str, platform: Platform) -> Linkage:
+    """What a binary needs to run, which must be for a machine of the platform.
+
+    Raises:
+        NotFound: it is not there.
+        InputError: it is no program, or for another machine.
+    """
+    try:
+        data = Path(path).read_bytes()
+    except OSError as error:
+        raise NotFound(f"`{path}` cannot be read: {error.strerror}") from error
+    linkage = read_linkage(data)
+    if linkage is None:
+        kind = "a script" if data.startswith(b"#!") else "no ELF file"
+        raise InputError(
+            f"`{path}` is {kind}, not a program for Linux",
+            help="build it for the platform, or add it as a file",
+        )
+    if not linkage.runs_on(platform.architecture):
+        raise InputError(
+            f"`{path}` is not for {platform}: its machine is {linkage.machine}, of "
+            f"{linkage.bits} bits",
+            help="build it for the platform, or name it for another",
+        )
+    return linkage
+
+
+def check_loader(path: str, linkage: Linkage, has: Mapping[str, object]) -> None:
+    """Compare what a binary asks for with what the base has.
+
+    Args:
+        path: of the binary, for messages.
+        linkage: what it needs.
+        has: paths of the base without leading slash, links followed; only the loader is looked
+            for, since where libraries are is the loader's own knowledge.
+
+    Raises:
+        InputError: the base has not the loader.
+    """
+    loader = linkage.interpreter.lstrip("/")
+    if loader and loader not in has:
+        raise InputError(
+            Problem(
+                f"`{path}` needs /{loader}, which the base has not",
+                help="link it statically, or take a base with that libc",
+            )
+        )

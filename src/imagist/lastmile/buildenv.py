@@ -1,0 +1,111 @@
+"""Environments for build backends: made once for each set of requirements, and kept.
+
+A build backend is a package like any other (PEP 517), so it is installed before it is run, apart
+from everything else. The environment of the same requirements serves every project that has them,
+also without a network; whoever wants newer backends removes the folder.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import importlib.util
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Final, NamedTuple
+
+from imagist.errors import InputError, RequestError
+from imagist.store.memo import memo_key
+
+_READY: Final = ".ready"
+_SAID: Final = 2000
+"""Characters of a failed installation's output that are told."""
+
+
+class BuildEnvironment(NamedTuple):
+    """A virtual environment of this machine with a build backend in it."""
+
+    folder: Path
+
+    @property
+    def python(self) -> str:
+        """Its interpreter."""
+        return str(self.folder / "bin" / "python")
+
+    def contents(self) -> tuple[str, ...]:
+        """Names and versions of what is in it: what is built depends on them."""
+        found = self.folder.glob("lib/python*/site-packages/*.dist-info")
+        return tuple(sorted(path.name.removesuffix(".dist-info") for path in found))
+
+    def variables(self, more: Mapping[str, str]) -> dict[str, str]:
+        """The variables that a program in it sees: this process's own, and some more."""
+        kept = {key: value for key, value in os.environ.items() if not key.startswith("PYTHON")}
+        path = os.pathsep.join([str(self.folder / "bin"), kept.get("PATH", os.defpath)])
+        return {**kept, "PATH": path, "VIRTUAL_ENV": str(self.folder), **more}
+
+
+class BuildEnvironments:
+    """The environments below one folder; safe for several processes."""
+
+    def __init__(self, folder: Path) -> None:
+        """Nothing is made before it is asked for."""
+        self._folder = folder
+
+    def find(self, requirements: Iterable[str], *, offline: bool = False) -> BuildEnvironment:
+        """An environment with these requirements, made where it is not there yet.
+
+        Raises:
+            RequestError: it is not there, and nothing may be fetched.
+            InputError: the requirements cannot be installed.
+        """
+        wanted = sorted(set(requirements))
+        place = self._folder / memo_key(wanted, sys.version)[:24]
+        if (place / _READY).exists():
+            return BuildEnvironment(place)
+        if offline and wanted:
+            raise RequestError(
+                f"building needs {', '.join(wanted)}, which was never installed here",
+                help="build once without --offline, or give a wheel",
+            )
+        with _alone(place):
+            if not (place / _READY).exists():  # another process may have been faster
+                shutil.rmtree(place, ignore_errors=True)
+                _make(place, wanted)
+                (place / _READY).touch()
+        return BuildEnvironment(place)
+
+
+def _make(place: Path, requirements: list[str]) -> None:
+    """Install with pip, which knows the user's index; this environment's own, if it has one."""
+    has_pip = importlib.util.find_spec("pip") is not None
+    _run([sys.executable, "-m", "venv", *(["--without-pip"] if has_pip else []), str(place)])
+    if not requirements:
+        return
+    pip = [str(place / "bin" / "python"), "-m", "pip"]
+    if has_pip:
+        pip = [sys.executable, "-m", "pip", "--python", pip[0]]
+    options = ["--quiet", "--disable-pip-version-check", "--no-warn-script-location"]
+    _run([*pip, "install", *options, *requirements])
+
+
+def _run(command: list[str]) -> None:
+    done = subprocess.run(command, capture_output=True, text=True, check=False)  # noqa: S603 - ours
+    if done.returncode:
+        said = (done.stderr or done.stdout).strip()[-_SAID:]
+        raise InputError(
+            f"what the project is built with cannot be installed:\n{said}",
+            help="see `requires` in the [build-system] of its pyproject.toml",
+        )
+
+
+@contextmanager
+def _alone(place: Path) -> Iterator[None]:
+    """Have the making of an environment alone."""
+    place.parent.mkdir(parents=True, exist_ok=True)
+    with place.with_suffix(".lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield

@@ -1,0 +1,178 @@
+"""A whole virtual environment as layers: skeleton first, wheels by size, the project last.
+
+Whoever composes an image asks for this. Everything is checked before anything is handed on: files
+in one place, machines of compiled files, libraries they need, and the place in the base.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from collections.abc import Callable, Collection, Iterable, Sequence
+from typing import Final, NamedTuple
+
+import msgspec
+
+from imagist.build.assemble import BuiltLayer
+from imagist.errors import InputError, Problem
+from imagist.lastmile.bytecode import BytecodeLayers, created_by, find_interpreter
+from imagist.lastmile.stored import StoredLayer
+from imagist.lastmile.wheels import Wheel, WheelLayers
+from imagist.oci.derive import BlobLayer
+from imagist.packages.wheel.collisions import check_collisions
+from imagist.packages.wheel.elfcheck import check_objects
+from imagist.packages.wheel.facts import WheelFacts
+from imagist.packages.wheel.target import Target
+from imagist.packages.wheel.venv import Venv, venv_of, write_skeleton
+from imagist.progress import SILENT, Meter
+from imagist.rootfs.compress import GzipWriter
+from imagist.rootfs.entry import parents
+from imagist.rootfs.tarwrite import write_tar
+from imagist.rootfs.tree import Tree
+from imagist.store.memo import memo_key
+from imagist.store.store import Store
+
+STEP: Final = "environment-check"
+FORMAT: Final = 1
+"""Raise it whenever something else is checked."""
+
+
+class Environment(NamedTuple):
+    """The layers of a virtual environment, and what is in them."""
+
+    layers: list[BuiltLayer]
+    wheels: tuple[WheelFacts, ...]
+    warnings: list[str]
+    """Whole sentences, for a person."""
+
+
+class Base(NamedTuple):
+    """What is known of the image below."""
+
+    tree: Tree | None = None
+    """Its files; None where nobody looked."""
+    libraries: Collection[str] | None = None
+    """Sonames and file names of its libraries; None where nobody knows."""
+
+
+def build_environment(
+    store: Store,
+    wheels: Iterable[Wheel],
+    target: Target,
+    *,
+    project: Wheel | None = None,
+    base: Base | None = None,
+    bytecode: bool = False,
+    mtime: int = 0,
+    bring: Callable[[Sequence[str]], object] = lambda _: None,
+    jobs: int | None = None,
+    meter: Meter = SILENT,
+) -> Environment:
+    """Build the layers of an environment, or remember them.
+
+    Args:
+        store: where wheels are, and layers go.
+        wheels: one of each distribution, those of the project apart.
+        target: the Python they are for.
+        project: the project's own wheel.
+        base: the image below, as far as it is known.
+        bytecode: whether compiled files follow, in layers of their own.
+        mtime: of all entries, seconds since 1970.
+        bring: asked for the digests of wheels that are needed, before they are opened.
+        jobs: layers that are made at a time.
+        meter: counts the bytes of contents.
+
+    Raises:
+        Untrusted: a wheel is damaged or hostile.
+        InputError: wheels do not go together, or not with the base.
+        NotFound: compiled files are wanted, and no interpreter is here to make them.
+        RequestError: the target's prefix is no place for an environment.
+    """
+    base = base or Base()
+    venv = venv_of(target)
+    if base.tree is not None:
+        check_place(venv, base.tree)
+    wheels = list(wheels)
+    maker = WheelLayers(store, bring=bring, jobs=jobs, meter=meter)
+    made = maker.build(wheels, venv, project=project, mtime=mtime)
+    facts = tuple(wheel for layer in made for wheel in layer.wheels)
+    digests = [layer.layer.digest for layer in made]
+    warnings = _check(store, facts, digests, target.platform.architecture, base.libraries)
+    layers = [BuiltLayer(skeleton_layer(store, target, mtime=mtime), "imagist: environment")]
+    layers += [BuiltLayer(layer.layer, layer.created_by) for layer in made]
+    if bytecode:
+        groups = [*wheels, *([project] if project else [])]
+        bring([wheel.digest for wheel in groups if not store.has(wheel.digest)])
+        cpus = jobs or len(os.sched_getaffinity(0))
+        compiler = BytecodeLayers(store, find_interpreter(venv), jobs=cpus)
+        compiled = compiler.build(wheels, venv, project=project, mtime=mtime)
+        layers += [
+            BuiltLayer(layer, created_by(source))
+            for layer, source in zip(compiled, made, strict=True)
+            if layer is not None
+        ]
+    return Environment(layers, facts, warnings)
+
+
+def _check(
+    store: Store,
+    facts: Sequence[WheelFacts],
+    digests: Sequence[str],
+    architecture: str,
+    libraries: Collection[str] | None,
+) -> list[str]:
+    """Whether wheels go together, and with the base; what is right is remembered as such."""
+    known = None if libraries is None else sorted(libraries)
+    key = memo_key(FORMAT, digests, architecture, known)
+    value = store.memo.get(STEP, key)
+    if value is not None:
+        with contextlib.suppress(msgspec.DecodeError):
+            return msgspec.msgpack.decode(value, type=list[str])
+    warnings = [
+        *(warning for wheel in facts for warning in wheel.warnings),
+        *check_collisions(facts),
+        *check_objects(facts, architecture, libraries),
+    ]
+    store.memo.put(STEP, key, msgspec.msgpack.encode(warnings))
+    return warnings
+
+
+def skeleton_layer(store: Store, target: Target, *, mtime: int = 0) -> BlobLayer:
+    """The layer of what is no package's: settings, and links to the base's interpreter.
+
+    It is the only one that depends on the base, and a few hundred bytes, so it is just written.
+    """
+    with store.writer() as blob:
+        with GzipWriter(blob.write, jobs=1) as gzip:
+            write_tar(((e, e.data) for e in write_skeleton(target, mtime=mtime)), gzip.write)
+        done = gzip.close()
+        digest = blob.commit(done.digest)
+    return StoredLayer(digest, done.size, done.diff_id).open(store)
+
+
+def check_place(venv: Venv, base: Tree) -> None:
+    """See that an environment would lie in folders of the base, not behind its symlinks.
+
+    Raises:
+        InputError: it would replace something, or lie elsewhere than it says.
+    """
+    problems = []
+    for path in [*parents(venv.site_packages), venv.site_packages]:
+        node = base.get(path)
+        if node is not None and not node.entry.is_directory:
+            problems.append(
+                Problem(
+                    f"/{path} is a {node.entry.kind} in the base, where the environment needs a "
+                    "folder",
+                    help="choose another prefix for the environment",
+                )
+            )
+    if base.get(f"{venv.root}/pyvenv.cfg") is not None:
+        problems.append(
+            Problem(
+                f"the base has an environment in {venv.prefix} already",
+                help="choose another prefix for the environment",
+            )
+        )
+    if problems:
+        raise InputError(problems)

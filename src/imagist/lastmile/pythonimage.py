@@ -1,0 +1,90 @@
+"""The image of a Python application: a base, its environment on top, and how it is run."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Final
+
+from imagist.build.assemble import AUTHOR, BuiltLayer
+from imagist.declaration.projectfile import LoadedProject
+from imagist.editing.configure import Settings, configure
+from imagist.oci import derive
+from imagist.oci.image import Image
+from imagist.oci.manifest import History, RunConfig, format_time
+from imagist.oci.mutate import annotate_image, append_layers, set_config
+
+BASE_NAME: Final = "org.opencontainers.image.base.name"
+BASE_DIGEST: Final = "org.opencontainers.image.base.digest"
+SOURCE_FOLDER: Final = "/app"
+"""Where a project that is copied goes."""
+_PATH: Final = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+
+
+def compose_image(
+    base: Image,
+    base_name: str,
+    layers: Sequence[BuiltLayer],
+    loaded: LoadedProject,
+    *,
+    created: int | None = None,
+) -> Image:
+    """Put layers on a base, and say what a runtime does with them.
+
+    Args:
+        base: for one platform.
+        base_name: what it is called, for the annotation that `rebase` reads; empty: nothing.
+        layers: in order.
+        loaded: what the project says.
+        created: seconds since 1970; the base's own time where None.
+    """
+    config = derive.config(base)
+    moment = format_time(created) if created is not None else config.created or format_time(0)
+    added = [
+        (each.layer, History(created=moment, created_by=each.created_by, author=AUTHOR))
+        for each in layers
+    ]
+    image = append_layers(base, added)
+    image = set_config(image, {"created": moment, "author": AUTHOR})
+    run = derive.config(base).config or RunConfig()
+    changed = configure(image, _settings(loaded, run))
+    project = loaded.project
+    own: dict[str, object] = {}
+    if project.volumes:
+        own["Volumes"] = {volume: {} for volume in sorted(project.volumes)}
+    if project.stop_signal:
+        own["StopSignal"] = project.stop_signal
+    if own:
+        changed = set_config(changed, {"config": own})
+    annotations = dict(project.annotations)
+    if base_name:
+        annotations |= {BASE_NAME: base_name, BASE_DIGEST: str(derive.digest(base))}
+    return annotate_image(changed, annotations) if annotations else changed
+
+
+def _settings(loaded: LoadedProject, run: RunConfig) -> Settings:
+    project = loaded.project
+    entrypoint, command = loaded.command()
+    return Settings(
+        labels=project.labels,
+        env=_environment(loaded, run),
+        entrypoint=entrypoint,
+        cmd=command,
+        user=project.user,
+        workdir=project.work_dir or (SOURCE_FOLDER if loaded.mode == "source" else ""),
+        exposed_ports=[port if "/" in port else f"{port}/tcp" for port in project.ports],
+    )
+
+
+def _environment(loaded: LoadedProject, run: RunConfig) -> Mapping[str, str]:
+    """The environment's programs come first; a container has no use for compiled files."""
+    known = dict(line.partition("=")[::2] for line in run.env or ())
+    prefix = loaded.project.prefix
+    path = known.get("PATH") or _PATH
+    found = {
+        "PATH": f"{prefix}/bin:{path}",
+        "VIRTUAL_ENV": prefix,
+        "PYTHONDONTWRITEBYTECODE": "1",
+    }
+    if loaded.mode == "source":
+        found["PYTHONPATH"] = f"{SOURCE_FOLDER}/src:{SOURCE_FOLDER}"
+    return {**found, **loaded.project.env}

@@ -1,0 +1,272 @@
+"""From a Python project and a base to an image for every platform; the job, a page long."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+from imagist.build.assemble import BuiltLayer
+from imagist.declaration.projectfile import LoadedProject
+from imagist.errors import NotFound
+from imagist.inspection.python import PythonBase, look_for_python
+from imagist.lastmile.backend import Options
+from imagist.lastmile.buildenv import BuildEnvironments
+from imagist.lastmile.environment import Base, build_environment
+from imagist.lastmile.files import FileRule, write_files
+from imagist.lastmile.filetable import FileTable
+from imagist.lastmile.project import build_project, check_fits
+from imagist.lastmile.pythonimage import SOURCE_FOLDER, compose_image
+from imagist.lastmile.sources import SourceBuilder
+from imagist.lastmile.wheels import Wheel
+from imagist.net.environment import Environment
+from imagist.net.transport import Transport
+from imagist.oci import derive
+from imagist.oci.image import Image, Index
+from imagist.oci.mutate import make_index
+from imagist.oci.platform import Platform, parse_platform
+from imagist.packages.wheel.choose import Choice
+from imagist.packages.wheel.detect import Wishes
+from imagist.packages.wheel.gather import Gathered, Request, find_project_lock, gather_wheels
+from imagist.packages.wheel.lock.model import normalize
+from imagist.packages.wheel.target import MACHINES, Target
+from imagist.progress import SILENT, Meter
+from imagist.store.store import Store
+
+
+class Tools(NamedTuple):
+    """What a job works with."""
+
+    store: Store
+    environment: Environment
+    connect: Callable[[Environment], Transport]
+    """Makes the transport for packages."""
+    environments: BuildEnvironments
+    """Of build backends."""
+    offline: bool = False
+    jobs: int = 8
+    meter: Meter = SILENT
+    warn: Callable[[str], object] = lambda _: None
+
+
+class OpenBase(NamedTuple):
+    """A base image as it was found."""
+
+    name: str
+    """As messages and the annotation call it."""
+    thing: Image | Index
+
+
+def build_python(
+    loaded: LoadedProject,
+    folder: Path,
+    base: OpenBase,
+    tools: Tools,
+    *,
+    platforms: Sequence[Platform] = (),
+    created: int | None = None,
+) -> Index:
+    """Build the image of a Python project for every platform.
+
+    Args:
+        loaded: what the project says.
+        folder: of the project.
+        base: what it is built on.
+        tools: what is worked with.
+        platforms: instead of those that the project names.
+        created: SOURCE_DATE_EPOCH; where None, files are of 1970, and images as old as the base.
+
+    Raises:
+        RequestError: the project, its lock and the base do not go together; all of it at once.
+        InputError: something is missing, damaged or hostile.
+        NetworkError: an index cannot be reached or refuses.
+    """
+    loaded.command()  # better told before the work than after it
+    bases = choose_bases(base, platforms or tuple(map(parse_platform, loaded.project.platforms)))
+    seen = {
+        platform: _look(loaded, image, base.name, platform, tools)
+        for platform, image in bases.items()
+    }
+    targets = [each.target for each in seen.values()]
+    gathered = _gather(loaded, folder, targets, tools)
+    mtime = created or 0
+    options = Options(mtime=mtime, offline=tools.offline)
+    table = FileTable(tools.store, folder)
+    project = None
+    if loaded.mode == "wheel":
+        project = build_project(folder, tools.store, tools.environments, table, options)
+    own = _own_layers(loaded, folder, tools, table, mtime)
+    table.keep()
+    builder = SourceBuilder(tools.store, tools.environments, gathered.lock.parent, options)
+    names = _requested(loaded)
+    images: list[tuple[Platform | None, Image | Index]] = []
+    for platform, image in bases.items():
+        target = seen[platform].target
+        if project is not None:
+            check_fits(project, tools.store, target)
+        wheels = [
+            builder.wheel(choice, target, requested=choice.package.name in names)
+            for choice in gathered.choices[target]
+            if not _is_project(choice, loaded)
+        ]
+        layers = _environment(loaded, wheels, project, seen[platform], tools, mtime)
+        layers += own
+        made = compose_image(image, _annotated(base), layers, loaded, created=created)
+        images.append((derive.platform(made), made))
+    return make_index(images, annotations=loaded.project.annotations)
+
+
+def choose_bases(base: OpenBase, platforms: Sequence[Platform]) -> dict[Platform, Image]:
+    """The images of a base for some platforms; for all that Python packages are made for if none.
+
+    Raises:
+        NotFound: the base has none for a platform.
+    """
+    thing = base.thing
+    if isinstance(thing, Index):
+        found = [(p, image) for p, image in derive.images(thing) if _arch(p) in MACHINES]
+    else:
+        found = [(derive.platform(thing), thing)]
+    known = {(p.os, _arch(p)): image for p, image in found if p.os == "linux"}
+    wanted = platforms or [parse_platform(f"{os}/{arch}") for os, arch in known]
+    missing = [p for p in wanted if (p.os, _arch(p)) not in known]
+    if missing or not wanted:
+        have = ", ".join(f"{os}/{arch}" for os, arch in known) or "none for Python packages"
+        lacking = ", ".join(map(str, missing)) or "linux"
+        raise NotFound(
+            f"the base {base.name} has nothing for {lacking}; it has {have}",
+            help="build for those platforms only: platforms = [...]",
+        )
+    return {platform: known[platform.os, _arch(platform)] for platform in wanted}
+
+
+def _arch(platform: Platform) -> str:
+    """The architecture with the variant that is meant where none is said."""
+    return {"arm": "arm/v7", "arm64/v8": "arm64"}.get(platform.arch, platform.arch)
+
+
+def _look(
+    loaded: LoadedProject, image: Image, name: str, platform: Platform, tools: Tools
+) -> PythonBase:
+    project = loaded.project
+    wishes = Wishes(project.python, project.libc, project.interpreter)
+    return look_for_python(
+        image,
+        name,
+        platform,
+        wishes=wishes,
+        prefix=project.prefix,
+        memo=tools.store.memo,
+        jobs=tools.jobs,
+    )
+
+
+def _gather(
+    loaded: LoadedProject, folder: Path, targets: Sequence[Target], tools: Tools
+) -> Gathered:
+    project = loaded.project
+    request = Request(
+        folder=folder,
+        lock=project.lock,
+        extras=project.extras,
+        groups=project.groups,
+        sdists=project.sdists,
+        requirements=loaded.requirements(),
+        where=loaded.files[0].path if loaded.files else "",
+    )
+    if not loaded.requirements() and loaded.metadata.name and not _has_lock(request):
+        # A project that needs nothing needs no lock.
+        return Gathered(folder / "pyproject.toml", {target: [] for target in targets})
+    return gather_wheels(
+        request,
+        targets,
+        tools.store,
+        tools.environment,
+        tools.connect,
+        offline=tools.offline,
+        jobs=tools.jobs,
+        meter=tools.meter,
+    )
+
+
+def _has_lock(request: Request) -> bool:
+    try:
+        find_project_lock(request)
+    except NotFound:
+        return bool(request.lock)
+    return True
+
+
+def _is_project(choice: Choice, loaded: LoadedProject) -> bool:
+    """Whether a choice is the project itself, which gets in by its mode."""
+    return choice.file is None and choice.package.name == normalize(loaded.metadata.name)
+
+
+def _requested(loaded: LoadedProject) -> set[str]:
+    """The packages that the project names, as far as it does."""
+    from packaging.requirements import Requirement  # noqa: PLC0415 - takes its time
+
+    return {normalize(Requirement(text).name) for text in loaded.requirements()}
+
+
+def _environment(
+    loaded: LoadedProject,
+    wheels: Sequence[Wheel],
+    project: Wheel | None,
+    seen: PythonBase,
+    tools: Tools,
+    mtime: int,
+) -> list[BuiltLayer]:
+    made = build_environment(
+        tools.store,
+        wheels,
+        seen.target,
+        project=project,
+        base=Base(seen.tree, seen.libraries),
+        bytecode=loaded.project.bytecode,
+        mtime=mtime,
+        jobs=tools.jobs,
+        meter=tools.meter,
+    )
+    for warning in made.warnings:
+        tools.warn(warning)
+    return list(made.layers)
+
+
+def _own_layers(
+    loaded: LoadedProject, folder: Path, tools: Tools, table: FileTable, mtime: int
+) -> list[BuiltLayer]:
+    """The files that the project adds, and its source where it is copied; the same everywhere."""
+    project = loaded.project
+    rules = [
+        FileRule(
+            str(folder / file.source),
+            file.path,
+            file.uid,
+            file.gid,
+            file.permissions,
+            mtime=mtime,
+            patterns=tuple(_patterns(file.include, file.exclude)),
+        )
+        for file in project.files
+    ]
+    layers = []
+    if rules:
+        layer = write_files(tools.store, rules, table=table, meter=tools.meter)
+        layers.append(BuiltLayer(layer, "imagist: files of the project"))
+    if loaded.mode == "source":
+        source = FileRule(str(folder), SOURCE_FOLDER, mtime=mtime, patterns=project.ignore)
+        layer = write_files(tools.store, [source], table=table, meter=tools.meter)
+        layers.append(BuiltLayer(layer, "imagist: source of the project"))
+    return layers
+
+
+def _patterns(include: Sequence[str], exclude: Sequence[str]) -> list[str]:
+    """Lines of an ignore file that leave out what is not included."""
+    taken = ["**", *(f"!{pattern}" for pattern in include)] if include else []
+    return [*taken, *exclude]
+
+
+def _annotated(base: OpenBase) -> str:
+    """What of a base's name means something elsewhere."""
+    return "" if base.name.startswith((".", "/")) else base.name

@@ -1,0 +1,169 @@
+"""Packages that are no wheel yet: source distributions and folders, built and taken only if pure.
+
+What a build makes is not what a lock has a hash of. So it happens only where the declaration asks
+for it, in an environment of its own, and what comes out must run on any machine.
+"""
+
+from __future__ import annotations
+
+import tarfile
+import tempfile
+import zipfile
+from pathlib import Path
+from typing import Final
+
+import msgspec
+
+from imagist.errors import InputError, Problem, Untrusted
+from imagist.lastmile.backend import Options
+from imagist.lastmile.buildenv import BuildEnvironments
+from imagist.lastmile.filetable import FileTable
+from imagist.lastmile.project import build_project, check_fits
+from imagist.lastmile.wheels import Wheel
+from imagist.packages.wheel.choose import Choice
+from imagist.packages.wheel.install import Origin
+from imagist.packages.wheel.lock.model import File, normalize
+from imagist.packages.wheel.target import Target
+from imagist.store.memo import memo_key
+from imagist.store.store import Store
+
+STEP: Final = "sdist-wheel"
+FORMAT: Final = 1
+
+
+class _Built(msgspec.Struct, frozen=True, array_like=True):
+    filename: str
+    digest: str
+    size: int
+
+
+class SourceBuilder:
+    """Makes wheels of what is no wheel; each once."""
+
+    def __init__(
+        self,
+        store: Store,
+        environments: BuildEnvironments,
+        folder: Path,
+        options: Options | None = None,
+    ) -> None:
+        """Nothing is built yet.
+
+        Args:
+            store: where sources are, and wheels go.
+            environments: where build backends are installed.
+            folder: that of the lock; folders in it are relative to this one.
+            options: how things are built.
+        """
+        self._store = store
+        self._environments = environments
+        self._folder = folder
+        self._options = options or Options()
+        self._made: dict[str, Wheel] = {}
+
+    def wheel(self, choice: Choice, target: Target, *, requested: bool = False) -> Wheel:
+        """The wheel of a choice: the file itself, or what is built of it.
+
+        Raises:
+            InputError: it cannot be built, or what is built is not for the target.
+            Untrusted: a source distribution is hostile.
+        """
+        origin = Origin(requested=requested)
+        file = choice.file
+        if file is not None and file.is_wheel:
+            digest = f"sha256:{file.sha256}"
+            return Wheel(file.name, digest, self._store.size(digest), origin)
+        key = file.sha256 if file is not None else choice.package.name
+        if key not in self._made:
+            self._made[key] = self._build(choice, file)
+        built = self._made[key]
+        check_fits(built, self._store, target)
+        return built._replace(origin=origin)
+
+    def _build(self, choice: Choice, file: File | None) -> Wheel:
+        package = choice.package
+        try:
+            if file is not None:
+                return self._build_archive(file, package.subdirectory)
+            location = package.origin.location if package.origin else ""
+            folder = self._folder / location / package.subdirectory
+            table = FileTable(self._store, folder)
+            built = build_project(folder, self._store, self._environments, table, self._options)
+            table.keep()
+        except InputError as error:
+            problems = [p._replace(message=f"{package}: {p.message}") for p in error.problems]
+            raise type(error)(problems) from error
+        return built
+
+    def _build_archive(self, file: File, subdirectory: str) -> Wheel:
+        options = self._options
+        key = memo_key(FORMAT, file.sha256, subdirectory, options.mtime, dict(options.settings))
+        value = self._store.memo.get(STEP, key)
+        if value is None:
+            with tempfile.TemporaryDirectory(prefix="imagist-source-") as work:
+                root = unpack_source(
+                    self._store.path(f"sha256:{file.sha256}"), file.name, Path(work)
+                )
+                folder = root / subdirectory
+                wheel = build_project(
+                    folder,
+                    self._store,
+                    self._environments,
+                    FileTable(self._store, folder),
+                    options,
+                )
+            _check_name(wheel, file)
+            _check_any(wheel, file)
+            value = msgspec.msgpack.encode(_Built(wheel.filename, str(wheel.digest), wheel.size))
+            self._store.memo.put(STEP, key, value, blobs=[wheel.digest])
+        built = msgspec.msgpack.decode(value, type=_Built)
+        return Wheel(built.filename, built.digest, built.size)
+
+
+def unpack_source(archive: Path, name: str, place: Path) -> Path:
+    """Unpack a source distribution; its one folder.
+
+    Raises:
+        Untrusted: something in it would lie elsewhere.
+        InputError: it is damaged, or of a form that source distributions have not.
+    """
+    try:
+        if name.endswith(".zip"):
+            with zipfile.ZipFile(archive) as source:
+                for member in source.namelist():
+                    if member.startswith("/") or ".." in member.split("/"):
+                        raise Untrusted(f"`{name}` has a path outside: `{member}`")
+                source.extractall(place)  # noqa: S202 - paths were looked at
+        else:
+            with tarfile.open(archive) as source:
+                # PEP 721: what leads out, devices and the like are refused.
+                source.extractall(place, filter="data")
+    except tarfile.FilterError as error:
+        raise Untrusted(f"`{name}` is not to be unpacked: {error}") from None
+    except (tarfile.TarError, zipfile.BadZipFile, EOFError, OSError) as error:
+        raise InputError(f"`{name}` cannot be unpacked: {error}") from error
+    folders = [path for path in place.iterdir() if path.is_dir()]
+    if len(folders) != 1:
+        raise InputError(f"`{name}` is no source distribution: it has not one folder")
+    return folders[0]
+
+
+def _check_name(wheel: Wheel, file: File) -> None:
+    """What is built must be what the source says it is."""
+    built = normalize(wheel.filename.partition("-")[0])
+    stated = normalize(file.name.rpartition("-")[0])
+    if built != stated:
+        raise InputError(
+            Problem(f"`{file.name}` built `{wheel.filename}`, which is another package")
+        )
+
+
+def _check_any(wheel: Wheel, file: File) -> None:
+    """What is compiled here depends on this machine's compiler and libraries."""
+    if not wheel.filename.endswith("-any.whl"):
+        raise InputError(
+            Problem(
+                f"`{file.name}` makes `{wheel.filename}`, which is for this machine alone",
+                help="build it for each platform elsewhere, and let the lock name the wheels",
+            )
+        )

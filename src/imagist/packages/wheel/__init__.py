@@ -1,0 +1,1 @@
+"""Python packages: targets, locks, indexes and the choice of wheels, without running Python."""

@@ -1,0 +1,321 @@
+"""Which package indexes to ask: what pip and uv are configured to use, and in their order.
+
+The first of these that names an index, or says that there is none, is followed:
+
+1. `--index-url` of the lock itself, if it is a requirements file;
+2. uv: `UV_*` variables, `uv.toml` or `[tool.uv]` of the project, of the user, of the system;
+3. pip: `PIP_*` variables, then `pip.conf` of the site, of the user, of the system;
+4. the index that pip was built with.
+"""
+
+from __future__ import annotations
+
+import configparser
+import os
+import re
+import sys
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any, Final
+
+import msgspec
+
+from imagist.errors import NotFound, RequestError
+from imagist.net.environment import Environment
+from imagist.packages.wheel.lock.model import Lock
+from imagist.text.tomlnodes import read_toml
+
+_SECTIONS: Final = ("global", "install", "download")
+"""Of pip.conf, later ones win."""
+_YES: Final = frozenset({"1", "true", "yes", "on", "y"})
+_NAME: Final = re.compile(r"[A-Za-z0-9_-]+=(?=[a-z]+://)")
+
+
+class Settings(msgspec.Struct, frozen=True):
+    """What a tool is configured to use; of one tool, or of one of its files."""
+
+    index: str = ""
+    """The main index; empty where nothing is said."""
+    before: tuple[str, ...] = ()
+    """Indexes that are asked before the main one."""
+    after: tuple[str, ...] = ()
+    find_links: tuple[str, ...] = ()
+    no_index: bool = False
+    ca_file: str = ""
+    proxy: str = ""
+
+    @property
+    def names_index(self) -> bool:
+        """Whether it says where packages are from."""
+        return bool(self.index or self.before or self.after or self.no_index)
+
+    def over(self, other: Settings) -> Settings:
+        """This, where it says something, and else the other; lists are added."""
+        return Settings(
+            self.index or other.index,
+            _once([*self.before, *other.before]),
+            _once([*self.after, *other.after]),
+            _once([*self.find_links, *other.find_links]),
+            self.no_index or other.no_index,
+            self.ca_file or other.ca_file,
+            self.proxy or other.proxy,
+        )
+
+
+class Indexes(msgspec.Struct, frozen=True):
+    """Where packages are looked for, in order. URLs may have credentials in them."""
+
+    urls: tuple[str, ...] = ()
+    find_links: tuple[str, ...] = ()
+
+    def __repr__(self) -> str:
+        return "Indexes(***)"
+
+
+class Configuration(msgspec.Struct, frozen=True):
+    """What the machine, the user and the project say."""
+
+    uv: Settings = Settings()
+    pip: Settings = Settings()
+
+    def __repr__(self) -> str:
+        return "Configuration(***)"
+
+    def indexes(self, lock: Lock) -> Indexes:
+        """The indexes to ask for the packages of a lock.
+
+        Raises:
+            NotFound: nobody names one, and pip, which knows, is not there.
+        """
+        settings = self.uv if self.uv.names_index else self.pip
+        links = _once([*lock.find_links, *self.uv.find_links, *self.pip.find_links])
+        if lock.indexes or settings.no_index:
+            return Indexes(_once([*lock.indexes, *lock.extra_indexes]), links)
+        main = settings.index or default_index()
+        urls = [*settings.before, main, *settings.after, *lock.extra_indexes]
+        return Indexes(_once(urls), links)
+
+    def network(self, environment: Environment) -> Environment:
+        """The environment with the proxy and authorities that pip is configured to use."""
+        changes: dict[str, str] = {}
+        if self.pip.ca_file:
+            changes["ca_file"] = self.pip.ca_file
+        if self.pip.proxy:
+            changes |= {"http_proxy": self.pip.proxy, "https_proxy": self.pip.proxy}
+        return msgspec.structs.replace(environment, **changes)
+
+
+def read_configuration(
+    project: Path | None = None, variables: Mapping[str, str] | None = None
+) -> Configuration:
+    """Read what pip and uv would read.
+
+    Args:
+        project: its folder, for `uv.toml` and `[tool.uv]`.
+        variables: the environment; by default that of the process.
+
+    Raises:
+        RequestError: a file is malformed.
+    """
+    known = os.environ if variables is None else variables
+    uv = _uv_variables(known)
+    for file in _uv_files(project, known):
+        uv = uv.over(_read_uv(file, known))
+    pip = _pip_variables(known)
+    for file in reversed(_pip_files(known)):
+        pip = pip.over(_read_pip(file))
+    return Configuration(uv, pip)
+
+
+def default_index() -> str:
+    """The index that pip was built with.
+
+    Raises:
+        NotFound: pip is not installed beside imagist, nor is the copy that Python brings.
+    """
+    try:
+        from pip._internal.models.index import PyPI  # noqa: PLC0415 - optional
+    except ImportError:
+        _add_bundled_pip()
+        try:
+            from pip._internal.models.index import PyPI  # noqa: PLC0415 - optional
+        except ImportError:
+            raise NotFound(
+                "no package index is configured, and pip, which knows the usual one, is absent",
+                help="set UV_DEFAULT_INDEX or PIP_INDEX_URL to the index to use",
+            ) from None
+    return str(PyPI.simple_url)
+
+
+def _add_bundled_pip() -> None:
+    """Let the wheel of pip that comes with Python (ensurepip) be imported from."""
+    try:
+        import ensurepip  # noqa: PLC0415 - absent where a distribution removed it
+    except ImportError:
+        return
+    folder = Path(ensurepip.__file__).parent / "_bundled"
+    sys.path += [str(wheel) for wheel in sorted(folder.glob("pip-*.whl"))]
+
+
+# pip
+
+
+def _pip_variables(variables: Mapping[str, str]) -> Settings:
+    values = {
+        key[4:].lower().replace("_", "-"): value
+        for key, value in variables.items()
+        if key.startswith("PIP_") and value
+    }
+    return _pip_settings(values)
+
+
+def _pip_files(variables: Mapping[str, str]) -> list[Path]:
+    """The files of pip, the weakest first (pip's user guide, "Configuration")."""
+    named = variables.get("PIP_CONFIG_FILE", "")
+    if named == os.devnull:
+        return []
+    home = variables.get("HOME", "")
+    xdg = variables.get("XDG_CONFIG_DIRS", "") or "/etc/xdg"
+    files = [Path(folder, "pip", "pip.conf") for folder in reversed(xdg.split(":")) if folder]
+    files.append(Path("/etc/pip.conf"))
+    if home:
+        own = variables.get("XDG_CONFIG_HOME", "") or f"{home}/.config"
+        files += [Path(home, ".pip", "pip.conf"), Path(own, "pip", "pip.conf")]
+        files.append(Path(home, "Library", "Application Support", "pip", "pip.conf"))
+    environment = variables.get("VIRTUAL_ENV", "") or sys.prefix
+    files.append(Path(environment, "pip.conf"))
+    return [*files, Path(named)] if named else files
+
+
+def _read_pip(file: Path) -> Settings:
+    parser = configparser.RawConfigParser()
+    text = _read_text(file)
+    if text is None:
+        return Settings()
+    try:
+        parser.read_string(text, str(file))
+    except configparser.Error as error:
+        # Its message may quote the line, which may hold a password.
+        line = getattr(error, "lineno", None)
+        place = f"{file}:{line}" if line else str(file)
+        raise RequestError("this is no configuration of pip", where=place) from None
+    values: dict[str, str] = {}
+    for section in _SECTIONS:
+        if parser.has_section(section):
+            values |= {key.replace("_", "-"): value for key, value in parser.items(section)}
+    return _pip_settings(values)
+
+
+def _pip_settings(values: Mapping[str, str]) -> Settings:
+    return Settings(
+        index=values.get("index-url", "").strip(),
+        after=tuple(values.get("extra-index-url", "").split()),
+        find_links=tuple(values.get("find-links", "").split()),
+        no_index=values.get("no-index", "").strip().lower() in _YES,
+        ca_file=values.get("cert", "").strip(),
+        proxy=values.get("proxy", "").strip(),
+    )
+
+
+# uv
+
+
+def _uv_variables(variables: Mapping[str, str]) -> Settings:
+    get = variables.get
+    return Settings(
+        index=_unnamed(get("UV_DEFAULT_INDEX", "") or get("UV_INDEX_URL", "")),
+        before=tuple(
+            _unnamed(url)
+            for key in ("UV_INDEX", "UV_EXTRA_INDEX_URL")
+            for url in get(key, "").split()
+        ),
+        find_links=tuple(get("UV_FIND_LINKS", "").replace(",", " ").split()),
+        no_index=get("UV_NO_INDEX", "").lower() in _YES,
+    )
+
+
+def _unnamed(index: str) -> str:
+    """The URL of `name=url`."""
+    return _NAME.sub("", index.strip(), count=1)
+
+
+def _uv_files(project: Path | None, variables: Mapping[str, str]) -> list[Path]:
+    """The files of uv, the strongest first (uv's "Configuration files")."""
+    if variables.get("UV_NO_CONFIG", "").lower() in _YES:
+        return []
+    if named := variables.get("UV_CONFIG_FILE", ""):
+        return [Path(named)]
+    files: list[Path] = []
+    if project is not None:
+        own = project / "uv.toml"
+        files.append(own if own.is_file() else project / "pyproject.toml")
+    home = variables.get("HOME", "")
+    user = variables.get("XDG_CONFIG_HOME", "") or (f"{home}/.config" if home else "")
+    if user:
+        files.append(Path(user, "uv", "uv.toml"))
+    system = (variables.get("XDG_CONFIG_DIRS", "") or "/etc/xdg").split(":")
+    files += [Path(folder, "uv", "uv.toml") for folder in system if folder]
+    return [*files, Path("/etc/uv/uv.toml")]
+
+
+def _read_uv(file: Path, variables: Mapping[str, str]) -> Settings:
+    text = _read_text(file)
+    if text is None:
+        return Settings()
+    values: Any = read_toml(text.encode(), str(file))
+    if file.name == "pyproject.toml":
+        values = _table(_table(values.get("tool")).get("uv"))
+    pip = _table(values.get("pip"))
+    main, before = "", []
+    for each in values.get("index") or ():
+        index = _table(each)
+        url = str(index.get("url", ""))
+        if not url or index.get("explicit") is True:
+            continue  # an explicit one is for the packages that the lock says are from it
+        url = _with_credentials(url, str(index.get("name", "")), variables)
+        if index.get("default") is True:
+            main = main or url
+        else:
+            before.append(url)
+    return Settings(
+        index=main or str(values.get("index-url") or pip.get("index-url") or ""),
+        before=(*before, *_texts(values, pip, "extra-index-url")),
+        find_links=tuple(_texts(values, pip, "find-links")),
+        no_index=(values.get("no-index") or pip.get("no-index")) is True,
+    )
+
+
+def _with_credentials(url: str, name: str, variables: Mapping[str, str]) -> str:
+    """The URL with the user and password of UV_INDEX_<NAME>_USERNAME and _PASSWORD."""
+    from urllib.parse import quote  # noqa: PLC0415 - seldom needed
+
+    key = re.sub("[^A-Z0-9]", "_", name.upper())
+    user = variables.get(f"UV_INDEX_{key}_USERNAME", "")
+    password = variables.get(f"UV_INDEX_{key}_PASSWORD", "")
+    scheme, separator, rest = url.partition("://")
+    if not (user or password) or not separator:
+        return url
+    rest = rest.rpartition("@")[2] if "@" in rest.partition("/")[0] else rest
+    return f"{scheme}://{quote(user, safe='')}:{quote(password, safe='')}@{rest}"
+
+
+def _texts(values: Mapping[str, Any], pip: Mapping[str, Any], key: str) -> Iterable[str]:
+    found = values.get(key) or pip.get(key) or ()
+    return [each for each in found if isinstance(each, str)] if isinstance(found, list) else ()
+
+
+def _table(value: Any) -> Mapping[str, Any]:
+    return value if isinstance(value, dict) else {}
+
+
+def _read_text(file: Path) -> str | None:
+    try:
+        return file.read_text("utf-8")
+    except (FileNotFoundError, NotADirectoryError, PermissionError):
+        return None
+    except (OSError, UnicodeDecodeError) as error:
+        raise RequestError(f"{file} cannot be read: {type(error).__name__}") from None
+
+
+def _once(items: Iterable[str]) -> tuple[str, ...]:
+    return tuple(dict.fromkeys(item for item in items if item))

@@ -1,0 +1,120 @@
+"""Whole environments: their layers in order, and what is checked before they are handed on."""
+
+from __future__ import annotations
+
+import os
+import sys
+from typing import Any
+
+import pytest
+
+from fixtures.elf import build_library
+from fixtures.wheelmaker import Made
+from imagist.errors import InputError
+from imagist.lastmile import environment as module
+from imagist.lastmile.environment import Base, build_environment
+from imagist.oci.platform import Platform
+from imagist.packages.wheel.target import Target
+from imagist.rootfs.entry import Entry
+from imagist.rootfs.tree import Node, Tree
+from imagist.store.store import Store
+from lastmile.layering import flatten, put, read_layer
+
+MINOR = f"{sys.version_info[0]}.{sys.version_info[1]}"
+
+
+def target(**changes: Any) -> Target:
+    given: dict[str, Any] = {
+        "platform": Platform("amd64"),
+        "python": f"{MINOR}.7",
+        "abi": f"cp{MINOR.replace('.', '')}",
+        "libc": "glibc",
+        "libc_version": (2, 36),
+        "interpreter": "/usr/bin/python3",
+        **changes,
+    }
+    return Target(**given)
+
+
+BIG = Made("big", files={"big.bin": os.urandom(1_200_000), "big.py": "b = 1\n"})
+APP = Made("app", files={"app.py": "a = 1\n"}, entry_points="[console_scripts]\napp = app:a\n")
+
+
+def test_layers_in_order(store: Store) -> None:
+    wheels = [put(store, Made("one")), put(store, BIG)]
+    made = build_environment(store, wheels, target(), project=put(store, APP), bytecode=True)
+    assert [layer.created_by for layer in made.layers] == [
+        "imagist: environment",
+        "imagist: big-1.0",
+        "imagist: one-1.0",
+        "imagist: app-1.0",
+        "imagist: big-1.0, compiled",
+        "imagist: one-1.0, compiled",
+        "imagist: app-1.0, compiled",
+    ]
+    found = flatten(layer.layer for layer in made.layers)
+    assert found["opt/venv/bin/python"].link == "/usr/bin/python3"
+    assert found["opt/venv/bin/app"].mode == 0o755
+    assert [str(wheel) for wheel in made.wheels] == ["big 1.0", "one 1.0", "app 1.0"]
+
+
+def test_only_the_first_layer_depends_on_the_base(store: Store) -> None:
+    def digests(**changes: Any) -> list[str]:
+        wheels = [put(store, Made("one")), put(store, BIG)]
+        made = build_environment(store, wheels, target(**changes), project=put(store, APP))
+        return [layer.layer.digest for layer in made.layers]
+
+    usual = digests()
+    other = digests(
+        platform=Platform("arm64"),
+        python=f"{MINOR}.1",
+        interpreter="/opt/python/bin/python3",
+        libc="musl",
+        libc_version=(1, 2),
+    )
+    assert usual[0] != other[0]
+    assert usual[1:] == other[1:]
+
+
+@pytest.mark.parametrize("size", [10, 1_200_000])
+def test_collisions_between_layers(store: Store, size: int) -> None:
+    one = Made("one", files={"app.py": "other", "x": os.urandom(size)})
+    with pytest.raises(InputError, match=r"one 1\.0 and app 1\.0 both install"):
+        build_environment(store, [put(store, one)], target(), project=put(store, APP))
+
+
+def test_compiled_files_are_checked_against_the_base(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    wheel = put(store, Made("x", files={"x.so": build_library("x86_64", "x.so"), "X.so": ""}))
+    first = build_environment(store, [wheel], target(), base=Base(libraries={"libc.so.6"}))
+    assert len(first.warnings) == 1  # x.so and X.so
+    arm = target(platform=Platform("arm64"))
+    for _ in range(2):  # a refusal is not remembered as an answer
+        with pytest.raises(InputError, match="compiled for amd64, not for arm64"):
+            build_environment(store, [wheel], arm)
+    monkeypatch.setattr(module, "check_collisions", None)
+    again = build_environment(store, [wheel], target(), base=Base(libraries={"libc.so.6"}))
+    assert again.warnings == first.warnings
+
+
+def test_the_place_in_the_base(store: Store) -> None:
+    wheel = put(store, Made("one"))
+
+    def build(*entries: Entry) -> None:
+        tree = Tree()
+        for entry in entries:
+            tree.put(Node(entry))
+        build_environment(store, [wheel], target(), base=Base(tree))
+
+    build(Entry("opt", "directory", 0o755))
+    with pytest.raises(InputError, match="/opt is a symlink in the base"):
+        build(Entry("opt", "symlink", 0o777, link="srv"))
+    with pytest.raises(InputError, match="has an environment in /opt/venv already"):
+        build(Entry("opt/venv", "directory", 0o755), Entry("opt/venv/pyvenv.cfg"))
+
+
+def test_an_environment_without_wheels(store: Store) -> None:
+    made = build_environment(store, [], target())
+    assert len(made.layers) == 1
+    assert "opt/venv/pyvenv.cfg" in read_layer(made.layers[0].layer)

@@ -1,0 +1,193 @@
+"""The project's own wheel: built by its backend from what is not ignored, and remembered."""
+
+from __future__ import annotations
+
+import io
+import subprocess
+import zipfile
+from pathlib import Path
+
+import pytest
+
+from fixtures.elf import build_library
+from fixtures.wheelmaker import Made
+from imagist.errors import InputError, NotFound, RequestError
+from imagist.lastmile.backend import Options
+from imagist.lastmile.buildenv import BuildEnvironments
+from imagist.lastmile.filetable import FileTable
+from imagist.lastmile.project import build_project, check_fits
+from imagist.lastmile.wheels import Wheel, WheelLayers
+from imagist.oci.platform import Platform
+from imagist.packages.wheel.target import Target
+from imagist.packages.wheel.venv import Venv
+from imagist.store.store import Store
+from lastmile.layering import put
+
+PROJECT = """\
+[build-system]
+requires = []
+build-backend = "backend"
+backend-path = ["."]
+[project]
+name = "app"
+version = "1.0"
+"""
+# A backend in the project: it packs what it sees, and tells its environment.
+BACKEND = """\
+import base64, hashlib, os, pathlib, zipfile
+def build_wheel(folder, config_settings=None, metadata_directory=None):
+    assert "SOURCE_DATE_EPOCH" in os.environ
+    files = {p.as_posix(): p.read_bytes() for p in sorted(pathlib.Path().rglob("*")) if p.is_file()}
+    files = {f"app/{n}": d for n, d in files.items() if "__pycache__" not in n}
+    files["app/epoch"] = os.environ["SOURCE_DATE_EPOCH"].encode()
+    files["app-1.0.dist-info/METADATA"] = b"Name: app\\nVersion: 1.0\\n"
+    files["app-1.0.dist-info/WHEEL"] = b"Wheel-Version: 1.0\\nRoot-Is-Purelib: true\\n"
+    def h(d): return base64.urlsafe_b64encode(hashlib.sha256(d).digest()).rstrip(b"=").decode()
+    rows = [f"{n},sha256={h(d)},{len(d)}" for n, d in files.items()]
+    files["app-1.0.dist-info/RECORD"] = "\\n".join([*rows, "app-1.0.dist-info/RECORD,,", ""]).encode()
+    name = "app-1.0-py3-none-any.whl"
+    with zipfile.ZipFile(os.path.join(folder, name), "w") as z:
+        for n, d in files.items():
+            z.writestr(zipfile.ZipInfo(n), d)
+    with open(os.environ["COUNT"], "a") as count:
+        count.write("x")
+    return name
+"""
+
+
+@pytest.fixture
+def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    folder = tmp_path / "project"
+    folder.mkdir()
+    (folder / "pyproject.toml").write_text(PROJECT)
+    (folder / "backend.py").write_text(BACKEND)
+    (folder / "code.py").write_text("x = 1\n")
+    (folder / ".env").write_text("SECRET=1\n")
+    monkeypatch.setenv("COUNT", str(tmp_path / "count"))
+    (tmp_path / "count").touch()
+    return folder
+
+
+@pytest.fixture(scope="session")
+def environments(tmp_path_factory: pytest.TempPathFactory) -> BuildEnvironments:
+    return BuildEnvironments(tmp_path_factory.mktemp("environments"))
+
+
+def build(
+    folder: Path, store: Store, environments: BuildEnvironments, options: Options | None = None
+) -> Wheel:
+    return build_project(folder, store, environments, FileTable(store, folder), options)
+
+
+def names(store: Store, wheel: Wheel) -> set[str]:
+    return set(zipfile.ZipFile(io.BytesIO(store.read(wheel.digest))).namelist())
+
+
+def test_the_backend_sees_what_is_not_ignored(
+    project: Path, store: Store, environments: BuildEnvironments
+) -> None:
+    wheel = build(project, store, environments, Options(mtime=7, offline=True))
+    found = names(store, wheel)
+    assert {"app/code.py", "app/pyproject.toml"} < found
+    assert "app/.env" not in found
+    layer = WheelLayers(store).build([], Venv(), project=wheel)[-1]
+    assert layer.created_by == "imagist: app-1.0"
+    assert {path.name for path in project.iterdir()} == {
+        "pyproject.toml",
+        "backend.py",
+        "code.py",
+        ".env",
+    }
+
+
+def test_it_is_built_when_something_changed(
+    project: Path, store: Store, environments: BuildEnvironments, tmp_path: Path
+) -> None:
+    def count() -> int:
+        return len((tmp_path / "count").read_text())
+
+    first = build(project, store, environments)
+    assert build(project, store, environments) == first
+    (project / ".env").write_text("SECRET=2\n")
+    assert build(project, store, environments) == first
+    assert count() == 1
+    (project / "code.py").write_text("x = 2\n")
+    assert build(project, store, environments) != first
+    assert count() == 2
+    build(project, store, environments, Options(mtime=5))
+    assert count() == 3
+
+
+def test_refusals(project: Path, store: Store, environments: BuildEnvironments) -> None:
+    (project / "backend.py").write_text(
+        "def build_wheel(*_, **__):\n    raise OSError('on purpose')\n"
+    )
+    with pytest.raises(InputError, match="on purpose"):
+        build(project, store, environments)
+    (project / "backend.py").unlink()
+    with pytest.raises(InputError, match="cannot be imported"):
+        build(project, store, environments)
+    (project / "pyproject.toml").write_text("[")
+    with pytest.raises(InputError, match=r"pyproject\.toml"):
+        build(project, store, environments)
+    (project / "pyproject.toml").unlink()
+    with pytest.raises(NotFound, match="no project"):
+        build(project, store, environments)
+
+
+def test_what_was_never_installed_cannot_be_had_offline(
+    project: Path, store: Store, environments: BuildEnvironments
+) -> None:
+    text = PROJECT.replace("requires = []", 'requires = ["hatchling"]')
+    (project / "pyproject.toml").write_text(text)
+    with pytest.raises(RequestError, match="hatchling, which was never installed"):
+        build(project, store, environments, Options(offline=True))
+
+
+def target(machine: str = "amd64") -> Target:
+    return Target(
+        platform=Platform(machine),
+        python="3.12.7",
+        abi="cp312",
+        libc="glibc",
+        libc_version=(2, 36),
+        interpreter="/usr/bin/python3.12",
+    )
+
+
+def test_what_was_built_must_fit(store: Store) -> None:
+    check_fits(put(store, Made()), store, target())
+    compiled = Made(tag="cp312-cp312-manylinux_2_17_x86_64")
+    check_fits(put(store, compiled), store, target())
+    with pytest.raises(InputError, match="does not fit linux/arm64"):
+        check_fits(put(store, compiled), store, target("arm64"))
+    hidden = Made(files={"a.so": build_library("x86_64", "a.so")})
+    with pytest.raises(InputError, match=r"a\.so` is compiled for one"):
+        check_fits(put(store, hidden), store, target())
+
+
+@pytest.mark.parametrize("backend", ["hatchling", "setuptools"])
+def test_real_backends(
+    backend: str, tmp_path: Path, store: Store, environments: BuildEnvironments
+) -> None:
+    """Installed from the index; twice the same bytes, whatever the time."""
+    probe = ["pip", "download", "--quiet", "--no-deps", "--dest", str(tmp_path / "probe"), backend]
+    if subprocess.run(probe, capture_output=True).returncode:
+        pytest.skip("needs a package index")
+    module = {"hatchling": "hatchling.build", "setuptools": "setuptools.build_meta"}[backend]
+    folder = tmp_path / "demo"
+    (folder / "demo").mkdir(parents=True)
+    (folder / "demo" / "__init__.py").write_text("def main():\n    print('hello')\n")
+    (folder / "pyproject.toml").write_text(
+        f'[build-system]\nrequires = ["{backend}"]\nbuild-backend = "{module}"\n'
+        '[project]\nname = "demo"\nversion = "1.0"\n[project.scripts]\ndemo = "demo:main"\n'
+    )
+    wheel = build(folder, store, environments)
+    with Store.open(tmp_path / "other") as other:
+        again = build(folder, other, environments, Options(offline=True))
+        assert again == wheel
+    check_fits(wheel, store, target())
+    layer = WheelLayers(store).build([], Venv(), project=wheel)[-1]
+    paths = {file.path for file in layer.wheels[0].files}
+    assert "opt/venv/bin/demo" in paths
+    assert "opt/venv/lib/python3.12/site-packages/demo/__init__.py" in paths

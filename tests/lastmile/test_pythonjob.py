@@ -1,0 +1,293 @@
+"""A Python project on a base becomes an image for every platform; the same again at once."""
+
+from __future__ import annotations
+
+import io
+import json
+import tarfile
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from fixtures.simpleindex import SimpleIndex
+from fixtures.webserver import serve
+from fixtures.wheelmaker import Made
+from imagist.declaration.projectfile import load_project
+from imagist.errors import ImagistError, InputError, NotFound, RequestError, Untrusted
+from imagist.lastmile.buildenv import BuildEnvironments
+from imagist.lastmile.pythonjob import OpenBase, Tools, build_python, choose_bases
+from imagist.lastmile.sources import unpack_source
+from imagist.net.environment import Environment
+from imagist.net.transport import HttpTransport
+from imagist.oci import derive
+from imagist.oci.derive import MemoryIndex
+from imagist.oci.image import Image, Index
+from imagist.oci.mutate import make_index, set_config
+from imagist.oci.platform import parse_platform
+from imagist.store.store import Store
+from inspection.described import edited, file, image, layer, symlink
+from lastmile.layering import files, flatten
+from lastmile.test_project import BACKEND
+
+APK = "C:Q1\nP:python3\nV:3.12.8-r1\n\nC:Q1\nP:musl\nV:1.2.5-r8\n\n"
+PROJECT = """\
+[project]
+name = "shop"
+version = "1.0"
+dependencies = ["alpha", "native"]
+scripts = { shop = "shop:main" }
+"""
+BUILD = '[build-system]\nrequires = []\nbuild-backend = "backend"\nbackend-path = ["."]\n'
+SDIST = {
+    "beta-1.0/pyproject.toml": BUILD + '[project]\nname = "app"\nversion = "1.0"\n',
+    "beta-1.0/backend.py": BACKEND,
+    "beta-1.0/code.py": "x = 1\n",
+}
+
+Build = Callable[..., Index]
+
+
+def base(*archs: str) -> MemoryIndex:
+    """An Alpine with Python, for some architectures."""
+    images: list[tuple[Any, Image | Index]] = []
+    for arch in archs:
+        entries = [
+            file("lib/apk/db/installed", APK),
+            file("lib/ld-musl-any.so.1"),
+            file("usr/bin/python3.12", b"\x7fELF", 0o755),
+            file("usr/lib/python3.12/os.py"),
+            symlink("usr/bin/python3", "python3.12"),
+        ]
+        platform = parse_platform(arch)
+        made = image(layer(*entries), Env=["PATH=/usr/bin"], User="7")
+        made = edited(made, architecture=platform.architecture, variant=platform.variant)
+        made = set_config(made, {"created": "2026-01-02T03:04:05Z"})
+        images.append((platform, made))
+    return make_index(images)
+
+
+def source_of(members: dict[str, str]) -> bytes:
+    data = io.BytesIO()
+    with tarfile.open(fileobj=data, mode="w:gz") as archive:
+        for name, text in members.items():
+            info = tarfile.TarInfo(name)
+            info.size = len(text)
+            archive.addfile(info, io.BytesIO(text.encode()))
+    return data.getvalue()
+
+
+@pytest.fixture(scope="module")
+def environments(tmp_path_factory: pytest.TempPathFactory) -> BuildEnvironments:
+    return BuildEnvironments(tmp_path_factory.mktemp("environments"))
+
+
+@pytest.fixture
+def index() -> Iterator[SimpleIndex]:
+    with serve() as web:
+        made = SimpleIndex(web)
+        wheels = [
+            Made(
+                "alpha",
+                files={"alpha.py": "a = 1\n"},
+                entry_points="[console_scripts]\nal = alpha:a\n",
+            )
+        ]
+        for machine in ("x86_64", "aarch64"):
+            tag = f"cp312-cp312-musllinux_1_2_{machine}"
+            wheels.append(Made("native", files={"native.py": machine}, tag=tag, pure=False))
+        for each in wheels:
+            made.add(each.name, each.filename, each.build())
+        made.add("beta", "beta-1.0.tar.gz", source_of(SDIST))
+        yield made
+
+
+@pytest.fixture
+def folder(tmp_path: Path, index: SimpleIndex, monkeypatch: pytest.MonkeyPatch) -> Path:
+    folder = tmp_path / "shop"
+    (folder / "src" / "shop").mkdir(parents=True)
+    (folder / "src" / "shop" / "__init__.py").write_text("def main(): ...\n")
+    (folder / "notes.md").write_text("secret\n")
+    (folder / "pyproject.toml").write_text(PROJECT)
+    lines = []
+    for name in ("alpha", "native"):
+        hashes = " ".join(
+            f"--hash=sha256:{index.sha256(f)}" for f in index.files if f.startswith(name)
+        )
+        lines.append(f"{name}==1.0 {hashes}\n")
+    (folder / "requirements.txt").write_text("".join(lines))
+    for name, value in {
+        "PIP_INDEX_URL": index.url,
+        "UV_NO_CONFIG": "1",
+        "PIP_CONFIG_FILE": "/dev/null",
+    }.items():
+        monkeypatch.setenv(name, value)
+    for name in ("UV_DEFAULT_INDEX", "UV_INDEX", "UV_INDEX_URL"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("COUNT", str(tmp_path / "count"))
+    return folder
+
+
+@pytest.fixture
+def build(folder: Path, store: Store, environments: BuildEnvironments) -> Build:
+    def run(settings: str = "", *, on: Index | None = None, **more: Any) -> Index:
+        if settings:
+            text = (folder / "pyproject.toml").read_text().partition("[tool.imagist]")[0]
+            (folder / "pyproject.toml").write_text(f"{text}[tool.imagist]\n{settings}\n")
+        loaded = load_project(lambda path: Path(path).read_bytes(), str(folder))
+        tools = Tools(
+            store, Environment(), HttpTransport, environments, offline=more.pop("offline", False)
+        )
+        where = OpenBase("host.example/alpine:3", on or base("amd64", "arm64"))
+        return build_python(loaded, folder, where, tools, **more)
+
+    return run
+
+
+def images(index: Index) -> dict[str, Image]:
+    return {platform.arch: made for platform, made in derive.images(index)}
+
+
+def added(made: Image) -> dict[str, bytes]:
+    return files(flatten(made.layers[1:]))
+
+
+def config(made: Image) -> dict[str, Any]:
+    found: dict[str, Any] = json.loads(made.raw_config)
+    return found
+
+
+def test_every_platform_gets_its_own_wheels_and_shares_the_rest(build: Build) -> None:
+    made = images(build('ignore = ["*.md"]'))
+    assert set(made) == {"amd64", "arm64"}
+    site = "opt/venv/lib/python3.12/site-packages"
+    for arch, machine in (("amd64", b"x86_64"), ("arm64", b"aarch64")):
+        found = added(made[arch])
+        assert found[f"{site}/native.py"] == machine
+        assert found[f"{site}/alpha.py"] == b"a = 1\n"
+        assert found["opt/venv/bin/al"].startswith(b"#!/opt/venv/bin/python")
+        assert found["app/src/shop/__init__.py"] == b"def main(): ...\n"
+        assert "app/notes.md" not in found
+        assert f"{site}/alpha-1.0.dist-info/REQUESTED" in found
+    amd64, arm64 = (each.layers for each in made.values())
+    assert amd64[-1].digest == arm64[-1].digest
+
+
+def test_how_it_is_run(build: Build) -> None:
+    made = images(
+        build(
+            'user = "65532"\nports = [80]\nenv.MODE = "prod"\nvolumes = ["/data"]\n'
+            'stop-signal = "SIGINT"\ncommand = ["-v"]\nlabels.team = "shop"\n'
+        )
+    )["arm64"]
+    document = config(made)
+    run = document["config"]
+    program = "import sys; from shop import main; sys.exit(main())"
+    assert run["Entrypoint"] == ["/opt/venv/bin/python", "-c", program]
+    assert (run["Cmd"], run["User"], run["WorkingDir"]) == (["-v"], "65532", "/app")
+    assert run["Env"][0] == "PATH=/opt/venv/bin:/usr/bin"
+    assert {"PYTHONPATH=/app/src:/app", "MODE=prod"} <= set(run["Env"])
+    assert run["ExposedPorts"] == {"80/tcp": {}}
+    assert (run["Volumes"], run["StopSignal"]) == ({"/data": {}}, "SIGINT")
+    assert run["Labels"] == {"team": "shop"}
+    assert document["created"] == "2026-01-02T03:04:05Z"
+    annotations = derive.manifest(made).annotations
+    assert annotations["org.opencontainers.image.base.name"] == "host.example/alpine:3"
+    assert len(document["history"]) == len(made.layers)
+    assert config(images(build(created=0))["arm64"])["created"] == "1970-01-01T00:00:00Z"
+
+
+def test_the_same_again_asks_nobody(build: Build, index: SimpleIndex) -> None:
+    first = build()
+    asked = len(index.web.asked)
+    again = build(offline=True)
+    assert again.raw_manifest == first.raw_manifest
+    assert len(index.web.asked) == asked
+
+
+def test_a_project_with_a_build_system_is_installed(build: Build, folder: Path) -> None:
+    text = PROJECT.replace("shop", "app", 1) + BUILD
+    (folder / "pyproject.toml").write_text(
+        text.replace('{ shop = "shop:main" }', '{ app = "app:main" }')
+    )
+    (folder / "backend.py").write_text(BACKEND)
+    made = images(build())["amd64"]
+    assert "opt/venv/lib/python3.12/site-packages/app/src/shop/__init__.py" in added(made)
+    assert config(made)["config"]["Entrypoint"] == ["/opt/venv/bin/app"]
+    assert config(made)["config"].get("WorkingDir", "") == ""
+
+
+def test_files_of_the_project_are_added_with_their_patterns(build: Build, folder: Path) -> None:
+    (folder / "conf").mkdir()
+    for name in ("a.ini", "b.ini", "c.txt"):
+        (folder / "conf" / name).write_text(name)
+    made = images(
+        build(
+            'files = [{ source = "conf", path = "/etc/shop", include = ["*.ini"], '
+            'exclude = ["b.ini"], permissions = 0o600, uid = 3 }]\nmode = "none"\n'
+        )
+    )["amd64"]
+    with made.layers[-1].compressed() as stream, tarfile.open(fileobj=stream, mode="r|gz") as tar:
+        found = {member.name: (member.mode, member.uid) for member in tar if member.isfile()}
+    assert found == {"etc/shop/a.ini": (0o600, 3)}
+
+
+def test_sources_are_built_where_they_are_allowed(
+    build: Build, folder: Path, index: SimpleIndex, tmp_path: Path
+) -> None:
+    lock = folder / "requirements.txt"
+    lock.write_text(
+        f"{lock.read_text()}beta==1.0 --hash=sha256:{index.sha256('beta-1.0.tar.gz')}\n"
+    )
+    with pytest.raises(RequestError, match=r"beta 1\.0 has no wheel") as refused:
+        build()
+    assert 'sdists = ["beta"]' in (refused.value.problems[-1].help or "")
+    # What it builds calls itself `app`, so it is not what the lock means.
+    with pytest.raises(InputError, match="which is another package"):
+        build('sdists = ["beta"]')
+    honest = dict(SDIST, **{"beta-1.0/backend.py": BACKEND.replace("app-1.0", "beta-1.0")})
+    sha256 = index.add("beta", "beta-1.0.tar.gz", source_of(honest))
+    lock.write_text(
+        f"{lock.read_text().rpartition('beta==')[0]}beta==1.0 --hash=sha256:{sha256}\n"
+    )
+    (tmp_path / "count").unlink()
+    made = images(build('sdists = ["beta"]'))["arm64"]
+    assert "opt/venv/lib/python3.12/site-packages/beta-1.0.dist-info/METADATA" in added(made)
+    build('sdists = ["beta"]')
+    assert (tmp_path / "count").read_text() == "x"
+
+
+@pytest.mark.parametrize(
+    ("members", "error"),
+    [
+        ({"../x": ""}, Untrusted),
+        ({"a/x": "", "b/x": ""}, InputError),
+        ({}, InputError),
+    ],
+)
+def test_hostile_sources_are_not_unpacked(
+    tmp_path: Path, members: dict[str, str], error: type[ImagistError]
+) -> None:
+    archive = tmp_path / "x-1.tar.gz"
+    archive.write_bytes(source_of(members))
+    (tmp_path / "place").mkdir()
+    with pytest.raises(error):
+        unpack_source(archive, archive.name, tmp_path / "place")
+    assert not (tmp_path / "x").exists()
+
+
+def test_a_base_must_have_the_platform(build: Build) -> None:
+    with pytest.raises(NotFound, match=r"nothing for linux/s390x; it has linux/amd64"):
+        build('platforms = ["s390x"]', on=base("amd64"))
+    found = choose_bases(OpenBase("b", base("arm/v7", "amd64")), [parse_platform("arm/v7")])
+    assert [str(platform) for platform in found] == ["linux/arm/v7"]
+
+
+def test_a_project_that_needs_nothing_needs_no_lock(build: Build, folder: Path) -> None:
+    (folder / "requirements.txt").unlink()
+    (folder / "pyproject.toml").write_text(PROJECT.replace('["alpha", "native"]', "[]"))
+    assert set(images(build())) == {"amd64", "arm64"}
+    (folder / "pyproject.toml").write_text(PROJECT)
+    with pytest.raises(NotFound, match="has no lock"):
+        build()

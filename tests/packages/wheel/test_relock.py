@@ -1,0 +1,156 @@
+"""Locks are made where there are none, and told to be old where a project went on."""
+
+from __future__ import annotations
+
+import doctest
+import os
+from collections.abc import Sequence
+from pathlib import Path
+
+import pytest
+
+from fixtures.simpleindex import SimpleIndex
+from fixtures.webserver import Web
+from imagist.errors import NotFound, RequestError
+from imagist.packages.wheel import relock
+from imagist.packages.wheel.lock.find import read_lock
+from imagist.packages.wheel.lock.model import Lock, Package
+from imagist.packages.wheel.lock.pylock import read_pylock
+from imagist.packages.wheel.lock.uv import find_uv, read_uv, run_uv
+from imagist.packages.wheel.relock import find_source, make_lock
+from imagist.packages.wheel.upkeep import expand_groups, find_drift
+from imagist.packages.wheel.wanted import wanted_packages
+from packages.wheel.targets import target
+from packages.wheel.tinywheel import tiny_wheel
+
+PROJECT = """\
+[project]
+name = "shop"
+version = "1.0"
+requires-python = ">=3.11"
+dependencies = ["alpha<2", "gamma; sys_platform == 'win32'"]
+[project.optional-dependencies]
+fast = ["beta"]
+[dependency-groups]
+dev = ["delta"]
+"""
+
+
+@pytest.fixture
+def project(web: Web, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> tuple[Path, SimpleIndex]:
+    """A project whose packages are on an index of its own."""
+    index = SimpleIndex(web)
+    for name in ("beta", "gamma", "delta"):
+        index.add(name, f"{name}-1.0-py3-none-any.whl", tiny_wheel(name, "1.0"))
+    index.add("alpha", "alpha-1.0-py3-none-any.whl", tiny_wheel("alpha", "1.0"))
+    folder = tmp_path / "project"
+    folder.mkdir()
+    (folder / "pyproject.toml").write_text(PROJECT)
+    for name in [name for name in os.environ if name.startswith(("UV_", "PIP_"))]:
+        monkeypatch.delenv(name)
+    monkeypatch.setenv("UV_CACHE_DIR", str(tmp_path / "cache"))
+    monkeypatch.setenv("UV_DEFAULT_INDEX", index.url.replace("http://", "http://me:secret@"))
+    monkeypatch.setenv("UV_NO_CONFIG", "1")
+    return folder, index
+
+
+def test_a_lock_is_for_every_platform_and_has_hashes(
+    project: tuple[Path, SimpleIndex],
+) -> None:
+    folder, index = project
+    data, notice = make_lock(folder, "pyproject.toml", python="3.11", extras=["fast"])
+    lock = read_pylock(data, "pylock.toml")
+    assert [str(package) for package in lock.packages] == ["alpha 1.0", "beta 1.0", "gamma 1.0"]
+    assert lock.packages[0].files[0].sha256 == index.sha256("alpha-1.0-py3-none-any.whl")
+    assert lock.packages[2].marker == 'sys_platform == "win32"'
+    assert b"secret" not in data
+    assert "locked 3 packages of pyproject.toml for Python 3.11 and later with uv" in notice
+    assert sorted(path.name for path in folder.iterdir()) == ["pyproject.toml"]
+
+
+def test_versions_stay_until_an_update_is_asked_for(project: tuple[Path, SimpleIndex]) -> None:
+    folder, index = project
+    first = make_lock(folder, "pyproject.toml", python="3.11").data
+    index.add("alpha", "alpha-1.5-py3-none-any.whl", tiny_wheel("alpha", "1.5"))
+    again = make_lock(folder, "pyproject.toml", python="3.11", old=first).data
+    assert again == first
+    for wish in ("alpha", "*"):
+        newer = make_lock(folder, "pyproject.toml", python="3.11", old=first, update=[wish]).data
+        assert read_pylock(newer, "p").packages[0].version == "1.5"
+    assert not list(folder.glob("pylock*"))
+
+
+def test_without_a_solution_uv_says_why(project: tuple[Path, SimpleIndex]) -> None:
+    folder, _ = project
+    (folder / "requirements.in").write_text("alpha>9\n")
+    with pytest.raises(RequestError, match=r"cannot be locked: (?s:.*)alpha>9") as caught:
+        make_lock(folder, "requirements.in", python="3.12")
+    assert "secret" not in str(caught.value)
+    with pytest.raises(NotFound, match=r"requirements\.txt to lock"):
+        make_lock(folder, "requirements.txt", python="3.12")
+    assert not list(folder.glob("pylock*"))
+
+
+def test_a_lock_of_uv_is_read_by_uv(project: tuple[Path, SimpleIndex]) -> None:
+    folder, _ = project
+    run_uv(["lock"], folder, what="lock")
+    here = target()
+
+    def names(extras: Sequence[str] = (), groups: Sequence[str] | None = None) -> list[str]:
+        lock = read_lock(folder / "uv.lock", extras=extras, groups=groups)
+        found = wanted_packages(lock, here, extras=extras, groups=groups)
+        return [package.name for package in found]
+
+    assert names() == ["alpha"]
+    assert names(extras=["fast"]) == ["alpha", "beta"]
+    assert names(groups=["dev"]) == ["alpha", "delta"]
+    with pytest.raises(RequestError, match="the lock has no extra `slow`"):
+        names(extras=["slow"])
+    with pytest.raises(RequestError, match=r"uv cannot read uv\.lock: .*`slow`"):
+        read_uv(folder / "uv.lock", extras=["slow"])
+
+
+def test_uv_is_the_one_that_was_installed_beside() -> None:
+    assert Path(find_uv()).name == "uv"
+
+
+def test_the_lowest_python() -> None:
+    assert doctest.testmod(relock).failed == 0
+    assert find_source({"requirements.txt", "pyproject.toml"}) == "pyproject.toml"
+    assert find_source({"setup.py"}) is None
+
+
+# drift
+
+
+def test_what_a_project_requires_and_its_lock_lacks() -> None:
+    packages = (
+        Package(name="alpha", version="1.0"),
+        Package(name="beta", version="2.0rc1"),
+        Package(name="own"),
+    )
+    lock = Lock(file="poetry.lock", packages=packages)
+    required = [
+        "alpha>=2",
+        "Beta[more]>=1.9",
+        "gamma",
+        "delta; sys_platform == 'win32'",
+        "own>3",
+        "alpha==1.0; extra == 'x'",
+        "?",
+    ]
+    found = find_drift(lock, target(), packages, required, "pyproject.toml")
+    assert [problem.message.partition(":")[0] for problem in found] == [
+        "`alpha>=2` is required, but poetry.lock has 1.0",
+        "`gamma` is required, but poetry.lock has no `gamma`",
+        "`?` is no requirement",
+    ]
+
+
+def test_groups_include_groups() -> None:
+    groups = {
+        "dev": ("pytest", {"include-group": "Lint_er"}),
+        "lint-er": ("ruff", {"include-group": "dev"}, 7),
+    }
+    assert expand_groups(groups, ["dev"]) == ["pytest", "ruff"]
+    assert expand_groups(groups, ["absent"]) == []
