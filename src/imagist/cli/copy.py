@@ -11,7 +11,7 @@ from typing import Final, NamedTuple
 from msgspec.structs import replace
 
 from imagist.cli.answer import print_json
-from imagist.cli.images import find_path, open_local, read_platform_names, read_reference
+from imagist.cli.images import find_path, open_local, read_reference, restrict_platforms
 from imagist.cli.messages import Messages
 from imagist.cli.registries import open_registries
 from imagist.cli.stores import open_store
@@ -98,7 +98,7 @@ def _load_remote(values: argparse.Namespace) -> Iterator[_Item]:
     """The image that is meant in a registry, or all tags of its repository."""
     registries, store = open_registries(values), open_store(values)
     for reference in _references(values):
-        thing = _restrict(load_image(registries, reference, store=store), values)
+        thing = restrict_platforms(load_image(registries, reference, store=store), values)
         gather(registries, thing)
         beside = RemoteCompanions(registries.repository(reference))
         name = str(reference).partition("@")[0] if reference.tag else ""
@@ -117,18 +117,9 @@ def _references(values: argparse.Namespace) -> list[Reference]:
 
 
 def _item(thing: Image | Index, name: str, beside: Beside, values: argparse.Namespace) -> _Item:
-    thing = _restrict(thing, values)
+    thing = restrict_platforms(thing, values)
     without = values.no_referrers or values.target == _STORE
     return _Item(thing, [] if without else find_companions(beside, thing), name)
-
-
-def _restrict(thing: Image | Index, values: argparse.Namespace) -> Image | Index:
-    names = read_platform_names(values)
-    if not names:
-        return thing
-    from imagist.inspection.choose import restrict
-
-    return restrict(thing, names)
 
 
 # Where they go
@@ -144,7 +135,7 @@ def _copy_remote(values: argparse.Namespace) -> list[Copied]:
         return copy_images(
             open_registries(values),
             pairs,
-            choose=lambda thing: _restrict(thing, values),
+            choose=lambda thing: restrict_platforms(thing, values),
             referrers=not values.no_referrers,
             clobber=not values.no_clobber,
             nondistributable=values.allow_nondistributable_artifacts,

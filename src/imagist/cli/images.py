@@ -115,6 +115,16 @@ def read_platform_names(values: argparse.Namespace) -> list[str]:
     return [] if "all" in names else names
 
 
+def restrict_platforms(thing: Image | Index, values: argparse.Namespace) -> Image | Index:
+    """What --platform leaves of an image."""
+    names = read_platform_names(values)
+    if not names:
+        return thing
+    from imagist.inspection.choose import restrict
+
+    return restrict(thing, names)
+
+
 def count_jobs(values: argparse.Namespace) -> int:
     """Threads that read layers."""
     return int(values.jobs or os.cpu_count() or 1)

@@ -9,11 +9,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from imagist.cli.answer import print_json
-from imagist.cli.images import open_local, open_remote, read_platform_names, read_reference
+from imagist.cli.images import open_local, open_remote, read_reference, restrict_platforms
 from imagist.cli.messages import Messages
 from imagist.errors import NotFound, RequestError
 from imagist.oci import derive
-from imagist.oci.image import Image, Index
 from imagist.registry.push import Push, push_images
 
 if TYPE_CHECKING:
@@ -38,7 +37,7 @@ def run(values: argparse.Namespace) -> None:
 
 def _find_one(values: argparse.Namespace) -> Push:
     thing = open_local(values.image, values) or open_remote(values.image, values)
-    return Push(_restrict(thing, values), [read_reference(values.reference)])
+    return Push(restrict_platforms(thing, values), [read_reference(values.reference)])
 
 
 def _find_all(values: argparse.Namespace) -> list[Push]:
@@ -57,7 +56,8 @@ def _find_all(values: argparse.Namespace) -> list[Push]:
     if not named:
         raise NotFound(f"no image in {folder} has a name", help="push it without --all-tags")
     return [
-        Push(_restrict(thing, values), [_named(repository, name)]) for name, thing in named.items()
+        Push(restrict_platforms(thing, values), [_named(repository, name)])
+        for name, thing in named.items()
     ]
 
 
@@ -68,15 +68,6 @@ def _named(repository: str, name: str) -> Reference:
     _, slash, last = name.rpartition("/")
     tag = last.partition(":")[2] if slash or ":" in last else name
     return parse_reference(f"{repository}:{tag or 'latest'}")
-
-
-def _restrict(thing: Image | Index, values: argparse.Namespace) -> Image | Index:
-    names = read_platform_names(values)
-    if not names:
-        return thing
-    from imagist.inspection.choose import restrict
-
-    return restrict(thing, names)
 
 
 def _tell(pushes: Sequence[Push], values: argparse.Namespace) -> None:
