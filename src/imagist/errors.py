@@ -16,7 +16,7 @@ An error holds one or more problems. A problem says what is wrong, where, and wh
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from typing import NamedTuple
+from typing import NamedTuple, Self
 
 
 class Span(NamedTuple):
@@ -62,6 +62,10 @@ class ImagistError(Exception):
         else:
             self.problems = tuple(message)
         super().__init__("; ".join(map(str, self.problems)))
+
+    def placed(self, where: Span | str) -> Self:
+        """The same error; problems that state no place are there."""
+        return type(self)([p if p.where else p._replace(where=where) for p in self.problems])
 
 
 class CheckFailed(ImagistError):

@@ -130,8 +130,7 @@ def _add(tree: Tree, node: Node, arbiter: _Arbiter) -> str:
         _make_folder(tree, node)
         place = tree.add(node, arbiter)
     except InputError as error:
-        where = f"package {node.owner}"
-        arbiter.problems += [p._replace(where=p.where or where) for p in error.problems]
+        arbiter.problems += error.placed(f"package {node.owner}").problems
         return node.entry.path
     if node.entry.kind == "hardlink":
         _follow_target(tree, place, node, arbiter)

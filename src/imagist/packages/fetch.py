@@ -291,6 +291,4 @@ def _label(package: Named) -> str:
 
 def _name_package(error: ImagistError, package: Named) -> ImagistError:
     """The same error, saying of which package and from where."""
-    where = f"{package.name}-{package.version} from {redact(package.url)}"
-    problems = [p if p.where else p._replace(where=where) for p in error.problems]
-    return type(error)(problems)
+    return error.placed(f"{_label(package)} from {redact(package.url)}")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import BinaryIO, Final, Literal
 
 from imagist.digest import CHUNK
@@ -39,7 +39,7 @@ def uncompress(
     """
     if form == "gzip":
         return Inflater(stream, what=what).read_rest(tee, limit=limit)
-    pieces = _read(stream, tee) if form == "tar" else _inflate(_read(stream, tee), what)
+    pieces = _read(stream, tee) if form == "tar" else inflate_zstd(_read(stream, tee), what)
     return _bounded(pieces, what, limit)
 
 
@@ -50,7 +50,12 @@ def _read(stream: BinaryIO, tee: Tee | None) -> Iterator[bytes]:
         yield piece
 
 
-def _inflate(pieces: Iterator[bytes], what: str) -> Iterator[bytes]:
+def inflate_zstd(pieces: Iterable[bytes | memoryview], what: str) -> Iterator[bytes]:
+    """The content of zstd frames.
+
+    Raises:
+        Untrusted: they are damaged or cut off.
+    """
     from imagist.zstd import Inflater as ZstdInflater  # noqa: PLC0415 - seldom met
 
     inflater = ZstdInflater()

@@ -9,6 +9,7 @@ from typing import BinaryIO, Final, Protocol, cast
 
 from imagist.errors import Untrusted
 from imagist.rootfs.inflate import Inflater
+from imagist.rootfs.uncompress import inflate_zstd
 
 _PIECE: Final = 1 << 20
 _MEMORY: Final = 256 << 20
@@ -62,7 +63,7 @@ def _uncompress(member: Pieces, form: str, what: str) -> Iterator[bytes]:
     if not form:
         return map(bytes, pieces)
     if form == "zst":
-        return _inflate_zstd(pieces, what)
+        return inflate_zstd(pieces, what)
     decoders = {
         "xz": lambda: lzma.LZMADecompressor(lzma.FORMAT_XZ, _MEMORY),
         "lzma": lambda: lzma.LZMADecompressor(lzma.FORMAT_ALONE, _MEMORY),
@@ -90,18 +91,6 @@ def _decode(
             raise _refuse(what, "goes on after its end")
     if not decoder.eof:
         raise _refuse(what, "is cut off")
-
-
-def _inflate_zstd(pieces: Iterator[bytes | memoryview], what: str) -> Iterator[bytes]:
-    from imagist.zstd import Inflater as ZstdInflater  # noqa: PLC0415 - Debian has none
-
-    inflater = ZstdInflater()
-    try:
-        for piece in pieces:
-            yield from inflater.inflate(piece)
-        inflater.finish()
-    except ValueError as error:
-        raise _refuse(what, f"is damaged, or is not zstd ({error})") from None
 
 
 def _bounded(pieces: Iterator[bytes], what: str, limit: int) -> Iterator[bytes]:

@@ -125,6 +125,8 @@ def want(candidate: Candidate) -> WantedDeb:
         package.sha256,
         candidate.url,
         package.size,
+        source=candidate.source,
+        path=package.filename.removeprefix("./"),
     )
 
 

@@ -107,7 +107,7 @@ class WheelFetcher:
             except ImagistError as error:
                 if isinstance(error, NetworkError):
                     stop.set()
-                return _name(error, file)
+                return error.placed(f"{file.name} from {redact(file.location)}")
             return None
 
         with ThreadPoolExecutor(min(self._jobs, len(missing))) as pool:
@@ -166,9 +166,3 @@ class WheelFetcher:
             raise NotFound("it is not there", help="lock again, or put it there") from None
         except OSError as error:
             raise InputError(f"it cannot be read: {error.strerror}") from error
-
-
-def _name(error: ImagistError, file: File) -> ImagistError:
-    """The same error, saying of which file and from where."""
-    where = f"{file.name} from {redact(file.location)}"
-    return type(error)([p if p.where else p._replace(where=where) for p in error.problems])

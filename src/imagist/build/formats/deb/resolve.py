@@ -24,11 +24,10 @@ from imagist.oci.platform import Platform
 from imagist.packages.deb.fetch import WantedDeb
 from imagist.packages.deb.machine import Machine, complete
 from imagist.packages.deb.openpgp import MAX_KEYRING, Keyring
-from imagist.packages.deb.repository import ArchiveLoader
+from imagist.packages.deb.repository import ArchiveLoader, want
 from imagist.packages.deb.slices import Slice
 from imagist.packages.deb.solver.solve import FORMAT, solve
 from imagist.packages.deb.sources import Source, parse_sources
-from imagist.packages.deb.universe import Candidate
 
 _KEYRINGS = ("etc/apt/trusted.gpg.d", "etc/apt/keyrings", "usr/share/keyrings")
 
@@ -110,7 +109,7 @@ def resolve(question: Question, context: Context) -> DebResolved:
         places=places_of(question.loaded),
     )
     packages = {
-        platform: tuple(map(_wanted, resolution.packages(platform)))
+        platform: tuple(map(want, resolution.packages(platform)))
         for platform in question.platforms
     }
     remember_solution(context.store, key, Solution(packages, {}))
@@ -171,20 +170,6 @@ def _with_sliced(
         )
         for platform, asked in world.items()
     }
-
-
-def _wanted(candidate: Candidate) -> WantedDeb:
-    package = candidate.package
-    return WantedDeb(
-        package.name,
-        package.version,
-        package.architecture,
-        package.sha256,
-        candidate.url,
-        package.size,
-        source=candidate.source,
-        path=package.filename.removeprefix("./"),
-    )
 
 
 def _from_lock(
