@@ -18,11 +18,11 @@ from imagist.lastmile import bytecode
 from imagist.lastmile.bytecode import (
     BytecodeLayers,
     Interpreter,
-    Source,
     compile_sources,
     find_interpreter,
 )
 from imagist.lastmile.wheels import WheelLayers
+from imagist.packages.bytecode import Source
 from imagist.packages.wheel.venv import Venv
 from imagist.store.store import Store
 from lastmile.layering import files, put, read_layer
@@ -89,7 +89,7 @@ def test_layers_of_their_own(
     name = f"{SITE}/two/__pycache__/__init__.{interpreter.cache_tag}.pyc"
     assert set(files(read_layer(layers[1]))) == {name}
     # What is remembered is not compiled again.
-    monkeypatch.setattr(bytecode, "_run", None)
+    monkeypatch.setattr(bytecode, "compile_with", None)
     again = BytecodeLayers(store, interpreter).build(wheels, VENV)
     assert again[1] is not None
     assert again[1].digest == layers[1].digest

@@ -22,6 +22,7 @@ from imagist.rootfs.batch import Content
 from imagist.rootfs.entry import Entry
 from imagist.rootfs.tarwrite import write_tar
 from imagist.rootfs.tree import Node, Tree
+from imagist.store.layers import StoredLayer, recall, remember
 from imagist.store.memo import memo_key
 from imagist.store.store import Store
 
@@ -32,14 +33,6 @@ FORMAT: Final = 1
 Write = Callable[[bytes | bytearray | memoryview], object]
 
 _PACK = msgspec.msgpack.Encoder(enc_hook=str)
-
-
-class _Written(msgspec.Struct, frozen=True, array_like=True):
-    """What the memo keeps of a written layer."""
-
-    digest: str
-    size: int
-    diff_id: str
 
 
 class LayerBuilder:
@@ -132,17 +125,13 @@ class LayerBuilder:
         key = memo_key("erofs", FORMAT, _fingerprint(nodes))
         return self._remember(key, mediatype.LAYER_EROFS, lambda: self._lay_out(nodes))
 
-    def _remember(self, key: str, media_type: str, write: Callable[[], _Written]) -> BlobLayer:
-        known = self._store.memo.get(STEP, key)
-        if known is None:
-            written = write()
-            self._store.memo.put(STEP, key, _PACK.encode(written), blobs=[written.digest])
-        else:
-            written = msgspec.msgpack.decode(known, type=_Written)
-        opener = self._opener(written.digest)
-        return BlobLayer(written.digest, written.diff_id, written.size, media_type, opener)
+    def _remember(self, key: str, media_type: str, write: Callable[[], StoredLayer]) -> BlobLayer:
+        written = recall(self._store, STEP, key, StoredLayer)
+        if written is None:
+            written = remember(self._store, STEP, key, write())
+        return written.opened_by(self._opener(written.digest), media_type)
 
-    def _compress(self, nodes: Sequence[Node]) -> _Written:
+    def _compress(self, nodes: Sequence[Node]) -> StoredLayer:
         # Folders first, then the rest package by package, and hardlinks last: when a link is
         # extracted, its target must be there.
         folders = [node for node in nodes if node.entry.is_directory]
@@ -155,7 +144,7 @@ class LayerBuilder:
                 write_tar(items, self._counted(gzip.write, nodes))
             done = gzip.close()
             blob.commit(done.digest)
-        return _Written(done.digest, done.size, done.diff_id)
+        return StoredLayer(done.digest, done.size, done.diff_id)
 
     def _counted(self, write: Write, nodes: Sequence[Node]) -> Write:
         """The same function, telling the meter what passes."""
@@ -167,7 +156,7 @@ class LayerBuilder:
 
         return counted
 
-    def _lay_out(self, nodes: Sequence[Node]) -> _Written:
+    def _lay_out(self, nodes: Sequence[Node]) -> StoredLayer:
         from imagist.rootfs.erofs import write_erofs  # noqa: PLC0415 - rarely asked for
 
         with self._store.writer() as blob:
@@ -175,7 +164,7 @@ class LayerBuilder:
             write = self._counted(blob.write, nodes)
             write_erofs(entries, self._contents.stream(nodes), write)
             digest = blob.commit()
-        return _Written(digest, self._store.size(digest), digest)
+        return StoredLayer(digest, self._store.size(digest), digest)
 
     def _opener(self, digest: str) -> Callable[[], BinaryIO]:
         def opener() -> BinaryIO:

@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import BinaryIO, NamedTuple
 
-import msgspec
-
 from imagist.digest import CHUNK
 from imagist.editing.additions import read_item
 from imagist.editing.place import Placed
@@ -18,6 +16,7 @@ from imagist.rootfs.batch import Content
 from imagist.rootfs.compress import GzipWriter
 from imagist.rootfs.tarwrite import BLOCK, write_tar
 from imagist.rootfs.uncompress import Form
+from imagist.store.layers import StoredLayer, recall, remember
 from imagist.store.store import Store
 
 
@@ -41,14 +40,6 @@ class NewLayer(NamedTuple):
             is_docker = manifest == mediatype.DOCKER_MANIFEST
             kind = mediatype.DOCKER_LAYER if is_docker else mediatype.LAYER_GZIP
         return BlobLayer(self.digest, self.diff_id, self.size, kind, self.opener)
-
-
-class _Noted(msgspec.Struct, frozen=True, array_like=True):
-    """What the memo keeps of a layer."""
-
-    digest: str
-    diff_id: str
-    size: int
 
 
 class LayerWriter:
@@ -76,13 +67,11 @@ class LayerWriter:
 
     def remember(self, step: str, key: str, make: Callable[[], NewLayer]) -> NewLayer:
         """The layer that a step gave before, or gives now."""
-        known = self.store.memo.get(step, key)
+        known = recall(self.store, step, key, StoredLayer)
         if known is not None:
-            noted = msgspec.msgpack.decode(known, type=_Noted)
-            return self._layer("gzip", noted.digest, noted.diff_id, noted.size)
+            return self._layer("gzip", known.digest, known.diff_id, known.size)
         made = make()
-        noted = _Noted(str(made.digest), str(made.diff_id), made.size)
-        self.store.memo.put(step, key, msgspec.msgpack.encode(noted), blobs=[noted.digest])
+        remember(self.store, step, key, StoredLayer(made.digest, made.size, made.diff_id))
         return made
 
     def compress(self, produce: Callable[[Callable[[bytes], object]], object]) -> NewLayer:

@@ -1,41 +1,33 @@
 """Compiled Python files as layers of their own, so that the layers of sources stay shared.
 
-They are what `py_compile` writes with an unchecked hash (PEP 552): no time is in them, and nobody
-looks at the source before using them. The format belongs to a minor version of Python, not to a
-machine, so an interpreter of that version on this machine compiles for all; none of the target's
-code is run. The result depends on the very release of the interpreter, which is part of the key.
+An interpreter of the target's version on this machine compiles for all machines; none of the
+target's code is run. The result depends on its very release, which is part of the key.
 """
 
 from __future__ import annotations
 
 import shutil
-import struct
-import subprocess
 import sys
 from collections.abc import Iterator, Sequence
-from pathlib import Path
 from typing import Final, NamedTuple
 
 from imagist.errors import InputError, NotFound
-from imagist.lastmile import compiler
-from imagist.lastmile.stored import StoredLayer, recall, remember
 from imagist.lastmile.wheels import Wheel, WheelLayer, layer_key, plan_groups
 from imagist.oci.derive import BlobLayer
+from imagist.packages.bytecode import Source, compile_with
 from imagist.packages.wheel.archive import WheelArchive
 from imagist.packages.wheel.install import install_wheel
 from imagist.packages.wheel.venv import Venv
 from imagist.rootfs import compress
 from imagist.rootfs.entry import Entry, parents
 from imagist.rootfs.tarwrite import write_tar
+from imagist.store.layers import StoredLayer, recall, remember
 from imagist.store.memo import memo_key
 from imagist.store.parallel import each
 from imagist.store.store import Store
 
 STEP: Final = "bytecode-layer"
 FORMAT: Final = 1
-_SIZE: Final = struct.Struct("<I")
-_TIMEOUT: Final = 600
-_ARGUMENTS: Final = ("-I", "-S", "-B", "-X", "utf8")
 
 
 class Interpreter(NamedTuple):
@@ -46,13 +38,6 @@ class Interpreter(NamedTuple):
     """`sys.version`: compilers of two releases may give different bytes."""
     cache_tag: str
     """Such as `cpython-312`: part of the names of compiled files."""
-
-
-class Source(NamedTuple):
-    """A file to be compiled: its path in the image without leading slash, and its content."""
-
-    path: str
-    data: bytes
 
 
 def find_interpreter(venv: Venv) -> Interpreter:
@@ -122,7 +107,7 @@ class BytecodeLayers:
     def _of(self, group: Sequence[Wheel], venv: Venv, mtime: int) -> BlobLayer | None:
         source = layer_key(group, venv, mtime)
         key = memo_key(FORMAT, compress.FORMAT, source, self._interpreter.version)
-        layer = recall(self._store, STEP, key)
+        layer = recall(self._store, STEP, key, StoredLayer)
         if layer is None:
             layer = remember(self._store, STEP, key, self._make(group, venv, mtime))
         return layer.open(self._store) if layer.digest else None
@@ -173,42 +158,12 @@ def _compiled_path(path: str, interpreter: Interpreter) -> str:
 
 
 def _ask(path: str) -> Interpreter:
-    return _parse_greeting(path, *_run(path, b"")[:1])
+    asked = compile_with(path)
+    return Interpreter(path, asked.version, asked.cache_tag)
 
 
 def _compile(sources: Sequence[Source], interpreter: Interpreter) -> list[bytes]:
-    frames = []
-    for source in sources:
-        for part in (f"/{source.path}".encode("utf-8", "surrogateescape"), source.data):
-            frames += [_SIZE.pack(len(part)), part]
-    greeting, *compiled = _run(interpreter.path, b"".join(frames))
-    if _parse_greeting(interpreter.path, greeting) != interpreter or len(compiled) != len(sources):
+    done = compile_with(interpreter.path, sources)
+    if interpreter != (interpreter.path, done.version, done.cache_tag):
         raise InputError(f"{interpreter.path} did not compile what it was given")
-    return compiled
-
-
-def _parse_greeting(path: str, greeting: bytes = b"") -> Interpreter:
-    version, _, cache_tag = greeting.decode().partition("\n")
-    return Interpreter(path, version, cache_tag)
-
-
-def _run(path: str, frames: bytes) -> list[bytes]:
-    """Run the compiler; the frames that it answers with."""
-    program = str(Path(compiler.__file__))
-    try:
-        done = subprocess.run(  # noqa: S603 - an interpreter of this machine, and our program
-            [path, *_ARGUMENTS, program],
-            input=frames,
-            capture_output=True,
-            check=True,
-            timeout=_TIMEOUT,
-        )
-    except (OSError, subprocess.SubprocessError) as error:
-        raise InputError(f"{path} cannot compile: {error}") from error
-    answer, at = done.stdout, 0
-    found = []
-    while at < len(answer):
-        (size,) = _SIZE.unpack_from(answer, at)
-        found.append(answer[at + _SIZE.size : at + _SIZE.size + size])
-        at += _SIZE.size + size
-    return found
+    return done.files

@@ -16,7 +16,6 @@ import msgspec
 from imagist.build.assemble import BuiltLayer
 from imagist.errors import InputError, Problem
 from imagist.lastmile.bytecode import BytecodeLayers, created_by, find_interpreter
-from imagist.lastmile.stored import StoredLayer
 from imagist.lastmile.wheels import Wheel, WheelLayers
 from imagist.oci.derive import BlobLayer
 from imagist.packages.wheel.collisions import check_collisions
@@ -29,6 +28,7 @@ from imagist.rootfs.compress import GzipWriter
 from imagist.rootfs.entry import parents
 from imagist.rootfs.tarwrite import write_tar
 from imagist.rootfs.tree import Tree
+from imagist.store.layers import StoredLayer
 from imagist.store.memo import memo_key
 from imagist.store.store import Store
 

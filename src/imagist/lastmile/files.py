@@ -21,13 +21,13 @@ from imagist.editing.place import Ownership, Placed, place_items
 from imagist.errors import InputError, Problem, RequestError
 from imagist.lastmile.filetable import FileTable
 from imagist.lastmile.ignore import Ignore, read_ignore
-from imagist.lastmile.stored import StoredLayer, recall, remember
 from imagist.oci.derive import BlobLayer
 from imagist.progress import SILENT, Meter
 from imagist.rootfs import compress
 from imagist.rootfs.capabilities import ATTRIBUTE, parse_capabilities
 from imagist.rootfs.entry import order, parents
 from imagist.rootfs.tree import Node, Tree
+from imagist.store.layers import StoredLayer, recall, remember
 from imagist.store.memo import memo_key
 from imagist.store.store import Store
 
@@ -95,7 +95,7 @@ def write_files(
         key = memo_key(FORMAT, compress.FORMAT, _PACK.encode([entries, contents]))
     except UnicodeEncodeError:  # names that are not UTF-8, which msgpack cannot carry
         key = memo_key(FORMAT, compress.FORMAT, ascii([entries, contents]))
-    layer = recall(store, STEP, key)
+    layer = recall(store, STEP, key, StoredLayer)
     if layer is None:
         new = LayerWriter(store, meter=meter).write(placed)
         layer = remember(store, STEP, key, StoredLayer(new.digest, new.size, new.diff_id))

@@ -38,6 +38,22 @@ class _Built(msgspec.Struct, frozen=True, array_like=True):
     size: int
 
 
+def recall_wheel(store: Store, step: str, key: str) -> Wheel | None:
+    """The wheel that a step built before."""
+    value = store.memo.get(step, key)
+    if value is None:
+        return None
+    built = msgspec.msgpack.decode(value, type=_Built)
+    return Wheel(built.filename, built.digest, built.size)
+
+
+def remember_wheel(store: Store, step: str, key: str, wheel: Wheel) -> Wheel:
+    """Keep a wheel in mind for as long as it is in the store; not why it is installed."""
+    built = _Built(wheel.filename, str(wheel.digest), wheel.size)
+    store.memo.put(step, key, msgspec.msgpack.encode(built), blobs=[wheel.digest])
+    return wheel
+
+
 def build_project(
     folder: Path,
     store: Store,
@@ -73,13 +89,13 @@ def build_project(
         options.mtime,
     )
     in_place = _asks_history(document, folder)
-    built = None if in_place else _recall(store, key)
+    built = None if in_place else recall_wheel(store, STEP, key)
     if built is None:
         with tempfile.TemporaryDirectory(prefix="imagist-project-") as work:
             source = folder if in_place else _copy(items, Path(work, "source"))
             wheel = run_backend(backend, source, Path(work, "wheel"), environments, options)
             built = _keep(store, key, wheel)
-    return Wheel(built.filename, built.digest, built.size, Origin(requested=True))
+    return built._replace(origin=Origin(requested=True))
 
 
 def check_fits(wheel: Wheel, store: Store, target: Target) -> None:
@@ -121,19 +137,12 @@ def check_pure(wheel: Wheel, store: Store) -> None:
             )
 
 
-def _recall(store: Store, key: str) -> _Built | None:
-    value = store.memo.get(STEP, key)
-    return None if value is None else msgspec.msgpack.decode(value, type=_Built)
-
-
-def _keep(store: Store, key: str, wheel: Path) -> _Built:
+def _keep(store: Store, key: str, wheel: Path) -> Wheel:
     """Put what was built into the store, and remember it."""
     with store.writer() as blob:
         blob.write(wheel.read_bytes())
         size, digest = blob.size, blob.commit()
-    built = _Built(wheel.name, digest, size)
-    store.memo.put(STEP, key, msgspec.msgpack.encode(built, enc_hook=str), blobs=[digest])
-    return built
+    return remember_wheel(store, STEP, key, Wheel(wheel.name, digest, size))
 
 
 def _asks_history(document: Mapping[str, Any], folder: Path) -> bool:

@@ -12,13 +12,11 @@ import zipfile
 from pathlib import Path
 from typing import Final
 
-import msgspec
-
 from imagist.errors import InputError, Problem, Untrusted
 from imagist.lastmile.backend import Options
 from imagist.lastmile.buildenv import BuildEnvironments
 from imagist.lastmile.filetable import FileTable
-from imagist.lastmile.project import build_project, check_fits
+from imagist.lastmile.project import build_project, check_fits, recall_wheel, remember_wheel
 from imagist.lastmile.wheels import Wheel
 from imagist.packages.wheel.choose import Choice
 from imagist.packages.wheel.install import Origin
@@ -29,12 +27,6 @@ from imagist.store.store import Store
 
 STEP: Final = "sdist-wheel"
 FORMAT: Final = 1
-
-
-class _Built(msgspec.Struct, frozen=True, array_like=True):
-    filename: str
-    digest: str
-    size: int
 
 
 class SourceBuilder:
@@ -98,8 +90,8 @@ class SourceBuilder:
     def _build_archive(self, file: File, subdirectory: str) -> Wheel:
         options = self._options
         key = memo_key(FORMAT, file.sha256, subdirectory, options.mtime, dict(options.settings))
-        value = self._store.memo.get(STEP, key)
-        if value is None:
+        wheel = recall_wheel(self._store, STEP, key)
+        if wheel is None:
             with tempfile.TemporaryDirectory(prefix="imagist-source-") as work:
                 root = unpack_source(
                     self._store.path(f"sha256:{file.sha256}"), file.name, Path(work)
@@ -114,10 +106,8 @@ class SourceBuilder:
                 )
             _check_name(wheel, file)
             _check_any(wheel, file)
-            value = msgspec.msgpack.encode(_Built(wheel.filename, str(wheel.digest), wheel.size))
-            self._store.memo.put(STEP, key, value, blobs=[wheel.digest])
-        built = msgspec.msgpack.decode(value, type=_Built)
-        return Wheel(built.filename, built.digest, built.size)
+            remember_wheel(self._store, STEP, key, wheel)
+        return wheel._replace(origin=Origin())
 
 
 def unpack_source(archive: Path, name: str, place: Path) -> Path:

@@ -14,7 +14,6 @@ from typing import Final, NamedTuple
 
 import msgspec
 
-from imagist.lastmile.stored import StoredLayer
 from imagist.oci.derive import BlobLayer
 from imagist.packages.wheel import install
 from imagist.packages.wheel.archive import WheelArchive
@@ -26,6 +25,7 @@ from imagist.progress import SILENT, Meter
 from imagist.rootfs import splice
 from imagist.rootfs.entry import Entry, order, parent, parents
 from imagist.rootfs.splice import Deflated, SpliceWriter
+from imagist.store.layers import StoredLayer, recall, remember
 from imagist.store.memo import memo_key
 from imagist.store.parallel import each
 from imagist.store.store import Store
@@ -37,8 +37,6 @@ LARGE: Final = 1_000_000
 """Bytes of a wheel from which on it has a layer of its own."""
 MOST: Final = 16
 """Layers of single wheels; those that are large, but not among the largest, go with the small."""
-
-_PACK: Final = msgspec.msgpack.Encoder(enc_hook=str)
 
 
 class Wheel(NamedTuple):
@@ -134,7 +132,7 @@ class WheelLayers:
         """
         groups = plan_groups(wheels, project)
         keys = [layer_key(group, venv, mtime) for group in groups]
-        known = [self._recall(key) for key in keys]
+        known = [recall(self._store, STEP, key, _Written) for key in keys]
         absent = [number for number, written in enumerate(known) if written is None]
         self._bring([wheel.digest for number in absent for wheel in groups[number]])
         # Many small files take longest for their size: whoever makes them begins first.
@@ -150,15 +148,6 @@ class WheelLayers:
             for written in known
             if written is not None
         ]
-
-    def _recall(self, key: str) -> _Written | None:
-        value = self._store.memo.get(STEP, key)
-        if value is None:
-            return None
-        try:
-            return msgspec.msgpack.decode(value, type=_Written)
-        except msgspec.DecodeError:
-            return None
 
     def _make(self, group: Sequence[Wheel], key: str, venv: Venv, mtime: int) -> _Written:
         with ExitStack() as open_files, self._store.writer() as blob:
@@ -177,9 +166,7 @@ class WheelLayers:
             size = blob.size
             digest = blob.commit()
             wheels = tuple(facts_of(installed, archive.objects) for archive, installed in planned)
-        written = _Written(digest, size, done.diff_id, wheels)
-        self._store.memo.put(STEP, key, _PACK.encode(written), blobs=[digest])
-        return written
+        return remember(self._store, STEP, key, _Written(digest, size, done.diff_id, wheels))
 
     def _write(
         self,

@@ -1,22 +1,19 @@
 """Compiled Python: what Debian's packages make when they are installed, and ship none of.
 
 Without it each start compiles what it imports, and an image that is read-only can never keep the
-result. The files are of the kind that is never compared with its source (PEP 552, unchecked), so
-that they depend on nothing but the sources and the interpreter's version.
+result.
 """
 
 from __future__ import annotations
 
 import re
 import shutil
-import struct
 import subprocess
 import sys
-from collections.abc import Iterator, Mapping, Sequence
 from typing import Final
 
 from imagist.build.derived.place import find_file, make_folders, put_entry
-from imagist.errors import InputError
+from imagist.packages.bytecode import Source, compile_with
 from imagist.rootfs.content import Contents
 from imagist.rootfs.entry import Entry
 from imagist.rootfs.tree import Node, Tree
@@ -24,26 +21,6 @@ from imagist.rootfs.tree import Node, Tree
 _LIBRARY: Final = re.compile(r"usr/lib/python3\.(\d+)/.*\.py", re.DOTALL)
 _SHARED: Final = re.compile(r"usr/lib/python3/dist-packages/.*\.py", re.DOTALL)
 _DEFAULT: Final = re.compile(r"(?:.*/)?python3\.(\d+)")
-_SIZE: Final = struct.Struct("<Q")
-_TIMEOUT: Final = 600.0
-"""Seconds; a standard library takes one or two."""
-
-COMPILER: Final = """
-import importlib._bootstrap_external as machinery, importlib.util, struct, sys
-size, source, sink = struct.Struct("<Q"), sys.stdin.buffer, sys.stdout.buffer
-def take():
-    return source.read(size.unpack(source.read(8))[0])
-count, = size.unpack(source.read(8))
-for _ in range(count):
-    path, text = take().decode("utf-8", "surrogateescape"), take()
-    try:
-        code = compile(text, path, "exec", dont_inherit=True, optimize=0)
-        data = bytes(machinery._code_to_hash_pyc(code, importlib.util.source_hash(text), False))
-    except (SyntaxError, ValueError, RecursionError, MemoryError):
-        data = b""
-    sink.write(size.pack(len(data)) + data)
-"""
-"""Runs in an interpreter of the version that is to read the result."""
 
 
 def put_pycache(tree: Tree, contents: Contents, *, epoch: int) -> list[str]:
@@ -62,10 +39,11 @@ def put_pycache(tree: Tree, contents: Contents, *, epoch: int) -> list[str]:
             )
             continue
         sources = contents.read(nodes.values())
-        ordered = {path: sources[node.entry.path] for path, node in sorted(nodes.items())}
-        for path, data in _compile(interpreter, ordered):
+        ordered = [Source(path, sources[node.entry.path]) for path, node in sorted(nodes.items())]
+        files = compile_with(interpreter, ordered).files
+        for source, data in zip(ordered, files, strict=True):
             if data:
-                _put(tree, path, version, data, epoch)
+                _put(tree, source.path, version, data, epoch)
     return warnings
 
 
@@ -112,42 +90,6 @@ def _default_version(tree: Tree) -> int | None:
 def _place(path: str, version: int) -> str:
     folder, _, name = path.rpartition("/")
     return f"{folder}/__pycache__/{name.removesuffix('.py')}.cpython-3{version}.pyc"
-
-
-def _compile(interpreter: str, sources: Mapping[str, bytes]) -> Iterator[tuple[str, bytes]]:
-    """Each path with its compiled module; nothing for a source that is not Python.
-
-    Raises:
-        InputError: the interpreter failed.
-    """
-    parts: list[bytes] = [_SIZE.pack(len(sources))]
-    for path, text in sources.items():
-        name = f"/{path}".encode("utf-8", "surrogateescape")
-        parts += (_SIZE.pack(len(name)), name, _SIZE.pack(len(text)), text)
-    command = [interpreter, "-I", "-S", "-B", "-X", "utf8", "-W", "ignore", "-c", COMPILER]
-    try:
-        done = subprocess.run(  # noqa: S603 - a program of this machine, and no shell
-            command,
-            input=b"".join(parts),
-            capture_output=True,
-            timeout=_TIMEOUT,
-            check=True,
-            env={"PYTHONHASHSEED": "0"},
-        )
-    except (OSError, subprocess.SubprocessError) as error:
-        raise InputError(f"{interpreter} cannot compile Python modules: {error}") from None
-    yield from zip(sources, _split(done.stdout, len(sources)), strict=True)
-
-
-def _split(output: bytes, count: int) -> Sequence[bytes]:
-    found = []
-    at = 0
-    for _ in range(count):
-        (size,) = _SIZE.unpack_from(output, at)
-        at += _SIZE.size
-        found.append(output[at : at + size])
-        at += size
-    return found
 
 
 def _put(tree: Tree, path: str, version: int, data: bytes, epoch: int) -> None:

@@ -1,7 +1,7 @@
 """Compiles Python sources that come on stdin; run by the interpreter that is to have them.
 
 A program of its own, which imports nothing but the standard library and works with any Python 3.8
-and later: `bytecode` starts it as often as there are processors. First it says which Python it is;
+and later: `packages.bytecode` starts it. First it says which Python it is;
 then, for each source, the compiled file, or nothing where the source cannot be compiled.
 """
 
