@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import base64
+import binascii
 import re
 import threading
 from functools import cached_property
@@ -141,4 +141,4 @@ def _bracket(host: str) -> str:
 def format_basic(userinfo: Userinfo) -> str:
     """The value of an `Authorization` header (RFC 7617, in UTF-8)."""
     pair = f"{userinfo.user}:{userinfo.password}".encode()
-    return "Basic " + base64.b64encode(pair).decode()
+    return "Basic " + binascii.b2a_base64(pair, newline=False).decode()

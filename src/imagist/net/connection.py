@@ -171,7 +171,7 @@ def _explain(error: Exception, url: str, via: str) -> NetworkError:
         why, help_ = "there is no address for that name", "check the name, and the network"
     elif names & {"ConnectionRefusedError", "NewConnectionError"}:
         why, help_ = _shorten(error), "check the address, and that the server runs"
-    elif "TimeoutError" in names:
+    elif names & {"TimeoutError", "BlockingIOError"}:
         why, help_ = "it does not answer in time", "check the network, or try again later"
     else:
         why, help_ = _shorten(error), "try again later"

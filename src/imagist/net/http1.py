@@ -10,6 +10,7 @@ from __future__ import annotations
 import re
 import select
 import socket
+import struct
 import threading
 import time
 from collections.abc import Iterator, Mapping
@@ -17,6 +18,7 @@ from typing import TYPE_CHECKING, Final
 
 from imagist.net.body import Body
 from imagist.net.url import Origin
+from imagist.oci.reader import pieces_of
 
 if TYPE_CHECKING:
     from ssl import SSLContext
@@ -29,8 +31,8 @@ _LARGEST_HEAD: Final = 1 << 17
 _MOST_INTERIM: Final = 32
 """Interim answers (1xx) before the answer."""
 _RECEIVE: Final = 1 << 16
-_SEND: Final = 1 << 18
-"""Bytes of a body that are read and sent at a time."""
+_PIECE: Final = 1 << 18
+"""Bytes of a body that are received at a time; with more, a slow transfer would seem to stand."""
 _IDLE: Final = 60.0
 """Seconds for which a connection without a request is used again."""
 _KEPT: Final = 16
@@ -111,7 +113,7 @@ class Pool:
         if connection is None:
             connection = _Connection(origin, _connect(origin, context, connect))
         try:
-            connection.socket.settimeout(stall)
+            connection.allow(stall)
             connection.send(method, target, headers, body)
             return Answer(connection, self, method)
         except BaseException:
@@ -147,9 +149,26 @@ class _Connection:
         self.socket = connected
         self.received = bytearray()
         self.idle_since = 0.0
+        self._whole = 0
+        """The flag that lets the kernel fill a buffer before it comes back."""
 
     def close(self) -> None:
         self.socket.close()
+
+    def allow(self, stall: float) -> None:
+        """Bound the seconds for the next byte to come or go.
+
+        Where there is no TLS the kernel sees to that itself: Python would ask, before each piece
+        however small, whether it may go on, and threads wait for each other at every such step.
+        """
+        if self.origin.scheme == "https":
+            self.socket.settimeout(stall)
+            return
+        self.socket.settimeout(None)
+        bound = struct.pack("ll", int(stall), int(stall % 1 * 1e6))
+        self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVTIMEO, bound)
+        self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_SNDTIMEO, bound)
+        self._whole = socket.MSG_WAITALL
 
     def is_alive(self) -> bool:
         """Whether it can be used again: what can be read now is an end, or nobody's answer."""
@@ -186,12 +205,11 @@ class _Connection:
         with body.open() as stream:
             # Its source may be the same server, which may answer nobody while it takes a body
             # (crane's registry): so there must be something to send before anything is.
-            piece = stream.read(_SEND)
-            self.socket.sendall(head)
-            while piece:
+            for piece in pieces_of(stream):
+                if left == body.size:
+                    self.socket.sendall(head)
                 left -= len(piece)
                 self.socket.sendall(piece)
-                piece = stream.read(_SEND)
         if left:
             raise ProtocolError(f"a body has {body.size - left} bytes instead of {body.size}")
 
@@ -230,7 +248,7 @@ class _Connection:
             data = self._take(min(len(view), len(self.received)))
             view[: len(data)] = data
             return len(data)
-        return self.socket.recv_into(view)
+        return self.socket.recv_into(view[:_PIECE], 0, self._whole)
 
     def _receive(self) -> int:
         data = self.socket.recv(_RECEIVE)

@@ -6,7 +6,6 @@ when somebody asks for them, layers when somebody opens them.
 
 from __future__ import annotations
 
-import base64
 import binascii
 from collections.abc import Sequence
 from functools import cached_property
@@ -128,7 +127,7 @@ def read_document(source: BlobSource, descriptor: Descriptor) -> bytes:
 
 def _embedded(descriptor: Descriptor) -> bytes:
     try:
-        raw = base64.b64decode(descriptor.data, validate=True)
+        raw = binascii.a2b_base64(descriptor.data, strict_mode=True)
     except (binascii.Error, ValueError) as error:
         raise InputError(f"the data in descriptor {descriptor.digest} is not base64") from error
     if len(raw) != descriptor.size or sha256(raw) != descriptor.digest:

@@ -5,10 +5,11 @@ from __future__ import annotations
 import hashlib
 import io
 from collections.abc import Iterator
-from typing import BinaryIO, Final, Protocol, cast, runtime_checkable
+from typing import BinaryIO, Final, cast
 
 from imagist.digest import CHUNK, Digest
 from imagist.errors import InputError, Untrusted
+from imagist.oci.beside import WORTH, HashBeside
 
 _ALGORITHMS: Final = frozenset({"sha256", "sha512"})
 _HELP: Final = (
@@ -17,13 +18,18 @@ _HELP: Final = (
 )
 
 
-@runtime_checkable
-class Piecewise(Protocol):
-    """A stream that has its next bytes in memory of its own."""
+def pieces_of(stream: BinaryIO) -> Iterator[memoryview]:
+    """All bytes left in a stream, in pieces, each of which is good until the next is asked for.
 
-    def pieces(self) -> Iterator[memoryview]:
-        """All bytes in pieces, each of which is good until the next is asked for."""
-        ...
+    A stream that has its next bytes in memory already may give them itself (`pieces`).
+    """
+    own = getattr(stream, "pieces", None)
+    if own is not None:
+        yield from own()
+        return
+    buffer = memoryview(bytearray(CHUNK))
+    while size := stream.readinto(buffer):  # type: ignore[attr-defined]
+        yield buffer[:size]
 
 
 class VerifyingReader(io.RawIOBase):
@@ -88,15 +94,18 @@ class VerifyingReader(io.RawIOBase):
         Raises:
             Untrusted: size or digest is not what was promised.
         """
-        if isinstance(self._stream, Piecewise):  # what it has in memory need not be copied
-            for piece in self._stream.pieces():
+        if self._left >= WORTH:
+            with HashBeside(self._state) as hashing:
+                for piece in pieces_of(self._stream):
+                    hashing.begin(piece)
+                    self._count(len(piece))
+                    yield piece
+                    hashing.wait()
+        else:
+            for piece in pieces_of(self._stream):
                 self._account(piece)
                 yield piece
-            self._account(b"")
-            return
-        buffer = memoryview(bytearray(CHUNK))
-        while size := self.readinto(buffer):
-            yield buffer[:size]
+        self._account(b"")
 
     def close(self) -> None:
         """Close the stream below as well."""
@@ -123,14 +132,19 @@ class VerifyingReader(io.RawIOBase):
 
     def _account(self, data: bytes | memoryview) -> None:
         self._state.update(data)
-        self._passed += len(data)
+        self._count(len(data))
+        if not data:
+            self._check_end()
+
+    def _count(self, size: int) -> None:
+        self._passed += size
         if self._left >= 0:
-            self._left -= len(data)
+            self._left -= size
             if self._left < 0:
                 what = f"{self._what} ({self._digest})"
                 raise Untrusted(f"{what} is longer than was promised", help=_HELP)
-        if data:
-            return
+
+    def _check_end(self) -> None:
         if self._left > 0:
             what = f"{self._what} ({self._digest})"
             raise Untrusted(f"{what} ends {self._left} bytes too early", help=_HELP)

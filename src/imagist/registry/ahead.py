@@ -1,4 +1,4 @@
-"""Reading ahead in a thread: one processor receives or hashes while another writes or sends.
+"""Reading ahead in a thread: one processor receives while another hashes and writes.
 
 Sockets, files and hashes all work without the interpreter's lock.
 """
@@ -11,9 +11,8 @@ from collections.abc import Iterator
 from typing import BinaryIO, Final, cast
 
 from imagist.digest import CHUNK
+from imagist.oci.beside import WORTH
 
-WORTH: Final = 8 << 20
-"""Bytes of a stream from which on a thread of its own pays."""
 _PIECES: Final = 4
 """Pieces that are read ahead of whoever takes them."""
 

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import io
 import os
+from collections.abc import Iterator
 from typing import BinaryIO, cast
 
 from imagist.errors import Untrusted
 from imagist.oci.contents import Blob
-from imagist.oci.reader import verified
+from imagist.oci.reader import pieces_of, verified
 from imagist.progress import Meter
-from imagist.registry.ahead import read_ahead
 from imagist.store.blobs import BlobFile
 
 
@@ -32,8 +32,8 @@ def open_checked(blob: Blob, meter: Meter) -> BinaryIO:
                 help="remove what is damaged with `imagist cache verify`, then build again",
             )
         return cast("BinaryIO", _Counted(stream, meter))
-    checked = read_ahead(verified(stream, blob.digest, blob.size), blob.size)
-    return cast("BinaryIO", _Withheld(checked, meter))
+    checked = verified(stream, blob.digest, blob.size)
+    return cast("BinaryIO", _Withheld(checked, meter, blob.size))
 
 
 class _Counted(io.RawIOBase):
@@ -51,6 +51,12 @@ class _Counted(io.RawIOBase):
         self._meter.add(len(data))
         return data
 
+    def pieces(self) -> Iterator[memoryview]:
+        """All bytes in pieces, each of which is good until the next is asked for."""
+        for piece in pieces_of(self._stream):
+            self._meter.add(len(piece))
+            yield piece
+
     def close(self) -> None:
         if not self.closed:
             self._stream.close()
@@ -58,11 +64,14 @@ class _Counted(io.RawIOBase):
 
 
 class _Withheld(_Counted):
-    """A stream one piece behind: the last is given only after the end was reached and held."""
+    """A stream whose last bytes are given only after the end was reached, and held."""
 
-    def __init__(self, stream: BinaryIO, meter: Meter) -> None:
+    def __init__(self, stream: BinaryIO, meter: Meter, size: int) -> None:
         super().__init__(stream, meter)
+        self._left = size
+        """Bytes that are still to come out of the stream."""
         self._piece = b""
+        """What came out of it and was not given yet, of a stream that is read."""
         self._begun = False
 
     def read(self, size: int = -1) -> bytes:
@@ -75,6 +84,18 @@ class _Withheld(_Counted):
             data, self._piece = self._piece, self._piece and self._stream.read(size)
         self._meter.add(len(data))
         return data
+
+    def pieces(self) -> Iterator[memoryview]:
+        last = b""
+        for piece in pieces_of(self._stream):
+            self._left -= len(piece)
+            if self._left > 0:
+                self._meter.add(len(piece))
+                yield piece
+            else:
+                last += piece
+        self._meter.add(len(last))
+        yield memoryview(last)
 
 
 class Sent(Meter):

@@ -21,11 +21,11 @@ from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, BinaryIO, Final, Self, cast
 
-from imagist.digest import CHUNK, Digest, sha256
+from imagist.digest import Digest, sha256
 from imagist.errors import ImagistError, InputError, NotFound, RequestError, Untrusted
 from imagist.oci import contents, derive, lazy
 from imagist.oci.image import Image, Index
-from imagist.oci.reader import VerifyingReader
+from imagist.oci.reader import VerifyingReader, pieces_of
 from imagist.progress import SILENT, Meter
 from imagist.store.blobs import BlobFile, Blobs, BlobWriter, storage_error
 from imagist.store.lock import Lock
@@ -67,7 +67,8 @@ class Store:
 
     def close(self) -> None:
         """Give the lock and the memo's file back; garbage collection does it as well."""
-        self.memo.close()
+        if "memo" in vars(self):  # opening it to close it would load SQLite
+            self.memo.close()
         self._lock.close()
 
     def __enter__(self) -> Self:
@@ -207,9 +208,9 @@ class Store:
         with blob.open() as stream, self.writer() as writer:
             # The writer takes the digest anyway, so what only checks need not do it once more.
             source = stream.source if isinstance(stream, VerifyingReader) else stream
-            while chunk := source.read(CHUNK):
-                writer.write(chunk)
-                meter.add(len(chunk))
+            for piece in pieces_of(source):
+                writer.write(piece)
+                meter.add(len(piece))
                 if writer.size > blob.size:
                     raise Untrusted(f"{blob.digest} has more than the {blob.size} bytes promised")
             writer.commit(blob.digest)
