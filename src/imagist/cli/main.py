@@ -9,7 +9,7 @@ from collections.abc import Sequence
 
 from imagist import __version__
 
-_ALLOCATIONS = 20_000
+_ALLOCATIONS = 100_000
 """New objects after which cycles are looked for."""
 
 
