@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import atexit
 import gzip
+import shutil
 import tempfile
 from collections.abc import Callable, Sequence
 from functools import cache
@@ -40,7 +42,9 @@ places = st.builds("{}/{}".format, st.sampled_from(_FOLDERS), st.sampled_from(_N
 @cache
 def store() -> Store:
     """One store for all examples: blobs are known by their content."""
-    return Store.open(Path(tempfile.mkdtemp(prefix="imagist-layering-")))
+    folder = tempfile.mkdtemp(prefix="imagist-layering-")
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    return Store.open(Path(folder))
 
 
 @st.composite
