@@ -19,8 +19,9 @@ from build.commandline import command, environment, spawn
 from build.conftest import Workshop
 from cli.screen import Terminal
 from fixtures.webserver import Answer, serve
+from imagist.cli.count import Count
 from imagist.cli.jsonlines import describe_error, format_line
-from imagist.cli.messages import Count, Messages
+from imagist.cli.messages import Messages
 from imagist.cli.progress import Rate, View, describe, describe_end, format_size, format_time
 from imagist.errors import InputError, Problem, RequestError, Span
 from imagist.progress import SILENT

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 from imagist.errors import ImagistError, Problem, Span
 
 if TYPE_CHECKING:
-    from imagist.cli.messages import Count
+    from imagist.cli.count import Count
 
 
 def describe_error(error: ImagistError) -> str:

@@ -18,8 +18,9 @@ from contextlib import AbstractContextManager
 from types import TracebackType
 from typing import TYPE_CHECKING, Final, TextIO
 
+from imagist.cli.count import Count
 from imagist.progress import SILENT, Meter
-from imagist.text.diagnostics import printable
+from imagist.text.diagnostics import is_colored, printable
 
 if TYPE_CHECKING:
     from imagist.cli.progress import View
@@ -33,45 +34,6 @@ _LINE: Final = 10.0
 _JSON: Final = 1.0
 _PATIENCE: Final = 0.2
 """Seconds to wait for a terminal that takes nothing."""
-
-
-class Count:
-    """A `Meter` that can be looked at."""
-
-    def __init__(self, what: str, items: int, size: int | None) -> None:
-        """See `context.Report.meter`."""
-        self.what = what
-        self.items = items
-        self.size = size
-        self.passed = 0
-        """Bytes that passed."""
-        self.done = 0
-        """Items that are done, remembered ones included."""
-        self.remembered = 0
-        self.name = ""
-        """The item that was done last, and was not remembered."""
-        self.begun = time.monotonic()
-        self.is_over = False
-        self._lock = threading.Lock()
-
-    def expect(self, size: int) -> None:
-        """See `Meter.expect`."""
-        with self._lock:
-            self.size = (self.size or 0) + size
-
-    def add(self, size: int) -> None:
-        """See `Meter.add`."""
-        with self._lock:
-            self.passed += size
-
-    def finish(self, name: str, *, remembered: bool = False) -> None:
-        """See `Meter.finish`."""
-        with self._lock:
-            self.done += 1
-            if remembered:
-                self.remembered += 1
-            else:
-                self.name = name
 
 
 class Messages:
@@ -206,7 +168,6 @@ class Messages:
     def _open_view(self, count: Count) -> View:
         from imagist.cli import interrupt
         from imagist.cli.progress import View
-        from imagist.cli.run import is_colored
 
         interrupt.before_leaving(self.leave)
         color = is_colored(self._stream, self._color)

@@ -15,7 +15,7 @@ import time
 from collections.abc import Callable
 from typing import Final, TextIO
 
-from imagist.cli.messages import Count
+from imagist.cli.count import Count
 from imagist.text.diagnostics import columns, printable
 
 _UNITS: Final = (("GB", 10**9), ("MB", 10**6), ("kB", 10**3))

@@ -10,7 +10,6 @@ import signal
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TextIO
 
 from imagist import __version__
 from imagist.cli import interrupt
@@ -77,7 +76,7 @@ def _tell(error: ImagistError, *, as_json: bool, color: str) -> None:
 
         text = describe_error(error)
     else:
-        from imagist.text.diagnostics import render
+        from imagist.text.diagnostics import is_colored, render
 
         text = render(error, color=is_colored(sys.stderr, color))
     with contextlib.suppress(OSError):  # the exit code says it, too
@@ -117,10 +116,3 @@ def _enter(directory: str) -> None:
         os.chdir(directory)
     except OSError as error:
         raise NotFound(f"-C {directory}: {error.strerror}") from error
-
-
-def is_colored(stream: TextIO, when: str) -> bool:
-    """Whether to colour what goes to a stream: by flag, NO_COLOR, and whether it is a terminal."""
-    if when != "auto":
-        return when == "always"
-    return stream.isatty() and not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import unicodedata
 from collections.abc import Callable
-from typing import Final
+from typing import Final, TextIO
 
 from imagist.errors import ImagistError, Problem, Span
 
@@ -108,3 +109,10 @@ def _paint(style: str, text: str) -> str:
 
 def _plain(_style: str, text: str) -> str:
     return text
+
+
+def is_colored(stream: TextIO, when: str) -> bool:
+    """Whether to colour what goes to a stream: by flag, NO_COLOR, and whether it is a terminal."""
+    if when != "auto":
+        return when == "always"
+    return stream.isatty() and not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
