@@ -15,9 +15,10 @@ from imagist.errors import InputError, NotFound, RequestError
 from imagist.lastmile.backend import Options
 from imagist.lastmile.buildenv import BuildEnvironments
 from imagist.lastmile.filetable import FileTable
-from imagist.lastmile.project import build_project, check_fits
+from imagist.lastmile.project import build_project, check_fits, check_pure
 from imagist.lastmile.wheels import Wheel, WheelLayers
 from imagist.oci.platform import Platform
+from imagist.packages.wheel.archive import WheelArchive
 from imagist.packages.wheel.target import Target
 from imagist.packages.wheel.venv import Venv
 from imagist.store.store import Store
@@ -155,15 +156,18 @@ def target(machine: str = "amd64") -> Target:
     )
 
 
-def test_what_was_built_must_fit(store: Store) -> None:
-    check_fits(put(store, Made()), store, target())
+def test_what_was_built_must_fit(store: Store, tmp_path: Path) -> None:
+    check_fits(put(store, Made()), target())
     compiled = Made(tag="cp312-cp312-manylinux_2_17_x86_64")
-    check_fits(put(store, compiled), store, target())
+    check_fits(put(store, compiled), target())
     with pytest.raises(InputError, match="does not fit linux/arm64"):
-        check_fits(put(store, compiled), store, target("arm64"))
-    hidden = Made(files={"a.so": build_library("x86_64", "a.so")})
-    with pytest.raises(InputError, match=r"a\.so` is compiled for one"):
-        check_fits(put(store, hidden), store, target())
+        check_fits(put(store, compiled), target("arm64"))
+    hidden = Made(files={"a.so": build_library("x86_64", "a.so")}).write(tmp_path)
+    with (
+        hidden.open("rb") as stream,
+        pytest.raises(InputError, match=r"a\.so` is compiled for one"),
+    ):
+        check_pure(WheelArchive(stream, hidden.name))
 
 
 @pytest.mark.parametrize("backend", ["hatchling", "setuptools"])
@@ -186,7 +190,7 @@ def test_real_backends(
     with Store.open(tmp_path / "other") as other:
         again = build(folder, other, environments, Options(offline=True))
         assert again == wheel
-    check_fits(wheel, store, target())
+    check_fits(wheel, target())
     layer = WheelLayers(store).build([], Venv(), project=wheel)[-1]
     paths = {file.path for file in layer.wheels[0].files}
     assert "opt/venv/bin/demo" in paths

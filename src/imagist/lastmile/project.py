@@ -1,35 +1,59 @@
 """The project itself as a wheel, built by its own build backend (PEP 517) on this machine.
 
 The backend sees a copy of the project without what is ignored, and the time that is wanted; what
-it made is remembered by the files it saw, so an unchanged project is not built again. It runs
-here, so what it makes must be for any machine, or be said to fit the target.
+it made is remembered by the files it saw, so an unchanged project is not built again, and where
+only modules changed that it would carry over (`carried`), they are put into the wheel it made. It
+runs here, so what it makes must be for any machine, or be said to fit the target.
 """
 
 from __future__ import annotations
 
 import shutil
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 
 import msgspec
 
-from imagist.editing.additions import Item
+from imagist.digest import CHUNK, check, sha256
+from imagist.editing.additions import Item, read_item
 from imagist.errors import InputError
 from imagist.lastmile.backend import Options, find_backend, read_document, run_backend
 from imagist.lastmile.buildenv import BuildEnvironments
+from imagist.lastmile.carried import find_modules, trace_members
 from imagist.lastmile.files import FileRule, find_wanted
 from imagist.lastmile.filetable import FileTable
 from imagist.lastmile.wheels import Wheel
+from imagist.packages.wheel import plain
 from imagist.packages.wheel.archive import WheelArchive
+from imagist.packages.wheel.choose import parse_wheel_name
 from imagist.packages.wheel.install import Origin
+from imagist.packages.wheel.plain import read_contents, write_plain
 from imagist.packages.wheel.target import Target, compatible_tags
 from imagist.store.memo import memo_key
 from imagist.store.store import Store
 
 STEP: Final = "project-wheel"
-FORMAT: Final = 1
+OUTLINE: Final = "project-outline"
+FORMATS: Final = (2, plain.FORMAT)
+"""Of keys: whenever the same project would become another wheel, one is raised."""
+
+
+class _Outline(msgspec.Struct, frozen=True, array_like=True):
+    """What a backend made of a project, for as long as nothing changes but modules."""
+
+    filename: str
+    digest: str
+    size: int
+    members: dict[str, str]
+    """Modules of the project that are in the wheel, to their paths there."""
+    digests: dict[str, str]
+    """Of all modules of the project, as they were; those that are not in the wheel, too."""
+
+    def has_other(self, path: str, digest: str) -> bool:
+        """Whether the wheel has another content for a file."""
+        return path in self.members and self.digests[path] != digest
 
 
 class _Built(msgspec.Struct, frozen=True, array_like=True):
@@ -73,76 +97,125 @@ def build_project(
 
     Raises:
         NotFound: there is no project.
-        InputError: the backend failed, or made what is no wheel.
+        InputError: the backend failed, or made what is no wheel, or has compiled files and is
+            said to fit any machine.
+        Untrusted: what it made is not what its RECORD says.
         RequestError: what runs backends is not installed.
     """
     options = options or Options()
     document = read_document(folder)
     backend = find_backend(document, str(folder / "pyproject.toml"))
     items = find_wanted(FileRule(str(folder), "/"))
+    digests = {item.path: str(table.digest(item)) for item in items if item.kind == "file"}
     environment = environments.find(backend.requirements, offline=options.offline)
-    key = memo_key(
-        FORMAT,
-        [_describe(item, table) for item in items],
-        environment.contents(),
-        dict(options.settings),
-        options.mtime,
-    )
+    rest = (environment.contents(), dict(options.settings), options.mtime)
+    key = memo_key(*FORMATS, [_describe(item, digests) for item in items], *rest)
     in_place = _asks_history(document, folder)
     built = None if in_place else recall_wheel(store, STEP, key)
     if built is None:
-        with tempfile.TemporaryDirectory(prefix="imagist-project-") as work:
-            source = folder if in_place else _copy(items, Path(work, "source"))
-            wheel = run_backend(backend, source, Path(work, "wheel"), environments, options)
-            built = _keep(store, key, wheel)
+        modules = find_modules(backend, document, items)
+        others = {path: digest for path, digest in digests.items() if path not in modules}
+        outline = memo_key(*FORMATS, [_describe(item, others) for item in items], *rest)
+        built = _renew(store, outline, items, digests) if modules else None
+        if built is None:
+            with tempfile.TemporaryDirectory(prefix="imagist-project-") as work:
+                source = folder if in_place else _copy(items, Path(work, "source"))
+                file = run_backend(backend, source, Path(work, "wheel"), environments, options)
+                built = _keep(store, file, outline, digests, modules)
+        remember_wheel(store, STEP, key, built)
     return built._replace(origin=Origin(requested=True))
 
 
-def check_fits(wheel: Wheel, store: Store, target: Target) -> None:
+def _renew(
+    store: Store, outline: str, items: Sequence[Item], digests: Mapping[str, str]
+) -> Wheel | None:
+    """A wheel that was built, with the modules that changed; None where nothing is known."""
+    value = store.memo.get(OUTLINE, outline)
+    if value is None:
+        return None
+    known = msgspec.msgpack.decode(value, type=_Outline)
+    changed = {path: digest for path, digest in digests.items() if known.has_other(path, digest)}
+    if not changed:
+        return Wheel(known.filename, known.digest, known.size)
+    with store.open_blob(known.digest) as stream:
+        archive = WheelArchive(stream, known.filename)
+        contents = read_contents(archive) or {}
+    for item in items:
+        if item.path in changed:
+            data = b"".join(read_item(item, CHUNK))
+            check(changed[item.path], sha256(data), item.source)
+            member = known.members[item.path]
+            contents[member] = contents[member]._replace(data=data)
+    return _put(store, known.filename, write_plain(contents, archive.dist_info))
+
+
+def check_fits(wheel: Wheel, target: Target) -> None:
     """See that a wheel that was built here may go to a target.
 
     Raises:
-        InputError: it is for another Python or machine, or says that it is for any, though it has
-            compiled files.
+        InputError: it is for another Python or machine.
     """
-    from packaging.utils import parse_wheel_filename  # noqa: PLC0415 - takes its time
-
-    _, _, _, tags = parse_wheel_filename(wheel.filename)
-    if not tags & set(compatible_tags(target)):
+    if wheel.filename.endswith("-py3-none-any.whl"):
+        return
+    name = parse_wheel_name(wheel.filename)
+    if name is None or name.tags.isdisjoint(compatible_tags(target)):
         raise InputError(
             f"the project's own wheel, {wheel.filename}, does not fit {target}",
             help="build it for that platform elsewhere, and give the wheel",
         )
-    if all(tag.platform == "any" for tag in tags):
-        check_pure(wheel, store)
 
 
-def check_pure(wheel: Wheel, store: Store) -> None:
+def _keep(
+    store: Store,
+    file: Path,
+    outline: str,
+    digests: Mapping[str, str],
+    modules: Collection[str],
+) -> Wheel:
+    """Put what was built into the store, in the plain form, and note where its modules are."""
+    with file.open("rb") as stream:
+        archive = WheelArchive(stream, file.name)
+        contents = read_contents(archive)
+        check_pure(archive)
+    if contents is None:
+        with file.open("rb") as stream, store.writer() as blob:
+            while piece := stream.read(CHUNK):
+                blob.write(piece)
+            size, digest = blob.size, blob.commit()
+        return Wheel(file.name, digest, size)
+    wheel = _put(store, file.name, write_plain(contents, archive.dist_info))
+    members = trace_members(contents, archive.dist_info, digests, modules) if modules else None
+    if members is not None:
+        carried = {path: digests[path] for path in modules}
+        known = _Outline(wheel.filename, str(wheel.digest), wheel.size, members, carried)
+        store.memo.put(OUTLINE, outline, msgspec.msgpack.encode(known), blobs=[str(wheel.digest)])
+    return wheel
+
+
+def check_pure(archive: WheelArchive) -> None:
     """See that a wheel that says it fits any machine has nothing compiled in it.
 
     Raises:
         InputError: it has.
         Untrusted: it is damaged.
     """
-    with store.open_blob(wheel.digest) as stream:
-        archive = WheelArchive(stream, wheel.filename)
-        for name in archive.members:
-            for _ in archive.pieces(name):
-                pass
-        if archive.objects:
-            raise InputError(
-                f"{wheel.filename} was built here, and is said to fit any machine, but "
-                f"`{min(archive.objects)}` is compiled for one",
-                help="let its build backend give it a platform tag",
-            )
+    if not archive.filename.endswith("-any.whl"):
+        return
+    for name in archive.members:
+        for _ in archive.pieces(name):
+            pass
+    if archive.objects:
+        raise InputError(
+            f"{archive.filename} was built here, and is said to fit any machine, but "
+            f"`{min(archive.objects)}` is compiled for one",
+            help="let its build backend give it a platform tag",
+        )
 
 
-def _keep(store: Store, key: str, wheel: Path) -> Wheel:
-    """Put what was built into the store, and remember it."""
+def _put(store: Store, filename: str, data: bytes) -> Wheel:
     with store.writer() as blob:
-        blob.write(wheel.read_bytes())
-        size, digest = blob.size, blob.commit()
-    return remember_wheel(store, STEP, key, Wheel(wheel.name, digest, size))
+        blob.write(data)
+        return Wheel(filename, blob.commit(), len(data))
 
 
 def _asks_history(document: Mapping[str, Any], folder: Path) -> bool:
@@ -151,9 +224,8 @@ def _asks_history(document: Mapping[str, Any], folder: Path) -> bool:
     return "version" in dynamic and (folder / ".git").exists()
 
 
-def _describe(item: Item, table: FileTable) -> tuple[str, str, str, str, bool]:
-    digest = table.digest(item) if item.kind == "file" else ""
-    return item.path, item.kind, item.link, digest, item.is_executable
+def _describe(item: Item, digests: Mapping[str, str]) -> tuple[str, str, str, str, bool]:
+    return item.path, item.kind, item.link, digests.get(item.path, ""), item.is_executable
 
 
 def _copy(items: Sequence[Item], place: Path) -> Path:

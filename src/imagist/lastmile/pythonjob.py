@@ -103,7 +103,7 @@ def build_python(
     for platform, image in bases.items():
         target = seen[platform].target
         if project is not None:
-            check_fits(project, tools.store, target)
+            check_fits(project, target)
         wheels = [
             builder.wheel(choice, target, requested=choice.package.name in names)
             for choice in gathered.choices[target]

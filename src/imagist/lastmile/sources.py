@@ -69,7 +69,7 @@ class SourceBuilder:
         if key not in self._made:
             self._made[key] = self._build(choice, file)
         built = self._made[key]
-        check_fits(built, self._store, target)
+        check_fits(built, target)
         return built._replace(origin=origin)
 
     def _build(self, choice: Choice, file: File | None) -> Wheel:
