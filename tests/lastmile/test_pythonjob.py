@@ -139,7 +139,8 @@ def build(folder: Path, store: Store, environments: BuildEnvironments) -> Build:
         tools = Tools(
             store, Environment(), HttpTransport, environments, offline=more.pop("offline", False)
         )
-        where = OpenBase("host.example/alpine:3", on or base("amd64", "arm64"))
+        name = "host.example/alpine:3"
+        where = OpenBase(name, on or base("amd64", "arm64"), name)
         return build_python(loaded, folder, where, tools, **more)
 
     return run

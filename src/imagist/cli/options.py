@@ -21,11 +21,20 @@ def read_build_options(values: argparse.Namespace, vcs_url: str, notes: Trace) -
 
     return msgspec.structs.replace(
         read_options(values, notes),
-        annotations=tuple(_pair(text) for text in values.annotation),
-        build_date=_read_date(values.build_date),
+        annotations=read_annotations(values),
+        build_date=read_date(values.build_date),
         vcs_url=vcs_url,
         format=values.format,
     )
+
+
+def read_annotations(values: argparse.Namespace) -> tuple[tuple[str, str], ...]:
+    """What --annotation adds.
+
+    Raises:
+        RequestError: one has no key, or no value.
+    """
+    return tuple(_pair(text) for text in values.annotation)
 
 
 def _pair(text: str) -> tuple[str, str]:
@@ -39,7 +48,12 @@ def _pair(text: str) -> tuple[str, str]:
     raise RequestError(f"--annotation takes KEY=VALUE, not `{text}`")
 
 
-def _read_date(text: str) -> int | None:
+def read_date(text: str) -> int | None:
+    """The seconds since 1970 that --build-date names; None where it is absent.
+
+    Raises:
+        RequestError: it is no time.
+    """
     if not text:
         return None
     import datetime

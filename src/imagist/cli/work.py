@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from imagist.build.context import Context, Options
     from imagist.build.plan import Plan
     from imagist.build.shipment import Cargo
+    from imagist.declaration.include import LoadedDeclaration
     from imagist.registry.client import Registries
 
 _SHOWING: Final = ("quiet", "verbose", "json", "progress", "color", "output", "tag", "check")
@@ -55,15 +56,27 @@ class Stated(NamedTuple):
 class Work:
     """One command line, and how far it has come."""
 
-    def __init__(self, values: argparse.Namespace, to: Destination) -> None:
-        """Open the store, and what must be opened to push; nothing is read yet."""
+    def __init__(
+        self,
+        values: argparse.Namespace,
+        to: Destination,
+        declared: LoadedDeclaration | None = None,
+    ) -> None:
+        """Open the store, and what must be opened to push; nothing is read yet.
+
+        Args:
+            values: of the command line.
+            to: where the image goes.
+            declared: the declaration, where it is not in the file that the command line names.
+        """
         self.values = values
         self.to = to
         self.registries: Registries | None = None
         """Where there is something to push, or to plan to."""
         self._store: Store = open_store(values)
         self._vcs_url = read_vcs_url(values)
-        self._key = _key(values, self._vcs_url)
+        self._declared = declared
+        self._key = _key(values, self._vcs_url, declared)
         self._notes = Trace()
         self._planned: Planned | None = None
         if to.references:
@@ -123,7 +136,7 @@ class Work:
             from imagist.cli.session import load_thing, open_context
 
             options = read_build_options(self.values, self._vcs_url, self._notes)
-            loaded = load_thing(self.values, self._notes)
+            loaded = self._declared or load_thing(self.values, self._notes)
             context = open_context(self.values, self._notes, self._store)
             if self.registries is not None:
                 from imagist.build.target import RegistryTarget
@@ -189,7 +202,7 @@ class Work:
         return Stated(lock.index.digest, cargo) if len(cargo) == len(lock.images) else None
 
 
-def _key(values: argparse.Namespace, vcs_url: str) -> str:
+def _key(values: argparse.Namespace, vcs_url: str, declared: LoadedDeclaration | None) -> str:
     """The memo key of a command line, in this folder and on this machine."""
     arguments = {k: v for k, v in vars(values).items() if k not in _INDIFFERENT}
     machine = os.uname().machine  # what `--platform host` means
@@ -198,4 +211,5 @@ def _key(values: argparse.Namespace, vcs_url: str) -> str:
         folder = str(Path.cwd())
     except FileNotFoundError:
         raise NotFound("the working folder is gone", help="change to another") from None
-    return memo_key(__version__, trace.FORMAT, folder, arguments, vcs_url, epoch, machine)
+    parts = [] if declared is None else [repr(declared.declaration)]
+    return memo_key(__version__, trace.FORMAT, folder, arguments, vcs_url, epoch, machine, *parts)

@@ -53,8 +53,10 @@ class OpenBase(NamedTuple):
     """A base image as it was found."""
 
     name: str
-    """As messages and the annotation call it."""
+    """As messages call it."""
     thing: Image | Index
+    reference: str = ""
+    """Its name in a registry, which the annotation tells; empty where it is in none."""
 
 
 def build_python(
@@ -81,7 +83,7 @@ def build_python(
         InputError: something is missing, damaged or hostile.
         NetworkError: an index cannot be reached or refuses.
     """
-    loaded.command()  # better told before the work than after it
+    check_project(loaded, folder)
     bases = choose_bases(base, platforms or tuple(map(parse_platform, loaded.project.platforms)))
     seen = {
         platform: _look(loaded, image, base.name, platform, tools)
@@ -111,9 +113,21 @@ def build_python(
         ]
         layers = _environment(loaded, wheels, project, seen[platform], tools, mtime)
         layers += own
-        made = compose_image(image, _annotated(base), layers, loaded, created=created)
+        made = compose_image(image, base.reference, layers, loaded, created=created)
         images.append((derive.platform(made), made))
     return make_index(images, annotations=loaded.project.annotations)
+
+
+def check_project(loaded: LoadedProject, folder: Path) -> None:
+    """Find out what can be known before any work: something is run, and a lock is there.
+
+    Raises:
+        RequestError: nothing says what a container runs.
+        NotFound: there is no lock.
+    """
+    loaded.command()
+    if _needs_lock(loaded):
+        find_project_lock(_request(loaded, folder))
 
 
 def choose_bases(base: OpenBase, platforms: Sequence[Platform]) -> dict[Platform, Image]:
@@ -164,18 +178,8 @@ def _look(
 def _gather(
     loaded: LoadedProject, folder: Path, targets: Sequence[Target], tools: Tools
 ) -> Gathered:
-    project = loaded.project
-    request = Request(
-        folder=folder,
-        lock=project.lock,
-        extras=project.extras,
-        groups=project.groups,
-        sdists=project.sdists,
-        requirements=loaded.requirements(),
-        where=loaded.files[0].path if loaded.files else "",
-    )
-    if not loaded.requirements() and loaded.metadata.name and not _has_lock(request):
-        # A project that needs nothing needs no lock.
+    request = _request(loaded, folder)
+    if not _needs_lock(loaded) and not _has_lock(request):
         return Gathered(folder / "pyproject.toml", {target: [] for target in targets})
     return gather_wheels(
         request,
@@ -189,11 +193,30 @@ def _gather(
     )
 
 
+def _request(loaded: LoadedProject, folder: Path) -> Request:
+    project = loaded.project
+    return Request(
+        folder=folder,
+        lock=project.lock,
+        extras=project.extras,
+        groups=project.groups,
+        sdists=project.sdists,
+        requirements=loaded.requirements(),
+        where=loaded.files[0].path if loaded.files else "",
+    )
+
+
+def _needs_lock(loaded: LoadedProject) -> bool:
+    """Whether packages are wanted: a project that needs nothing needs no lock."""
+    named = bool(loaded.metadata.name)
+    return bool(loaded.requirements() or loaded.project.lock or not named)
+
+
 def _has_lock(request: Request) -> bool:
     try:
         find_project_lock(request)
     except NotFound:
-        return bool(request.lock)
+        return False
     return True
 
 
@@ -265,8 +288,3 @@ def _patterns(include: Sequence[str], exclude: Sequence[str]) -> list[str]:
     """Lines of an ignore file that leave out what is not included."""
     taken = ["**", *(f"!{pattern}" for pattern in include)] if include else []
     return [*taken, *exclude]
-
-
-def _annotated(base: OpenBase) -> str:
-    """What of a base's name means something elsewhere."""
-    return "" if base.name.startswith((".", "/")) else base.name

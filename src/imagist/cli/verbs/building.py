@@ -6,6 +6,9 @@ from imagist.cli.command import Argument, Command, Flag
 from imagist.cli.verbs.flags import INSECURE
 
 _THING = Argument("thing", "the declaration: an image's YAML file, or a lock of one")
+_ANY_THING = Argument(
+    "thing", "an image's YAML file, a lock of one, or the folder of a Python project"
+)
 
 _DECLARATION = (
     Flag(
@@ -109,7 +112,7 @@ BUILDING = (
         "build",
         "build an image, and print its digest",
         "imagist.cli.build",
-        (_THING,),
+        (_ANY_THING,),
         (
             Flag(
                 "output",
@@ -125,6 +128,11 @@ BUILDING = (
                 metavar="REF",
                 kind="list",
             ),
+            Flag(
+                "base",
+                "what a project is built on: an image, or the YAML file of one",
+                metavar="IMAGE",
+            ),
             *_DECLARATION,
             *_BUILDING,
         ),
@@ -135,6 +143,7 @@ BUILDING = (
             ("imagist build image.yaml -o image.tar", "an archive for docker load or podman load"),
             ("imagist build image.yaml --platform arm64 -o layout/", "one platform, OCI layout"),
             ("imagist build image.lock.json -t example.org/app:1", "push what was locked"),
+            ("imagist build . -t example.org/app:1", "a Python project, by its pyproject.toml"),
         ),
     ),
     Command(

@@ -1,0 +1,81 @@
+"""The image that a project is built on: declared beside it or in it, or taken from anywhere."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Final
+
+from imagist.cli.delivery import Destination
+from imagist.cli.images import open_image
+from imagist.cli.work import Work
+from imagist.declaration.include import LoadedDeclaration
+from imagist.declaration.model import Declaration
+from imagist.declaration.projectfile import LoadedProject
+from imagist.lastmile.defaultbase import default_base
+from imagist.lastmile.pythonjob import OpenBase
+from imagist.oci.image import Image, Index
+from imagist.oci.platform import Platform
+
+_DECLARED: Final = (".yaml", ".yml", ".json")
+
+
+def open_project_base(
+    loaded: LoadedProject, platforms: Sequence[Platform], values: argparse.Namespace
+) -> OpenBase:
+    """Open what --base or the project names; without either, the default base.
+
+    A declaration is built for the platforms that are wanted, or for its own where none are named.
+
+    Raises:
+        RequestError: the declaration is wrong.
+        NotFound: there is no such image or file.
+        InputError: it cannot be read, or built.
+        NetworkError: a registry or a repository cannot be reached, or refuses.
+    """
+    base = loaded.project.base
+    if values.base:
+        return _open(values.base, values.base, platforms, values)
+    if isinstance(base, Declaration):
+        assert loaded.place is not None  # noqa: S101 - it was written somewhere
+        place = loaded.place.find("base")
+        inline = LoadedDeclaration(base, loaded.files, place)
+        return OpenBase(f"`base` of {place.file}", _build(place.file, platforms, values, inline))
+    if not base:
+        declared = default_base()
+        name = declared.files[0].path
+        return OpenBase(name, _build(name, platforms, values, declared))
+    if loaded.base_kind == "registry":
+        return OpenBase(base, open_image(base, values), base)
+    return _open(str(Path(values.thing) / base), base, platforms, values)
+
+
+def _open(
+    path: str, name: str, platforms: Sequence[Platform], values: argparse.Namespace
+) -> OpenBase:
+    """What a word of the command line names, or a path of the project."""
+    if path.endswith(_DECLARED):
+        return OpenBase(name, _build(path, platforms, values))
+    return OpenBase(name, open_image(path, values), _reference(path))
+
+
+def _reference(name: str) -> str:
+    """What of a base's name means something elsewhere: a reference in a registry."""
+    from imagist.oci.reference import REMOTE, is_remote_name
+
+    return name.removeprefix(REMOTE) if is_remote_name(name) and not Path(name).exists() else ""
+
+
+def _build(
+    name: str,
+    platforms: Sequence[Platform],
+    values: argparse.Namespace,
+    declared: LoadedDeclaration | None = None,
+) -> Image | Index:
+    """The image of a declaration, from memory where nothing changed."""
+    own = argparse.Namespace(**vars(values))
+    own.thing, own.lock, own.output, own.tag, own.annotation = name, "", "", [], []
+    own.platform = list(map(str, platforms))
+    work = Work(own, Destination(), declared)
+    return work.recall() or work.build()
