@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-import io
 import json
 import tarfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from fixtures.simpleindex import SimpleIndex
-from fixtures.webserver import serve
-from fixtures.wheelmaker import Made
 from imagist.declaration.projectfile import load_project
 from imagist.errors import ImagistError, InputError, NotFound, RequestError, Untrusted
 from imagist.lastmile.buildenv import BuildEnvironments
@@ -22,111 +19,14 @@ from imagist.lastmile.sources import unpack_source
 from imagist.net.environment import Environment
 from imagist.net.transport import HttpTransport
 from imagist.oci import derive
-from imagist.oci.derive import MemoryIndex
 from imagist.oci.image import Image, Index
-from imagist.oci.mutate import make_index, set_config
 from imagist.oci.platform import parse_platform
 from imagist.store.store import Store
-from inspection.described import edited, file, image, layer, symlink
 from lastmile.layering import files, flatten
+from lastmile.shop import BUILD, PROJECT, SDIST, base, source_of
 from lastmile.test_project import BACKEND
 
-APK = "C:Q1\nP:python3\nV:3.12.8-r1\n\nC:Q1\nP:musl\nV:1.2.5-r8\n\n"
-PROJECT = """\
-[project]
-name = "shop"
-version = "1.0"
-dependencies = ["alpha", "native"]
-scripts = { shop = "shop:main" }
-"""
-BUILD = '[build-system]\nrequires = []\nbuild-backend = "backend"\nbackend-path = ["."]\n'
-SDIST = {
-    "beta-1.0/pyproject.toml": BUILD + '[project]\nname = "app"\nversion = "1.0"\n',
-    "beta-1.0/backend.py": BACKEND,
-    "beta-1.0/code.py": "x = 1\n",
-}
-
 Build = Callable[..., Index]
-
-
-def base(*archs: str) -> MemoryIndex:
-    """An Alpine with Python, for some architectures."""
-    images: list[tuple[Any, Image | Index]] = []
-    for arch in archs:
-        entries = [
-            file("lib/apk/db/installed", APK),
-            file("lib/ld-musl-any.so.1"),
-            file("usr/bin/python3.12", b"\x7fELF", 0o755),
-            file("usr/lib/python3.12/os.py"),
-            symlink("usr/bin/python3", "python3.12"),
-        ]
-        platform = parse_platform(arch)
-        made = image(layer(*entries), Env=["PATH=/usr/bin"], User="7")
-        made = edited(made, architecture=platform.architecture, variant=platform.variant)
-        made = set_config(made, {"created": "2026-01-02T03:04:05Z"})
-        images.append((platform, made))
-    return make_index(images)
-
-
-def source_of(members: dict[str, str]) -> bytes:
-    data = io.BytesIO()
-    with tarfile.open(fileobj=data, mode="w:gz") as archive:
-        for name, text in members.items():
-            info = tarfile.TarInfo(name)
-            info.size = len(text)
-            archive.addfile(info, io.BytesIO(text.encode()))
-    return data.getvalue()
-
-
-@pytest.fixture(scope="module")
-def environments(tmp_path_factory: pytest.TempPathFactory) -> BuildEnvironments:
-    return BuildEnvironments(tmp_path_factory.mktemp("environments"))
-
-
-@pytest.fixture
-def index() -> Iterator[SimpleIndex]:
-    with serve() as web:
-        made = SimpleIndex(web)
-        wheels = [
-            Made(
-                "alpha",
-                files={"alpha.py": "a = 1\n"},
-                entry_points="[console_scripts]\nal = alpha:a\n",
-            )
-        ]
-        for machine in ("x86_64", "aarch64"):
-            tag = f"cp312-cp312-musllinux_1_2_{machine}"
-            wheels.append(Made("native", files={"native.py": machine}, tag=tag, pure=False))
-        for each in wheels:
-            made.add(each.name, each.filename, each.build())
-        made.add("beta", "beta-1.0.tar.gz", source_of(SDIST))
-        yield made
-
-
-@pytest.fixture
-def folder(tmp_path: Path, index: SimpleIndex, monkeypatch: pytest.MonkeyPatch) -> Path:
-    folder = tmp_path / "shop"
-    (folder / "src" / "shop").mkdir(parents=True)
-    (folder / "src" / "shop" / "__init__.py").write_text("def main(): ...\n")
-    (folder / "notes.md").write_text("secret\n")
-    (folder / "pyproject.toml").write_text(PROJECT)
-    lines = []
-    for name in ("alpha", "native"):
-        hashes = " ".join(
-            f"--hash=sha256:{index.sha256(f)}" for f in index.files if f.startswith(name)
-        )
-        lines.append(f"{name}==1.0 {hashes}\n")
-    (folder / "requirements.txt").write_text("".join(lines))
-    for name, value in {
-        "PIP_INDEX_URL": index.url,
-        "UV_NO_CONFIG": "1",
-        "PIP_CONFIG_FILE": "/dev/null",
-    }.items():
-        monkeypatch.setenv(name, value)
-    for name in ("UV_DEFAULT_INDEX", "UV_INDEX", "UV_INDEX_URL"):
-        monkeypatch.delenv(name, raising=False)
-    monkeypatch.setenv("COUNT", str(tmp_path / "count"))
-    return folder
 
 
 @pytest.fixture

@@ -31,6 +31,7 @@ from imagist.build.trace import Trace
 from imagist.cli.answer import print_json
 from imagist.cli.options import read_build_options, read_vcs_url
 from imagist.cli.session import load_thing, open_context, read_file
+from imagist.cli.things import is_project
 from imagist.declaration.include import LoadedDeclaration
 from imagist.errors import CheckFailed, InputError, NotFound, Problem, RequestError
 from imagist.packages.apk.index import provides_of
@@ -58,6 +59,11 @@ def run(values: argparse.Namespace) -> None:
         raise RequestError(
             "--check changes nothing, and --update would", help="leave one of them out"
         )
+    if is_project(values.thing):
+        from imagist.cli.projectlock import lock_project
+
+        lock_project(values)
+        return
     task = _read_task(values)
     if values.check:
         _check(task, values)

@@ -10,14 +10,14 @@ from imagist.cli.answer import print_json, print_text
 from imagist.cli.delivery import read_destination
 from imagist.cli.images import align, one_line, short_digest
 from imagist.cli.progress import format_size
-from imagist.cli.work import Work
+from imagist.cli.things import Making, open_work
 from imagist.errors import RequestError
 from imagist.oci import derive
 
 
 def run(values: argparse.Namespace) -> int:
     """Say what `apply` would move; with --check, exit with 1 if anything would."""
-    digest, cargo, shipments = find_shipments(open_work(values))
+    digest, cargo, shipments = find_shipments(open_pushing(values))
     if values.json:
         print_json(_document(digest, cargo, shipments))
     else:
@@ -26,8 +26,8 @@ def run(values: argparse.Namespace) -> int:
     return 1 if values.check and moves else 0
 
 
-def open_work(values: argparse.Namespace) -> Work:
-    """The work on a declaration that is to be pushed.
+def open_pushing(values: argparse.Namespace) -> Making:
+    """The work on what is to be pushed.
 
     Raises:
         RequestError: nothing says where to.
@@ -38,10 +38,10 @@ def open_work(values: argparse.Namespace) -> Work:
         raise RequestError(
             "what must move depends on where it is to go", help="add `-t registry/repository:tag`"
         )
-    return Work(values, to)
+    return open_work(values, to)
 
 
-def find_shipments(work: Work) -> tuple[str, list[Cargo], list[Shipment]]:
+def find_shipments(work: Making) -> tuple[str, list[Cargo], list[Shipment]]:
     """The digest, the images, and what must move for each reference.
 
     From memory or from what a lock states where that is enough; what nobody knows is built.

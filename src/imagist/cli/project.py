@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import argparse
 import os
+from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from msgspec.structs import replace
 
@@ -28,43 +30,74 @@ from imagist.oci.platform import Platform, parse_platform
 from imagist.progress import Meter
 from imagist.store.store import Store
 
+if TYPE_CHECKING:
+    from imagist.oci.reference import Reference
+    from imagist.registry.client import Registries
 
-def build_project(values: argparse.Namespace, to: Destination) -> Image | Index:
-    """The image or index of the folder that the command line names; in the store, if all of it is.
 
-    Raises:
-        RequestError: the project, its lock and its base do not go together.
-        InputError: something is missing, damaged or hostile.
-        NetworkError: an index or a registry cannot be reached, or refuses.
-    """
-    loaded = read_project(values)
-    check_project(loaded, Path(values.thing))  # before the base is built
-    if to.references:
-        from imagist.cli.registries import open_registries
+class ProjectWork:
+    """One command line on a folder; see `things.Making`."""
 
-        for reference in to.references:  # better told before the work than after it
-            registries = open_registries(values)
-            registries.repository(reference).resolve(reference.tag, push=True)
-    store = open_store(values)
-    messages = Messages(values)
-    wanted = choose_platforms(loaded, values)
-    base = open_project_base(loaded, wanted, values)
-    epoch = read_epoch(os.environ)
-    with messages.meter("packages") as meter:
-        index = build_python(
-            loaded,
-            Path(values.thing),
-            base,
-            _tools(values, store, messages, meter),
-            platforms=wanted,
-            created=read_date(values.build_date) if epoch is None else epoch,
-        )
-    images = derive.images(index)
-    single = len(values.platform) == 1 and len(images) == 1
-    thing: Image | Index = images[0][1] if single else index
-    if not to.references or all(store.has(blob.digest) for blob in contents.blobs(thing)):
-        store.add_image(thing, jobs=count_jobs(values))
-    return thing
+    def __init__(self, values: argparse.Namespace, to: Destination) -> None:
+        """Open the store, and what must be opened to push.
+
+        Raises:
+            RequestError: the project is wrong, or has nothing to run.
+            NotFound: it has no lock.
+        """
+        self.values = values
+        self.to = to
+        self.registries: Registries | None = None
+        self._folder = Path(values.thing)
+        self._loaded = read_project(values)
+        check_project(self._loaded, self._folder)  # before its base is built
+        self._store = open_store(values)
+        if to.references:
+            from imagist.cli.registries import open_registries
+
+            self.registries = open_registries(values)
+
+    def recall(self) -> None:
+        """Nothing: what a project reads is remembered step by step."""
+
+    def stated(self) -> None:
+        """Nothing: the locks of Python know no images."""
+
+    def leave_memory(self, thing: Image | Index, references: Sequence[Reference]) -> None:
+        """Leave nothing: layers depend on wheels alone, and are found by their digests."""
+
+    def build(self) -> Image | Index:
+        """The image or index; in the store, if all of it is, or if it goes nowhere else.
+
+        Raises:
+            RequestError: the project, its lock and its base do not go together.
+            InputError: something is missing, damaged or hostile.
+            NetworkError: an index or a registry cannot be reached, or refuses.
+        """
+        values = self.values
+        if self.registries is not None:
+            for reference in self.to.references:  # better told before the work than after it
+                self.registries.repository(reference).resolve(reference.tag, push=True)
+        messages = Messages(values)
+        wanted = choose_platforms(self._loaded, values)
+        base = open_project_base(self._loaded, wanted, values)
+        epoch = read_epoch(os.environ)
+        with messages.meter("packages") as meter:
+            index = build_python(
+                self._loaded,
+                self._folder,
+                base,
+                _tools(values, self._store, messages, meter),
+                platforms=wanted,
+                created=read_date(values.build_date) if epoch is None else epoch,
+            )
+        images = derive.images(index)
+        single = len(values.platform) == 1 and len(images) == 1
+        thing: Image | Index = images[0][1] if single else index
+        here = all(self._store.has(blob.digest) for blob in contents.blobs(thing) if blob.layer)
+        if here or not self.to.references:
+            self._store.add_image(thing, jobs=count_jobs(values))
+        return thing
 
 
 def read_project(values: argparse.Namespace) -> LoadedProject:
@@ -81,8 +114,9 @@ def read_project(values: argparse.Namespace) -> LoadedProject:
         )
     loaded = load_project(read_file, folder)
     project = loaded.project
-    if values.lock:
-        project = replace(project, lock=str(Path(values.lock).absolute()))
+    lock = getattr(values, "lock", "")  # `imagist lock` has no such flag
+    if lock:
+        project = replace(project, lock=str(Path(lock).absolute()))
     if values.annotation:
         annotations = {**project.annotations, **dict(read_annotations(values))}
         project = replace(project, annotations=annotations)

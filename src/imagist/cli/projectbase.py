@@ -75,7 +75,8 @@ def _build(
 ) -> Image | Index:
     """The image of a declaration, from memory where nothing changed."""
     own = argparse.Namespace(**vars(values))
-    own.thing, own.lock, own.output, own.tag, own.annotation = name, "", "", [], []
+    own.thing, own.tag, own.annotation = name, [], []
+    own.base = own.lock = own.output = ""
     own.platform = list(map(str, platforms))
     work = Work(own, Destination(), declared)
     return work.recall() or work.build()

@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 from imagist.cli.delivery import push
-from imagist.cli.work import Work
-from imagist.errors import ImagistError
+from imagist.cli.things import Making
 from imagist.oci import derive
 from imagist.oci.image import Image, Index
 from imagist.oci.reference import Reference
 from imagist.registry.client import Registries
 
 
-def publish(work: Work, thing: Image | Index) -> None:
+def publish(work: Making, thing: Image | Index) -> None:
     """Push an image to where the command line says; what is there already does not move.
 
     Beside an image that was built from a lock, the repository gets a memory (`build.memory`).
@@ -26,15 +25,7 @@ def publish(work: Work, thing: Image | Index) -> None:
     if not references:
         return
     push(thing, references, registries, work.values)
-    if not work.is_locked:
-        return
-    from imagist.build.leave import leave_memory
-
-    plan, options, context = work.planned()
-    try:
-        leave_memory(plan, options, context, thing, references, registries)
-    except ImagistError as error:  # the image is there: the next build only has more to do
-        context.report.warn(f"the registry got no memory for the next build: {error}")
+    work.leave_memory(thing, references)
 
 
 def _names(registries: Registries, reference: Reference, digest: str) -> bool:

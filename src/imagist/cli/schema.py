@@ -5,10 +5,10 @@ from __future__ import annotations
 import argparse
 import sys
 
-from imagist.declaration.schema import format_schema
+from imagist.declaration.schema import format_schema, project_schema
 
 
 def run(values: argparse.Namespace) -> None:
     """Print the schema."""
-    del values
-    sys.stdout.write(format_schema().decode())
+    schema = project_schema() if values.kind == "project" else None
+    sys.stdout.write(format_schema(schema).decode())

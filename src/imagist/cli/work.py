@@ -19,7 +19,7 @@ from imagist.cli.delivery import Destination
 from imagist.cli.environment import read_epoch
 from imagist.cli.options import read_vcs_url
 from imagist.cli.stores import open_store
-from imagist.errors import NotFound
+from imagist.errors import ImagistError, NotFound, RequestError
 from imagist.oci import contents
 from imagist.oci.image import Image, Index
 from imagist.store.memo import memo_key
@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from imagist.build.plan import Plan
     from imagist.build.shipment import Cargo
     from imagist.declaration.include import LoadedDeclaration
+    from imagist.oci.reference import Reference
     from imagist.registry.client import Registries
 
 _SHOWING: Final = ("quiet", "verbose", "json", "progress", "color", "output", "tag", "check")
@@ -68,7 +69,15 @@ class Work:
             values: of the command line.
             to: where the image goes.
             declared: the declaration, where it is not in the file that the command line names.
+
+        Raises:
+            RequestError: --base is given, which is for projects.
         """
+        if values.base and declared is None:
+            raise RequestError(
+                "--base is for projects",
+                help="an image's YAML names its base: `contents: {baseimage: {image: ...}}`",
+            )
         self.values = values
         self.to = to
         self.registries: Registries | None = None
@@ -83,11 +92,6 @@ class Work:
             from imagist.cli.registries import open_registries
 
             self.registries = open_registries(values)
-
-    @property
-    def is_locked(self) -> bool:
-        """Whether a lock decides the packages."""
-        return bool(self.values.lock) or self.values.thing.endswith(".lock.json")
 
     def recall(self) -> Image | Index | None:
         """What the same command line gave, if everything it read is as it was."""
@@ -200,6 +204,19 @@ class Work:
             return Stated(cargo[0].digest, cargo)
         # The lock states the index over all its images, not that over some of them.
         return Stated(lock.index.digest, cargo) if len(cargo) == len(lock.images) else None
+
+    def leave_memory(self, thing: Image | Index, references: Sequence[Reference]) -> None:
+        """Leave a memory (`build.memory`) beside an image that was built from a lock."""
+        if not (self.values.lock or self.values.thing.endswith(".lock.json")):
+            return
+        from imagist.build.leave import leave_memory
+
+        assert self.registries is not None  # noqa: S101 - it was pushed
+        plan, options, context = self.planned()
+        try:
+            leave_memory(plan, options, context, thing, references, self.registries)
+        except ImagistError as error:  # the image is there: the next build only has more to do
+            context.report.warn(f"the registry got no memory for the next build: {error}")
 
 
 def _key(values: argparse.Namespace, vcs_url: str, declared: LoadedDeclaration | None) -> str:

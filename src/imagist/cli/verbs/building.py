@@ -72,6 +72,11 @@ _DECLARATION = (
 
 _BUILDING = (
     Flag(
+        "base",
+        "what a project is built on: an image, or the YAML file of one",
+        metavar="IMAGE",
+    ),
+    Flag(
         "annotation",
         "an annotation to add, KEY=VALUE (or apko's KEY:VALUE)",
         metavar="K=V",
@@ -128,11 +133,6 @@ BUILDING = (
                 metavar="REF",
                 kind="list",
             ),
-            Flag(
-                "base",
-                "what a project is built on: an image, or the YAML file of one",
-                metavar="IMAGE",
-            ),
             *_DECLARATION,
             *_BUILDING,
         ),
@@ -150,7 +150,7 @@ BUILDING = (
         "plan",
         "say what digest a reference will name, and what must move for that",
         "imagist.cli.plan",
-        (_THING,),
+        (_ANY_THING,),
         (
             _TO,
             *_DECLARATION,
@@ -165,7 +165,7 @@ BUILDING = (
         "apply",
         "make references name what a declaration becomes, moving only what is missing",
         "imagist.cli.apply",
-        (_THING,),
+        (_ANY_THING,),
         (_TO, *_DECLARATION, *_BUILDING),
         "The same as `imagist build` with -t, and it says what moves.",
         (("imagist apply image.lock.json -t example.org/app:1", "what `plan` has said"),),
@@ -174,11 +174,12 @@ BUILDING = (
         "lock",
         "write down what a declaration is built from, and the digests it becomes",
         "imagist.cli.lock",
-        (_THING,),
+        (_ANY_THING,),
         (
             Flag(
                 "output",
-                "where to write the lock (default: beside the declaration, NAME.lock.json)",
+                "where to write the lock (default: beside the declaration, NAME.lock.json; in the "
+                "folder of a project, pylock.toml)",
                 short="o",
                 metavar="FILE",
                 twin=False,
@@ -200,12 +201,14 @@ BUILDING = (
             *_BUILDING,
         ),
         "The lock is apko's, which apko builds from too, with the layers of the packages and the "
-        "digests of the images added. Give the flags that the build will have: they count.",
+        "digests of the images added. Give the flags that the build will have: they count. "
+        "The lock of a Python project is a pylock.toml for all platforms, which uv resolves.",
         (
             ("imagist lock image.yaml", "resolve anew, and write image.lock.json"),
             ("imagist lock image.yaml --update zlib", "move zlib alone, and say what moved"),
             ("imagist lock image.yaml --check", "in CI: exit code 1 where the lock is stale"),
             ("imagist build image.yaml --lock image.lock.json", "build exactly that"),
+            ("imagist lock .", "a Python project: write pylock.toml beside its pyproject.toml"),
         ),
     ),
     Command(

@@ -54,5 +54,13 @@ KEEPING = (
         "schema",
         "print the JSON Schema of a declaration, for editors",
         "imagist.cli.schema",
+        (
+            Argument(
+                "kind",
+                "of an image's YAML (the default), or of a project's imagist.yaml",
+                optional=True,
+                choices=("image", "project"),
+            ),
+        ),
     ),
 )

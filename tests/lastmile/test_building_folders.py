@@ -1,0 +1,160 @@
+"""`imagist build DIR`: a folder becomes an image, as whoever types it meets that."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+from typing import cast
+
+import pytest
+
+from build.commandline import Answer, run
+from fixtures.registries import running
+from fixtures.simpleindex import SimpleIndex
+from imagist.oci import derive
+from imagist.oci.image import Image, Index
+from imagist.store.layout import read_layout, write_layout
+from lastmile.shop import base
+from support import needs
+
+Imagist = Callable[..., Answer]
+
+
+@pytest.fixture
+def imagist(folder: Path, tmp_path: Path) -> Imagist:
+    """The command line, with a store of its own and a base beside the project."""
+    write_layout(base("amd64", "arm64"), tmp_path / "base")
+
+    def call(*words: str | Path) -> Answer:
+        return run(*words, "--cache", tmp_path / "cache")
+
+    return call
+
+
+def settings(folder: Path, text: str) -> None:
+    place = folder / "pyproject.toml"
+    place.write_text(
+        place.read_text().partition("[tool.imagist]")[0] + f"[tool.imagist]\n{text}\n"
+    )
+
+
+def test_a_folder_becomes_an_index(imagist: Imagist, folder: Path, tmp_path: Path) -> None:
+    settings(folder, 'base = "../base"')
+    built = imagist("build", folder, "-o", tmp_path / "out", "-t", "shop:1")
+    assert built.code == 0, built.err
+    made = read_layout(tmp_path / "out", "shop:1")
+    assert isinstance(made, Index)
+    assert built.out == f"{derive.digest(made)}\n"
+    assert [platform.arch for platform, _ in derive.images(made)] == ["amd64", "arm64"]
+    again = imagist("build", folder)
+    assert (again.out, again.err) == (built.out, "")
+
+
+def test_the_command_line_goes_before_the_project(
+    imagist: Imagist, folder: Path, tmp_path: Path
+) -> None:
+    settings(folder, 'base = "../nowhere"')
+    (folder / "requirements.txt").rename(tmp_path / "other.txt")
+    words = ["--base", tmp_path / "base", "--platform", "arm64", "--lock", tmp_path / "other.txt"]
+    built = imagist(
+        "build", folder, *words, "-o", tmp_path / "out", "--annotation", "team=shop", "--json"
+    )
+    assert built.code == 0, built.err
+    assert list(json.loads(built.out)["platforms"]) == ["linux/arm64"]
+    made = derive.manifest(cast("Image", read_layout(tmp_path / "out")))
+    assert made.annotations["team"] == "shop"
+
+
+def test_a_base_can_be_declared(imagist: Imagist, folder: Path, tmp_path: Path) -> None:
+    """In a file, or in place: built like any image, on another base here."""
+    declared = f"contents: {{baseimage: {{image: {tmp_path / 'base'}}}}}\narchs: [amd64, arm64]\n"
+    (folder / "base.yaml").write_text(declared)
+    settings(folder, 'base = "base.yaml"')
+    first = imagist("build", folder)
+    assert first.code == 0, first.err
+    place = tmp_path / "base"
+    settings(
+        folder, f'[tool.imagist.base]\narchs = ["amd64"]\ncontents.baseimage.image = "{place}"'
+    )
+    second = imagist("build", folder, "--json")
+    assert second.code == 0, second.err
+    assert list(json.loads(second.out)["platforms"]) == ["linux/amd64"]
+
+
+@needs("registry")
+def test_a_project_goes_into_a_registry(imagist: Imagist, folder: Path, tmp_path: Path) -> None:
+    """The base comes out of it, and is mounted; what is there already does not move."""
+    with running("registry", tmp_path / "registry") as host:
+        pushed = imagist("push", tmp_path / "base", f"{host}/base:1")
+        assert pushed.code == 0, pushed.err
+        settings(folder, f'base = "{host}/base:1"')
+        plan = imagist("plan", folder, "-t", f"{host}/shop:1", "--json")
+        assert plan.code == 0, plan.err
+        [planned] = json.loads(plan.out)["references"]
+        assert planned["blobs"]
+        assert planned["changed"]
+        built = imagist("build", folder, "-t", f"{host}/shop:1")
+        assert built.code == 0, built.err
+        assert built.out == f"{host}/shop:1@{json.loads(plan.out)['digest']}\n"
+        place = tmp_path / "pulled"
+        imagist("pull", f"{host}/shop:1", "-o", place, "--platform", "amd64")
+        notes = derive.manifest(cast("Image", read_layout(place))).annotations
+        assert notes["org.opencontainers.image.base.name"] == f"{host}/base:1"
+        assert "is there already" in imagist("apply", folder, "-t", f"{host}/shop:1").err
+
+
+@pytest.mark.parametrize(
+    ("change", "code", "said"),
+    [
+        ("mv requirements.txt r.txt", 3, "has no lock, so nothing says which packages are right"),
+        ("sed -i s/scripts/strips/ pyproject.toml", 2, "nothing says what a container runs"),
+        ("sed -i s/native/naive/ pyproject.toml", 2, "`naive` is required, but"),
+        ("rm -r ../base && mkdir ../base", 3, "is not an OCI layout"),
+        ("echo 'prefix = 1' >> pyproject.toml", 2, "pyproject.toml:8:10"),
+        ("cp -r ../base/* .", 2, "is an image, and nothing to build"),
+        ("echo base: x > imagist.yaml", 2, "both say what the image is"),
+    ],
+)
+def test_what_is_wrong(change: str, code: int, said: str, imagist: Imagist, folder: Path) -> None:
+    settings(folder, 'base = "../base"')
+    subprocess.run(change, shell=True, cwd=folder, check=True)
+    built = imagist("build", folder)
+    assert (built.code, built.out) == (code, ""), built.err
+    assert said in built.err, built.err
+
+
+def test_what_only_an_image_has(imagist: Imagist, folder: Path) -> None:
+    (folder / "image.yaml").write_text("contents: {}\n")
+    wrong = imagist("build", folder / "image.yaml", "--base", "x")
+    assert wrong.code == 2
+    assert "--base is for projects" in wrong.err
+    assert imagist("why", folder, "alpha").code == 2
+
+
+def test_locking_a_folder(
+    imagist: Imagist, folder: Path, index: SimpleIndex, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A lock is made, is what is built from, and is told where it is not true any more."""
+    monkeypatch.setenv("UV_DEFAULT_INDEX", index.url)
+    settings(folder, 'base = "../base"\npython = "3.12"')
+    (folder / "requirements.txt").unlink()
+    assert imagist("lock", folder, "--check").code == 3
+    locked = imagist("lock", folder)
+    assert (locked.code, locked.out) == (0, f"{folder / 'pylock.toml'}\n"), locked.err
+    assert imagist("lock", folder, "--check").code == 0
+    built = imagist("build", folder)
+    assert built.code == 0, built.err
+    text = (folder / "pyproject.toml").read_text()
+    (folder / "pyproject.toml").write_text(text.replace('"alpha", ', ""))
+    told = imagist("lock", folder, "--check")
+    assert (told.code, told.out) == (1, "")
+    assert "is not what would be locked now" in told.err
+
+
+def test_the_lock_of_another_tool_stays(imagist: Imagist, folder: Path) -> None:
+    (folder / "uv.lock").write_text("version = 1\n")
+    told = imagist("lock", folder)
+    assert told.code == 2
+    assert "`uv lock` makes it anew" in told.err
