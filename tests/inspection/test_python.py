@@ -14,8 +14,7 @@ from imagist.errors import RequestError
 from imagist.inspection.python import look_for_python
 from imagist.oci.derive import MemoryImage
 from imagist.oci.platform import Platform
-from imagist.packages.wheel.detect import Wishes
-from imagist.packages.wheel.target import Target
+from imagist.packages.wheel.target import Target, Wishes
 from imagist.rootfs.entry import Entry
 from imagist.store.store import Store
 from inspection.described import file, folder, hardlink, image, layer, symlink

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from imagist.errors import Untrusted
-from imagist.lastmile import project as project_module
+from imagist.lastmile import hooks
 from imagist.lastmile.backend import Backend, find_backend
 from imagist.lastmile.buildenv import BuildEnvironments
 from imagist.lastmile.carried import find_modules, trace_members
@@ -72,7 +72,7 @@ def forbidden(monkeypatch: pytest.MonkeyPatch) -> Callable[[], None]:
     def refuse(*_: object) -> Path:
         raise AssertionError("the backend was run")
 
-    return lambda: monkeypatch.setattr(project_module, "run_backend", refuse)
+    return lambda: monkeypatch.setattr(hooks, "run_backend", refuse)
 
 
 @pytest.mark.parametrize("name", BACKENDS)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import gzip
 import hashlib
 import os
-from collections.abc import Sequence
+from collections.abc import Collection
 from pathlib import Path
 
 import pytest
@@ -89,7 +89,7 @@ def test_wheels_larger_than_memory_give_the_same_layers(
 
 def test_what_is_remembered_needs_no_wheel(store: Store) -> None:
     wheels = [put(store, made) for made in sample()]
-    asked: list[Sequence[str]] = []
+    asked: list[Collection[str]] = []
     first = WheelLayers(store, bring=asked.append).build(wheels, VENV)
     assert {digest for digests in asked for digest in digests} == {w.digest for w in wheels}
     for wheel in wheels:
@@ -105,7 +105,7 @@ def test_one_more_wheel_moves_no_other_layer(store: Store) -> None:
     wheels = [put(store, made) for made in sample()]
     before = digests([x.layer for x in WheelLayers(store).build(wheels, VENV)])
     more = put(store, Made("more", files={"more.bin": _noise("more", 1_200_000)}))
-    asked: list[Sequence[str]] = []
+    asked: list[Collection[str]] = []
     after = WheelLayers(store, bring=asked.append).build([*wheels, more], VENV)
     assert set(before) < set(digests([x.layer for x in after]))
     assert asked == [[more.digest]]

@@ -9,7 +9,8 @@ import pytest
 from msgspec import Meta
 
 from imagist.text.decode import Decoded, decode
-from imagist.text.yamlnodes import Document, parse_yaml
+from imagist.text.nodes import Document
+from imagist.text.yamlnodes import parse_yaml
 
 Mode = Annotated[int, Meta(ge=0, le=0o7777)]
 Small = Annotated[int, Meta(ge=0, le=9)]

@@ -10,8 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from imagist.errors import RequestError, Span
+from imagist.text.nodes import Node
 from imagist.text.tomlnodes import find_node, parse_toml, read_toml
-from imagist.text.yamlnodes import Node
 
 TEXT = '''\
 # a comment

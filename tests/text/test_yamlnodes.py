@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 
 from imagist.errors import RequestError, Span
 from imagist.text import yamlnodes
-from imagist.text.yamlnodes import Document, Node, parse_yaml
+from imagist.text.nodes import Document, Node
+from imagist.text.yamlnodes import parse_yaml
 
 
 def plain(node: Node | None) -> Any:

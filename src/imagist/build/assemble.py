@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
 
 import msgspec
 
-from imagist.build.context import Options
-from imagist.build.vcs import split_vcs_url
 from imagist.declaration.model import Declaration
 from imagist.oci import derive, mediatype
 from imagist.oci.derive import MemoryImage
@@ -24,6 +23,9 @@ from imagist.oci.manifest import (
 )
 from imagist.oci.mutate import describe_layer, make_index
 from imagist.oci.platform import Platform
+
+if TYPE_CHECKING:
+    from imagist.build.context import Options
 
 AUTHOR = "imagist"
 CREATED = "org.opencontainers.image.created"
@@ -105,6 +107,8 @@ def annotations_of(declaration: Declaration, created: str, options: Options) -> 
     annotations = dict(declaration.annotations)
     vcs_url = declaration.vcs_url or options.vcs_url
     if vcs_url:
+        from imagist.build.vcs import split_vcs_url  # noqa: PLC0415 - few need it
+
         url, revision = split_vcs_url(vcs_url)
         annotations.setdefault(SOURCE, url)
         if revision:

@@ -6,20 +6,18 @@ Reading files is the caller's; this only says which, in which order.
 from __future__ import annotations
 
 import posixpath
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any, Final, NamedTuple
 
 import msgspec
 
 from imagist.declaration.model import Accounts, Contents, Declaration
+from imagist.declaration.sourcefile import Read, SourceFile
 from imagist.declaration.validate import check_declaration
 from imagist.errors import NotFound, Problem, RequestError, Span
 from imagist.packages.deb.sources import is_source
 from imagist.text.decode import Place, decode
 from imagist.text.yamlnodes import parse_yaml
-
-Read = Callable[[str], bytes]
-"""Bytes of a file by path; NotFound or FileNotFoundError where there is none."""
 
 MAX_INCLUDES: Final = 16
 _FIELDWISE: Final = (Declaration, Contents, Accounts)
@@ -29,13 +27,6 @@ _REPLACED: Final = frozenset({"archs"})
 _OWN: Final = frozenset({"include"})
 """Fields that are not inherited."""
 _REPOSITORIES: Final = ("repositories", "build_repositories", "runtime_repositories")
-
-
-class SourceFile(NamedTuple):
-    """A file a declaration was read from."""
-
-    path: str
-    data: bytes
 
 
 class LoadedDeclaration(msgspec.Struct, frozen=True):

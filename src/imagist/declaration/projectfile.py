@@ -8,20 +8,19 @@ from typing import Any, Final
 
 import msgspec
 
-from imagist.declaration.include import Read, SourceFile
 from imagist.declaration.metadata import Metadata, read_metadata
-from imagist.declaration.model import Declaration
+from imagist.declaration.model import PORT, SIGNAL, Declaration
 from imagist.declaration.project import Project
-from imagist.declaration.validate import PORT, SIGNAL, check_declaration
+from imagist.declaration.sourcefile import Read, SourceFile
 from imagist.errors import NotFound, Problem, RequestError, Span
 from imagist.oci.platform import parse_platform
 from imagist.packages.wheel.lock.model import normalize
 from imagist.packages.wheel.upkeep import expand_groups
 from imagist.text.decode import Decoded, Place, decode
+from imagist.text.nodes import Document
 from imagist.text.suggest import did_you_mean
 from imagist.text.tomlnodes import find_node, parse_toml, read_toml
 from imagist.text.words import split_words
-from imagist.text.yamlnodes import Document, parse_yaml
 
 PYPROJECT: Final = "pyproject.toml"
 OWN_FILES: Final = ("imagist.yaml", "imagist.yml")
@@ -129,7 +128,7 @@ def load_project(read: Read, folder: str = "") -> LoadedProject:
     for name, data in found.items():
         path = posixpath.join(folder, name)
         files.append(SourceFile(path, data))
-        settings = parse_yaml(data, path) if name in OWN_FILES else _open_table(data, path)
+        settings = _open_yaml(data, path) if name in OWN_FILES else _open_table(data, path)
         if name == PYPROJECT:
             values = read_toml(data, path)
         if document is not None and settings is not None:
@@ -152,6 +151,12 @@ def _try(read: Read, path: str) -> bytes | None:
         return read(path)
     except (NotFound, FileNotFoundError):
         return None
+
+
+def _open_yaml(data: bytes, path: str) -> Document:
+    from imagist.text.yamlnodes import parse_yaml  # noqa: PLC0415 - most projects have none
+
+    return parse_yaml(data, path)
 
 
 def _open_table(data: bytes, path: str) -> Document | None:
@@ -210,6 +215,8 @@ class _Checker:
     def check_base(self) -> None:
         base = self.project.base
         if isinstance(base, Declaration):
+            from imagist.declaration.validate import check_declaration  # noqa: PLC0415 - large
+
             try:
                 check_declaration(base, lambda path: self.span_of(f"base.{path}"))
             except RequestError as error:

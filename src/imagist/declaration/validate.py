@@ -12,6 +12,8 @@ from typing import Final
 
 from imagist.declaration import pem
 from imagist.declaration.model import (
+    PORT,
+    SIGNAL,
     Accounts,
     BaseImage,
     Certificates,
@@ -34,8 +36,6 @@ from imagist.text.words import parse_duration, split_words
 
 _FILE_NAME: Final = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9_.-]*")
 _WORLD_ENTRY: Final = re.compile(r"!?[^@=><~!\s]+(?:[=><~]+[^@=><~\s]+)?(?:@[A-Za-z0-9_.-]+)?")
-PORT: Final = re.compile(r"([0-9]{1,5})(?:/(?:tcp|udp|sctp))?")
-SIGNAL: Final = re.compile(r"(?:SIG)?[A-Z][A-Z0-9]*(?:[+-][0-9]+)?|[0-9]+")
 _ACCOUNT_NAME: Final = re.compile(r"[^\s:,/\x00-\x1f\x7f]+")
 _ACCOUNT_FIELD: Final = re.compile(r"[^:\x00-\x1f\x7f]*")
 _DECIMAL_MODES: Final = frozenset(

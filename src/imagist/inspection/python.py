@@ -4,19 +4,19 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 import msgspec
 
-from imagist.inspection.layers import list_layers, read_files
 from imagist.oci import derive
 from imagist.oci.image import Image, Layer
 from imagist.oci.platform import Platform
-from imagist.packages.wheel.detect import Base, Wishes, detect_target
-from imagist.packages.wheel.target import PREFIX, Target
-from imagist.rootfs.flatten import flatten
+from imagist.packages.wheel.target import PREFIX, Target, Wishes
 from imagist.rootfs.tree import Node, Tree
 from imagist.store.memo import Memo, memo_key
+
+if TYPE_CHECKING:
+    from imagist.packages.wheel.detect import Base
 
 STEP: Final = "python-target"
 FORMAT: Final = "python-target/1"
@@ -68,6 +68,8 @@ def look_for_python(
     if known is not None:
         recalled = msgspec.msgpack.decode(known, type=_Remembered)
         return PythonBase(recalled.target, frozenset(recalled.libraries))
+    from imagist.packages.wheel.detect import detect_target  # noqa: PLC0415 - often remembered
+
     base = view_base(image, name, platform, jobs=jobs)
     target = detect_target(base, wishes, prefix)
     names = (node.entry.path.rpartition("/")[2] for node in base.tree.nodes())
@@ -87,6 +89,10 @@ def view_base(image: Image, name: str, platform: Platform, *, jobs: int = 1) -> 
     Raises:
         InputError: it is damaged.
     """
+    from imagist.inspection.layers import list_layers  # noqa: PLC0415 - often remembered
+    from imagist.packages.wheel.detect import Base  # noqa: PLC0415
+    from imagist.rootfs.flatten import flatten  # noqa: PLC0415
+
     listings = list_layers(image.layers, jobs=jobs)
     tree = flatten(
         (Node(entry, blob=layer.digest) for entry in listings[layer.digest].entries)
@@ -110,6 +116,8 @@ def _read(
     tree: Tree, layers: Mapping[str, Layer], paths: Sequence[str]
 ) -> Iterator[tuple[str, bytes]]:
     """Contents of the files at paths, with one pass over each layer that has some of them."""
+    from imagist.inspection.layers import read_files  # noqa: PLC0415 - often remembered
+
     wanted: dict[str, dict[int, list[str]]] = {}
     nodes: dict[tuple[str, int], Node] = {}
     for path in dict.fromkeys(paths):

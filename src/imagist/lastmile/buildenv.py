@@ -8,10 +8,7 @@ also without a network; whoever wants newer backends removes the folder.
 from __future__ import annotations
 
 import fcntl
-import importlib.util
 import os
-import shutil
-import subprocess
 import sys
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
@@ -73,6 +70,8 @@ class BuildEnvironments:
             )
         with _alone(place):
             if not (place / _READY).exists():  # another process may have been faster
+                import shutil  # noqa: PLC0415 - for once in the life of an environment
+
                 shutil.rmtree(place, ignore_errors=True)
                 _make(place, wanted)
                 (place / _READY).touch()
@@ -81,6 +80,8 @@ class BuildEnvironments:
 
 def _make(place: Path, requirements: list[str]) -> None:
     """Install with pip, which knows the user's index; this environment's own, if it has one."""
+    import importlib.util  # noqa: PLC0415 - as above
+
     has_pip = importlib.util.find_spec("pip") is not None
     _run([sys.executable, "-m", "venv", *(["--without-pip"] if has_pip else []), str(place)])
     if not requirements:
@@ -93,6 +94,8 @@ def _make(place: Path, requirements: list[str]) -> None:
 
 
 def _run(command: list[str]) -> None:
+    import subprocess  # noqa: PLC0415 - as above
+
     done = subprocess.run(command, capture_output=True, text=True, check=False)  # noqa: S603 - ours
     if done.returncode:
         said = (done.stderr or done.stdout).strip()[-_SAID:]

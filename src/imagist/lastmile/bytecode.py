@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import shutil
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from typing import Final, NamedTuple
 
 from imagist.errors import InputError, NotFound
@@ -82,8 +82,16 @@ def compile_sources(
 class BytecodeLayers:
     """Makes layers of compiled files for layers of wheels."""
 
-    def __init__(self, store: Store, interpreter: Interpreter, *, jobs: int = 1) -> None:
-        """Nothing is compiled yet; `jobs` processes compile."""
+    def __init__(
+        self,
+        store: Store,
+        interpreter: Interpreter,
+        *,
+        bring: Callable[[Collection[str]], object] = lambda _: None,
+        jobs: int = 1,
+    ) -> None:
+        """Nothing is compiled yet; `jobs` processes compile what `bring` brings."""
+        self._bring = bring
         self._store = store
         self._interpreter = interpreter
         self._jobs = jobs
@@ -98,8 +106,7 @@ class BytecodeLayers:
     ) -> list[BlobLayer | None]:
         """A layer for each that `WheelLayers.build` gives of the same wheels, in that order.
 
-        None where a layer has nothing to be compiled. The wheels must be in the store where the
-        result is not remembered.
+        None where a layer has nothing to be compiled.
         """
         groups = plan_groups(wheels, project)
         return [self._of(group, venv, mtime) for group in groups]
@@ -113,6 +120,7 @@ class BytecodeLayers:
         return layer.open(self._store) if layer.digest else None
 
     def _make(self, group: Sequence[Wheel], venv: Venv, mtime: int) -> StoredLayer:
+        self._bring([wheel.digest for wheel in group])
         sources = {source.path: source for wheel in group for source in self._read(wheel, venv)}
         compiled = compile_sources(
             [sources[path] for path in sorted(sources)], self._interpreter, jobs=self._jobs

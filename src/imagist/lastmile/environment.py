@@ -15,7 +15,6 @@ import msgspec
 
 from imagist.build.assemble import BuiltLayer
 from imagist.errors import InputError, Problem
-from imagist.lastmile.bytecode import BytecodeLayers, created_by, find_interpreter
 from imagist.lastmile.wheels import Wheel, WheelLayers
 from imagist.oci.derive import BlobLayer
 from imagist.packages.wheel.collisions import check_collisions
@@ -24,15 +23,15 @@ from imagist.packages.wheel.facts import WheelFacts
 from imagist.packages.wheel.target import Target
 from imagist.packages.wheel.venv import Venv, venv_of, write_skeleton
 from imagist.progress import SILENT, Meter
-from imagist.rootfs.compress import GzipWriter
+from imagist.rootfs import compress
 from imagist.rootfs.entry import parents
-from imagist.rootfs.tarwrite import write_tar
 from imagist.rootfs.tree import Tree
-from imagist.store.layers import StoredLayer
+from imagist.store.layers import StoredLayer, recall, remember
 from imagist.store.memo import memo_key
 from imagist.store.store import Store
 
 STEP: Final = "environment-check"
+SKELETON: Final = "environment-skeleton"
 FORMAT: Final = 1
 """Raise it whenever something else is checked."""
 
@@ -64,7 +63,7 @@ def build_environment(
     base: Base | None = None,
     bytecode: bool = False,
     mtime: int = 0,
-    bring: Callable[[Sequence[str]], object] = lambda _: None,
+    bring: Callable[[Collection[str]], object] = lambda _: None,
     jobs: int | None = None,
     meter: Meter = SILENT,
 ) -> Environment:
@@ -101,10 +100,14 @@ def build_environment(
     layers = [BuiltLayer(skeleton_layer(store, target, mtime=mtime), "imagist: environment")]
     layers += [BuiltLayer(layer.layer, layer.created_by) for layer in made]
     if bytecode:
-        groups = [*wheels, *([project] if project else [])]
-        bring([wheel.digest for wheel in groups if not store.has(wheel.digest)])
+        from imagist.lastmile.bytecode import (  # noqa: PLC0415 - few want them
+            BytecodeLayers,
+            created_by,
+            find_interpreter,
+        )
+
         cpus = jobs or len(os.sched_getaffinity(0))
-        compiler = BytecodeLayers(store, find_interpreter(venv), jobs=cpus)
+        compiler = BytecodeLayers(store, find_interpreter(venv), bring=bring, jobs=cpus)
         compiled = compiler.build(wheels, venv, project=project, mtime=mtime)
         layers += [
             BuiltLayer(layer, created_by(source))
@@ -140,14 +143,22 @@ def _check(
 def skeleton_layer(store: Store, target: Target, *, mtime: int = 0) -> BlobLayer:
     """The layer of what is no package's: settings, and links to the base's interpreter.
 
-    It is the only one that depends on the base, and a few hundred bytes, so it is just written.
+    It is the only one that depends on the base.
     """
+    entries = write_skeleton(target, mtime=mtime)
+    key = memo_key(FORMAT, compress.FORMAT, entries)
+    known = recall(store, SKELETON, key, StoredLayer)
+    if known is not None:
+        return known.open(store)
+    from imagist.rootfs.tarwrite import write_tar  # noqa: PLC0415 - often remembered
+
     with store.writer() as blob:
-        with GzipWriter(blob.write, jobs=1) as gzip:
-            write_tar(((e, e.data) for e in write_skeleton(target, mtime=mtime)), gzip.write)
+        with compress.GzipWriter(blob.write, jobs=1) as gzip:
+            write_tar(((entry, entry.data) for entry in entries), gzip.write)
         done = gzip.close()
         digest = blob.commit(done.digest)
-    return StoredLayer(digest, done.size, done.diff_id).open(store)
+    layer = StoredLayer(digest, done.size, done.diff_id)
+    return remember(store, SKELETON, key, layer).open(store)
 
 
 def check_place(venv: Venv, base: Tree) -> None:

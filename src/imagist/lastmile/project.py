@@ -9,7 +9,6 @@ runs here, so what it makes must be for any machine, or be said to fit the targe
 from __future__ import annotations
 
 import shutil
-import tempfile
 from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
@@ -19,7 +18,7 @@ import msgspec
 from imagist.digest import CHUNK, check, sha256
 from imagist.editing.additions import Item, read_item
 from imagist.errors import InputError
-from imagist.lastmile.backend import Options, find_backend, read_document, run_backend
+from imagist.lastmile.backend import Options, find_backend, read_document
 from imagist.lastmile.buildenv import BuildEnvironments
 from imagist.lastmile.carried import find_modules, trace_members
 from imagist.lastmile.files import FileRule, find_wanted
@@ -118,6 +117,10 @@ def build_project(
         outline = memo_key(*FORMATS, [_describe(item, others) for item in items], *rest)
         built = _renew(store, outline, items, digests) if modules else None
         if built is None:
+            import tempfile  # noqa: PLC0415 - often remembered
+
+            from imagist.lastmile.hooks import run_backend  # noqa: PLC0415
+
             with tempfile.TemporaryDirectory(prefix="imagist-project-") as work:
                 source = folder if in_place else _copy(items, Path(work, "source"))
                 file = run_backend(backend, source, Path(work, "wheel"), environments, options)

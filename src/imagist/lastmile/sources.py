@@ -6,9 +6,7 @@ for it, in an environment of its own, and what comes out must run on any machine
 
 from __future__ import annotations
 
-import tarfile
 import tempfile
-import zipfile
 from pathlib import Path
 from typing import Final
 
@@ -19,6 +17,7 @@ from imagist.lastmile.filetable import FileTable
 from imagist.lastmile.project import build_project, check_fits, recall_wheel, remember_wheel
 from imagist.lastmile.wheels import Wheel
 from imagist.packages.wheel.choose import Choice
+from imagist.packages.wheel.gather import Gathered
 from imagist.packages.wheel.install import Origin
 from imagist.packages.wheel.lock.model import File, normalize
 from imagist.packages.wheel.target import Target
@@ -36,20 +35,20 @@ class SourceBuilder:
         self,
         store: Store,
         environments: BuildEnvironments,
-        folder: Path,
+        gathered: Gathered,
         options: Options | None = None,
     ) -> None:
         """Nothing is built yet.
 
         Args:
-            store: where sources are, and wheels go.
+            store: where sources and wheels go.
             environments: where build backends are installed.
-            folder: that of the lock; folders in it are relative to this one.
+            gathered: what was chosen, and brings sources; folders are relative to its lock.
             options: how things are built.
         """
         self._store = store
         self._environments = environments
-        self._folder = folder
+        self._gathered = gathered
         self._options = options or Options()
         self._made: dict[str, Wheel] = {}
 
@@ -64,7 +63,7 @@ class SourceBuilder:
         file = choice.file
         if file is not None and file.is_wheel:
             digest = f"sha256:{file.sha256}"
-            return Wheel(file.name, digest, self._store.size(digest), origin)
+            return Wheel(file.name, digest, self._gathered.sizes[digest], origin)
         key = file.sha256 if file is not None else choice.package.name
         if key not in self._made:
             self._made[key] = self._build(choice, file)
@@ -78,7 +77,7 @@ class SourceBuilder:
             if file is not None:
                 return self._build_archive(file, package.subdirectory)
             location = package.origin.location if package.origin else ""
-            folder = self._folder / location / package.subdirectory
+            folder = self._gathered.lock.parent / location / package.subdirectory
             table = FileTable(self._store, folder)
             built = build_project(folder, self._store, self._environments, table, self._options)
             table.keep()
@@ -92,6 +91,7 @@ class SourceBuilder:
         key = memo_key(FORMAT, file.sha256, subdirectory, options.mtime, dict(options.settings))
         wheel = recall_wheel(self._store, STEP, key)
         if wheel is None:
+            self._gathered.bring([f"sha256:{file.sha256}"])
             with tempfile.TemporaryDirectory(prefix="imagist-source-") as work:
                 root = unpack_source(
                     self._store.path(f"sha256:{file.sha256}"), file.name, Path(work)
@@ -117,6 +117,9 @@ def unpack_source(archive: Path, name: str, place: Path) -> Path:
         Untrusted: something in it would lie elsewhere.
         InputError: it is damaged, or of a form that source distributions have not.
     """
+    import tarfile  # noqa: PLC0415 - few come here
+    import zipfile  # noqa: PLC0415
+
     try:
         if name.endswith(".zip"):
             with zipfile.ZipFile(archive) as source:

@@ -8,7 +8,7 @@ all images, and a machine that remembers it needs no wheel at all.
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from contextlib import ExitStack
 from typing import Final, NamedTuple
 
@@ -91,7 +91,7 @@ class WheelLayers:
         self,
         store: Store,
         *,
-        bring: Callable[[Sequence[str]], object] = lambda _: None,
+        bring: Callable[[Collection[str]], object] = lambda _: None,
         jobs: int | None = None,
         meter: Meter = SILENT,
     ) -> None:

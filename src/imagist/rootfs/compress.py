@@ -11,15 +11,17 @@ import hashlib
 import os
 from collections import deque
 from collections.abc import Callable
-from concurrent.futures import Future, ThreadPoolExecutor
 from functools import cache
 from types import TracebackType
-from typing import Final, Self
+from typing import TYPE_CHECKING, Final, Self
 
 import deflate
 import msgspec
 
 from imagist.digest import Digest
+
+if TYPE_CHECKING:
+    from concurrent.futures import Future, ThreadPoolExecutor
 
 MEMBER: Final = 1 << 20
 """Bytes of input in each gzip member."""
@@ -139,6 +141,8 @@ class GzipWriter:
 @cache
 def _pool(jobs: int) -> ThreadPoolExecutor:
     """The threads that all writers share. They run nothing that waits, so none can block."""
+    from concurrent.futures import ThreadPoolExecutor  # noqa: PLC0415 - 10 ms for whom needs it
+
     return ThreadPoolExecutor(jobs, thread_name_prefix="imagist-gzip")
 
 

@@ -14,9 +14,9 @@ import msgspec
 import msgspec.inspect as types
 
 from imagist.errors import Span
+from imagist.text.nodes import Document, Node
 from imagist.text.scalars import NULLS, read_boolean, read_integer
 from imagist.text.suggest import did_you_mean, suggest
-from imagist.text.yamlnodes import Document, Node
 
 T = TypeVar("T", bound=msgspec.Struct)
 

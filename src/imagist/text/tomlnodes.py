@@ -12,7 +12,7 @@ import tomllib
 from typing import Any, Final
 
 from imagist.errors import RequestError, Span
-from imagist.text.yamlnodes import MAX_BYTES, MAX_DEPTH, Document, Node
+from imagist.text.nodes import MAX_BYTES, MAX_DEPTH, Document, Node
 
 _SPACE: Final = re.compile(r"(?:[ \t\r\n]|#[^\n]*)*")
 _BLANK: Final = re.compile(r"[ \t]*")

@@ -7,75 +7,21 @@ win, then earlier merged mappings). Only this module reads YAML.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator
 from typing import Final, Literal
 
-import msgspec
 import yaml
 
 from imagist.errors import Problem, RequestError, Span
+from imagist.text.nodes import LINE_END, MAX_BYTES, MAX_DEPTH, Document, Node
 
-MAX_BYTES: Final = 16 << 20
-MAX_DEPTH: Final = 64
 MAX_NODES: Final = 1_000_000
 """Nodes of a document with every alias written out."""
 
-_LINE_END: Final = re.compile("\r\n|[\n\r\x85\u2028\u2029]")
-"""What YAML 1.1 counts as the end of a line."""
 _CORE: Final = "tag:yaml.org,2002:"
 _TAGS: Final = frozenset(
     _CORE + name for name in ("str", "int", "float", "bool", "null", "timestamp", "map", "seq")
 )
-
-
-class Node(msgspec.Struct, eq=False):
-    """A scalar, sequence or mapping, where it was written (an alias: where its anchor was)."""
-
-    kind: Literal["scalar", "sequence", "mapping"]
-    line: int
-    """1-based, as is `column`."""
-    column: int
-    length: int = 1
-    """Characters on its first line."""
-    text: str = ""
-    """The scalar as written, after unquoting and folding."""
-    tag: str = ""
-    """The type a tag forces, such as `str` or `int`; quoted scalars are `str`; "": undecided."""
-    items: list[Node] = []
-    pairs: list[tuple[Node, Node]] = []
-    """Keys and values, merged ones last."""
-    size: int = 1
-    """Nodes below and including this one, with aliases written out."""
-
-
-class Document:
-    """The nodes of a file, and what is wrong with them so far."""
-
-    __slots__ = ("file", "lines", "problems", "root", "text")
-
-    def __init__(self, file: str, text: str) -> None:
-        """Start with the text of a file that is called `file` in messages."""
-        self.file = file
-        self.text = text
-        self.lines = _LINE_END.split(text)
-        self.root: Node | None = None
-        self.problems: list[Problem] = []
-
-    def span(self, node: Node) -> Span:
-        """The place of a node with its line."""
-        return self.locate(node.line, node.column, node.length)
-
-    def locate(self, line: int, column: int, length: int = 1) -> Span:
-        """A place by 1-based line and column."""
-        text = self.lines[line - 1] if line <= len(self.lines) else ""
-        return Span(self.file, line, column, max(1, length), text)
-
-    def report(self, message: str, node: Node, advice: str | None = None) -> None:
-        """Note a problem at a node; one for each place, however many aliases lead to it."""
-        where = self.span(node)
-        if all(problem.where != where for problem in self.problems):
-            self.problems.append(Problem(message, where, advice))
 
 
 def parse_yaml(data: bytes, file: str) -> Document:
@@ -117,7 +63,7 @@ def _explain(error: yaml.YAMLError, document: Document) -> Problem:
     """What libyaml says, with its place and the cause people most often meet."""
     if isinstance(error, yaml.reader.ReaderError):
         before = document.text.encode()[: int(error.position)].decode("utf-8", "replace")
-        lines = _LINE_END.split(before)
+        lines = LINE_END.split(before)
         where = document.locate(len(lines), len(lines[-1]) + 1)
         return Problem("this character is not allowed in YAML", where, "write it as an escape")
     if not isinstance(error, yaml.MarkedYAMLError) or error.problem_mark is None:

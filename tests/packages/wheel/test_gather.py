@@ -13,8 +13,8 @@ from fixtures.webserver import Answer
 from imagist.errors import NetworkError, NotFound, RequestError
 from imagist.net.environment import Environment
 from imagist.net.transport import HttpTransport, Transport
-from imagist.packages.wheel import gather
 from imagist.packages.wheel.gather import Gathered, Request, gather_wheels
+from imagist.packages.wheel.lock import find
 from imagist.store.store import Store
 from packages.wheel.targets import target
 
@@ -56,7 +56,9 @@ def test_what_a_folder_needs_comes_into_the_store(
     found = gathered()
     assert found.lock == project / "requirements.txt"
     assert [str(choice) for choice in found.choices[target()]] == list(NAMES)
-    assert all(store.has(f"sha256:{index.sha256(name)}") for name in NAMES)
+    digests = [f"sha256:{index.sha256(name)}" for name in NAMES]
+    found.bring(digests)
+    assert {digest: store.size(digest) for digest in digests} == found.sizes
 
 
 def test_the_second_time_nothing_is_parsed_asked_or_fetched(
@@ -64,8 +66,9 @@ def test_the_second_time_nothing_is_parsed_asked_or_fetched(
 ) -> None:
     first = gathered()
     asked = len(index.web.asked)
-    monkeypatch.delattr(gather, "read_lock")
-    assert gathered(offline=True) == first
+    monkeypatch.delattr(find, "read_lock")
+    again = gathered(offline=True)
+    assert (again.choices, again.sizes) == (first.choices, first.sizes)
     assert len(index.web.asked) == asked
 
 
@@ -81,10 +84,10 @@ def test_whatever_a_choice_depends_on_makes_it_anew(
     gathered: Gather, monkeypatch: pytest.MonkeyPatch, change: dict[str, Any]
 ) -> None:
     gathered()
-    monkeypatch.delattr(gather, "read_lock")
-    with pytest.raises(NameError):
+    monkeypatch.delattr(find, "read_lock")
+    with pytest.raises(ImportError):
         gathered(**change)
-    with pytest.raises(NameError):
+    with pytest.raises(ImportError):
         gathered(target(python="3.12.8"))
 
 
@@ -104,13 +107,14 @@ def test_a_changed_lock_is_read_again(gathered: Gather, project: Path) -> None:
 def test_files_that_moved_are_looked_for_again(
     gathered: Gather, index: SimpleIndex, store: Store
 ) -> None:
-    gathered()
+    gathered().bring([f"sha256:{index.sha256(NAMES[0])}"])
     index.web.on(f"/files{index.prefix}/{NAMES[0]}", Answer(404))
     store.path(f"sha256:{index.sha256(NAMES[0])}").unlink()
     moved = SimpleIndex(index.web, "/moved")
     moved.add("alpha", NAMES[0])
     index.web.on(f"{index.prefix}/alpha/", Answer(302, headers={"Location": "/moved/alpha/"}))
     for _ in range(2):
+        gathered().bring([f"sha256:{index.sha256(NAMES[0])}"])
         file = gathered().choices[target()][0].file
         assert file is not None
         assert file.location == moved.location(NAMES[0])

@@ -14,11 +14,12 @@ from fixtures.webserver import Answer, Web, cacheable
 from imagist.errors import InputError, NetworkError, NotFound, Untrusted
 from imagist.net.environment import Environment
 from imagist.net.transport import HttpTransport
+from imagist.packages.wheel.choose import chosen_files
 from imagist.packages.wheel.fetch import WheelFetcher
 from imagist.packages.wheel.index import Finder
 from imagist.packages.wheel.indexes import Indexes
 from imagist.packages.wheel.lock.model import File, Lock, Package
-from imagist.packages.wheel.selection import chosen_files, select_files
+from imagist.packages.wheel.selection import select_files
 from imagist.packages.wheel.simple import read_page
 from imagist.store.store import Store
 from packages.wheel.targets import target

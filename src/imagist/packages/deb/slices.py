@@ -25,9 +25,10 @@ from imagist.errors import InputError, Problem, RequestError
 from imagist.packages.deb.archive import DebFiles
 from imagist.packages.globs import Glob
 from imagist.rootfs.entry import MODE_BITS, Entry, order, parent
+from imagist.text.nodes import Document, Node
 from imagist.text.scalars import read_boolean, read_integer
 from imagist.text.suggest import did_you_mean
-from imagist.text.yamlnodes import Document, Node, parse_yaml
+from imagist.text.yamlnodes import parse_yaml
 
 _OPTIONS: Final = frozenset(
     {"make", "mode", "copy", "text", "symlink", "mutable", "until", "arch", "generate", "prefer"}

@@ -85,6 +85,17 @@ def choose_files(
     return chosen
 
 
+def chosen_files(selected: Mapping[Target, Iterable[Choice]]) -> list[File]:
+    """The files of all targets, each once, in the order of their names."""
+    files = {
+        choice.file.sha256: choice.file
+        for choices in selected.values()
+        for choice in choices
+        if choice.file is not None
+    }
+    return sorted(files.values(), key=lambda file: (file.name, file.sha256))
+
+
 def choose_file(package: Package, target: Target, *, source: bool = False) -> File | None:
     """The wheel that fits best, or where none does and `source` allows it, the source.
 

@@ -16,7 +16,7 @@ import msgspec
 from imagist.errors import Problem, RequestError
 from imagist.oci.platform import Platform
 from imagist.packages.wheel.libc import DATABASES, Kind, Libc, find_libc, read_databases
-from imagist.packages.wheel.target import PREFIX, Target, check_target
+from imagist.packages.wheel.target import PREFIX, Target, Wishes, check_target
 from imagist.rootfs.tree import Tree
 
 Read = Callable[[Sequence[str]], Mapping[str, bytes]]
@@ -49,17 +49,6 @@ class Base(msgspec.Struct, frozen=True):
     environment: Mapping[str, str]
     """The variables of its configuration."""
     read: Read
-
-
-class Wishes(msgspec.Struct, frozen=True):
-    """What a declaration says of the Python of its base; what can be seen must agree."""
-
-    python: str = ""
-    """`3.12`, or exactly `3.12.7`; with a `t` the free-threaded one."""
-    libc: str = ""
-    """`glibc 2.36`, `musl 1.2`."""
-    interpreter: str = ""
-    """Absolute path, where it is in none of the folders of PATH."""
 
 
 class _Interpreter(msgspec.Struct, frozen=True):

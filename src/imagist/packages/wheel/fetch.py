@@ -4,11 +4,9 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import BinaryIO, Final, cast
-from urllib.parse import urlsplit
-from urllib.request import url2pathname
+from urllib.parse import unquote, urlsplit
 
 from imagist.digest import CHUNK, Digest
 from imagist.errors import ImagistError, InputError, NetworkError, NotFound, Problem, Untrusted
@@ -18,6 +16,7 @@ from imagist.net.url import is_remote, redact
 from imagist.packages.wheel.lock.model import File
 from imagist.progress import SILENT, Meter
 from imagist.store.memo import memo_key
+from imagist.store.parallel import each
 from imagist.store.store import Store
 
 STEP: Final = "wheel"
@@ -110,12 +109,11 @@ class WheelFetcher:
                 return error.placed(f"{file.name} from {redact(file.location)}")
             return None
 
-        with ThreadPoolExecutor(min(self._jobs, len(missing))) as pool:
-            try:
-                errors = [error for error in pool.map(work, missing) if error is not None]
-            except BaseException:  # Ctrl-C: what is running ends with its next piece
-                stop.set()
-                raise
+        try:
+            errors = [error for error in each(work, missing, self._jobs) if error is not None]
+        except BaseException:  # Ctrl-C: what is running ends with its next piece
+            stop.set()
+            raise
         if errors:
             problems = [problem for error in errors for problem in error.problems]
             if untried:
@@ -159,7 +157,7 @@ class WheelFetcher:
                     help="build once without --offline",
                 )
             return cast("BinaryIO", open_url(self._transport, location, limit=bound))
-        path = url2pathname(urlsplit(location).path) if location.startswith("file:") else location
+        path = unquote(urlsplit(location).path) if location.startswith("file:") else location
         try:
             return (self._folder / path.replace("\\", "/")).open("rb", buffering=0)
         except FileNotFoundError:

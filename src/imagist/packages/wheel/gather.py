@@ -1,4 +1,4 @@
-"""Everything from a project's folder to its wheels in the store: lock, choice, fetching.
+"""Everything from a project's folder to its wheels: lock, choice, and fetching what is asked for.
 
 A choice is remembered by the bytes of the lock, what is asked of it, and where packages are looked
 for; so a build whose lock did not change parses none.
@@ -7,7 +7,7 @@ for; so a build whose lock did not change parses none.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Final
 
@@ -18,22 +18,18 @@ from imagist.errors import NotFound, Problem, RequestError, Span
 from imagist.net.environment import Environment
 from imagist.net.transport import Transport
 from imagist.net.url import without_userinfo
-from imagist.packages.wheel.choose import Choice
-from imagist.packages.wheel.fetch import WheelFetcher
-from imagist.packages.wheel.index import Finder
+from imagist.packages.wheel.choose import Choice, chosen_files
 from imagist.packages.wheel.indexes import Configuration, Indexes, read_configuration
-from imagist.packages.wheel.lock.find import NAMES, find_lock, read_lock
-from imagist.packages.wheel.lock.model import Lock
-from imagist.packages.wheel.selection import chosen_files, select_files
+from imagist.packages.wheel.lock.find import NAMES, find_lock
+from imagist.packages.wheel.lock.model import File, Lock
 from imagist.packages.wheel.target import Target
-from imagist.packages.wheel.upkeep import find_drift
-from imagist.packages.wheel.wanted import wanted_packages
 from imagist.progress import SILENT, Meter
 from imagist.store.memo import memo_key
 from imagist.store.store import Store
 
 STEP: Final = "python-choice"
 FORMAT: Final = "python-choice/1"
+SIZE: Final = "wheel-size"
 _NAMES_OTHERS: Final = re.compile(
     rb"^\s*(?:-[rcf]|--requirement|--constraint|--find-links)\b", re.MULTILINE
 )
@@ -59,10 +55,15 @@ class Request(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Gathered(msgspec.Struct, frozen=True):
-    """What each target gets; the files are in the store by their SHA-256."""
+    """What each target gets."""
 
     lock: Path
     choices: dict[Target, list[Choice]]
+    bring: Callable[[Collection[str]], object] = lambda _: None
+    """Fetches files that were chosen, by their digests (`sha256:...`), where they are not in the
+    store; what is not asked for is not fetched, since layers may be remembered without it."""
+    sizes: Mapping[str, int] = {}
+    """Bytes of each file that was chosen, by its digest."""
 
 
 def find_project_lock(request: Request) -> Path:
@@ -94,7 +95,7 @@ def gather_wheels(
     jobs: int = 8,
     meter: Meter = SILENT,
 ) -> Gathered:
-    """Choose and fetch what a project needs on every target.
+    """Choose what a project needs on every target, to be fetched when it is asked for.
 
     Args:
         request: the project and what is wanted of it.
@@ -110,43 +111,128 @@ def gather_wheels(
         NotFound: there is no lock, or no index has a package.
         RequestError: the lock is wrong or old, or something does not fit a target.
         NetworkError: a server cannot be reached or refuses.
-        Untrusted: a file is not the one that the lock means.
+        Untrusted: a file is not the one that the lock means; this and the last when files are
+            fetched, too.
     """
-    path = find_project_lock(request)
-    configuration = read_configuration(request.folder, request.variables)
-    transport = connect(configuration.network(environment))
-    fetcher = WheelFetcher(store, transport, path.parent, jobs=jobs, offline=offline, meter=meter)
+    return _Gathering(
+        request, targets, store, environment, connect, offline=offline, jobs=jobs, meter=meter
+    ).run()
 
-    def choose(*, anew: bool) -> dict[Target, list[Choice]]:
-        lock = read_lock(
-            path, extras=request.extras, groups=request.groups, variables=request.variables
+
+class _Gathering:
+    def __init__(
+        self,
+        request: Request,
+        targets: Sequence[Target],
+        store: Store,
+        environment: Environment,
+        connect: Callable[[Environment], Transport],
+        *,
+        offline: bool,
+        jobs: int,
+        meter: Meter,
+    ) -> None:
+        self._request = request
+        self._targets = targets
+        self._store = store
+        self._jobs = jobs
+        self._offline = offline
+        self._meter = meter
+        self._lock = find_project_lock(request)
+        self._configuration = read_configuration(request.folder, request.variables)
+        self._connect = connect
+        self._environment = environment
+        self._transport: Transport | None = None
+        self._key = _key(request, self._lock, targets, self._configuration)
+
+    def run(self) -> Gathered:
+        recalled = _recall(self._store, self._key, self._targets)
+        choices = recalled or self._choose(anew=False)
+        if recalled is None:
+            self._remember(choices)
+        files = {_digest(file): file for file in chosen_files(choices)}
+
+        def bring(digests: Collection[str]) -> None:
+            self._fetch([file for digest, file in files.items() if digest in digests])
+
+        return Gathered(self._lock, choices, bring, self._sizes(files))
+
+    def _sizes(self, files: Mapping[str, File]) -> dict[str, int]:
+        """Bytes of files; those of which neither lock nor index nor memory tells are fetched."""
+        memo = self._store.memo
+        known = {
+            digest: file.size if file.size is not None else memo.get(SIZE, memo_key(digest))
+            for digest, file in files.items()
+        }
+        unknown = [digest for digest, size in known.items() if size is None]
+        self._fetch([files[digest] for digest in unknown])
+        for digest in unknown:
+            known[digest] = size = self._store.size(digest)
+            memo.put(SIZE, memo_key(digest), b"%d" % size)
+        return {digest: int(size or 0) for digest, size in known.items()}
+
+    def _fetch(self, files: Sequence[File]) -> None:
+        if not files:
+            return
+        from imagist.packages.wheel.fetch import WheelFetcher  # noqa: PLC0415 - often not needed
+
+        fetcher = WheelFetcher(
+            self._store,
+            self._open(),
+            self._lock.parent,
+            jobs=self._jobs,
+            offline=self._offline,
+            meter=self._meter,
         )
-        _check_drift(request, lock, targets)
-        indexes = _lazily(configuration, lock)
+        try:
+            fetcher.fetch(files)
+        except NotFound:  # files of an index may have moved since it was asked
+            choices = self._choose(anew=True)
+            wanted = {file.sha256 for file in files}
+            fetcher.fetch([file for file in chosen_files(choices) if file.sha256 in wanted])
+            self._remember(choices)
+
+    def _choose(self, *, anew: bool) -> dict[Target, list[Choice]]:
+        # Whoever remembers the answer needs nothing of all this.
+        from imagist.packages.wheel.index import Finder  # noqa: PLC0415
+        from imagist.packages.wheel.lock.find import read_lock  # noqa: PLC0415
+        from imagist.packages.wheel.selection import select_files  # noqa: PLC0415
+
+        request = self._request
+        lock = read_lock(
+            self._lock, extras=request.extras, groups=request.groups, variables=request.variables
+        )
+        _check_drift(request, lock, self._targets)
         finder = Finder(
-            transport, store.memo, indexes, jobs=jobs, offline=offline, anew=anew and not offline
+            self._open(),
+            self._store.memo,
+            _lazily(self._configuration, lock),
+            jobs=self._jobs,
+            offline=self._offline,
+            anew=anew and not self._offline,
         )
         return select_files(
             lock,
-            targets,
+            self._targets,
             finder,
             extras=request.extras,
             groups=request.groups,
             sdists=request.sdists,
         )
 
-    key = _key(request, path, targets, configuration)
-    recalled = _recall(store, key, targets)
-    choices = recalled or choose(anew=False)
-    try:
-        fetcher.fetch(chosen_files(choices))
-    except NotFound:  # files of an index may have moved since it was asked
-        choices = choose(anew=True)
-        fetcher.fetch(chosen_files(choices))
-    if key is not None and choices is not recalled:
-        chosen = [choices[target] for target in targets]
-        store.memo.put(STEP, key, msgspec.msgpack.encode(chosen))
-    return Gathered(path, choices)
+    def _open(self) -> Transport:
+        if self._transport is None:
+            self._transport = self._connect(self._configuration.network(self._environment))
+        return self._transport
+
+    def _remember(self, choices: Mapping[Target, Sequence[Choice]]) -> None:
+        if self._key is not None:
+            chosen = [choices[target] for target in self._targets]
+            self._store.memo.put(STEP, self._key, msgspec.msgpack.encode(chosen))
+
+
+def _digest(file: File) -> str:
+    return f"sha256:{file.sha256}"
 
 
 def _lazily(configuration: Configuration, lock: Lock) -> Indexes:
@@ -157,6 +243,9 @@ def _lazily(configuration: Configuration, lock: Lock) -> Indexes:
 
 
 def _check_drift(request: Request, lock: Lock, targets: Sequence[Target]) -> None:
+    from imagist.packages.wheel.upkeep import find_drift  # noqa: PLC0415 - often not needed
+    from imagist.packages.wheel.wanted import wanted_packages  # noqa: PLC0415
+
     problems: list[Problem] = []
     for target in targets if request.requirements else ():
         wanted = wanted_packages(lock, target, extras=request.extras, groups=request.groups)

@@ -11,8 +11,7 @@ from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Final
-from urllib.parse import quote, urlsplit
-from urllib.request import url2pathname
+from urllib.parse import quote, unquote, urlsplit
 
 import msgspec
 
@@ -219,7 +218,7 @@ def _list_folder(place: str) -> list[Link]:
     """The files of a local folder, with their own hashes; one that is absent has none."""
     import hashlib  # noqa: PLC0415 - few come here
 
-    folder = Path(url2pathname(urlsplit(place).path) if place.startswith("file:") else place)
+    folder = Path(unquote(urlsplit(place).path) if place.startswith("file:") else place)
     links: list[Link] = []
     for file in sorted(folder.glob("*")):
         if file.name.endswith((".whl", ".tar.gz", ".zip")) and file.is_file():

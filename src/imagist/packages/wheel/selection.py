@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Sequence
 
 from imagist.errors import Problem, RequestError
 from imagist.packages.wheel.choose import Choice, choose_files
 from imagist.packages.wheel.index import Finder, package_key
-from imagist.packages.wheel.lock.model import File, Lock, Package
+from imagist.packages.wheel.lock.model import Lock, Package
 from imagist.packages.wheel.target import Target
 from imagist.packages.wheel.wanted import wanted_packages
 
@@ -44,17 +44,6 @@ def select_files(
         for target, packages in wanted.items()
     }
     return choose_files(lock, located, sdists=sdists)
-
-
-def chosen_files(selected: Mapping[Target, Iterable[Choice]]) -> list[File]:
-    """The files of all targets, each once, in the order of their names."""
-    files = {
-        choice.file.sha256: choice.file
-        for choices in selected.values()
-        for choice in choices
-        if choice.file is not None
-    }
-    return sorted(files.values(), key=lambda file: (file.name, file.sha256))
 
 
 def _wanted(

@@ -45,6 +45,17 @@ _VERSION: Final = re.compile(r"(\d+)\.(\d+)\.(\d+)(?:(?:a|b|rc)\d+)?")
 _ABI: Final = re.compile(r"cp(\d)(\d+)t?")
 
 
+class Wishes(msgspec.Struct, frozen=True):
+    """What a declaration says of the Python of its base; what can be seen must agree."""
+
+    python: str = ""
+    """`3.12`, or exactly `3.12.7`; with a `t` the free-threaded one."""
+    libc: str = ""
+    """`glibc 2.36`, `musl 1.2`."""
+    interpreter: str = ""
+    """Absolute path, where it is in none of the folders of PATH."""
+
+
 class Target(msgspec.Struct, frozen=True, kw_only=True):
     """A CPython on a platform, as a base image has it."""
 

@@ -7,8 +7,8 @@ from functools import cached_property
 from typing import Final
 
 from imagist.errors import Problem, Span
+from imagist.text.nodes import Document, Node
 from imagist.text.tomlnodes import parse_toml
-from imagist.text.yamlnodes import Document, Node
 
 _STEP: Final = re.compile(r"\.?([^.\[\]]+)|\[(\d+)\]")
 

@@ -1,0 +1,16 @@
+"""The files that a declaration is read from; reading them is the caller's."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+Read = Callable[[str], bytes]
+"""Bytes of a file by path; NotFound or FileNotFoundError where there is none."""
+
+
+class SourceFile(NamedTuple):
+    """A file a declaration was read from."""
+
+    path: str
+    data: bytes

@@ -1,0 +1,152 @@
+"""Build backends at work: run in an environment apart, by the hooks of PEP 517.
+
+A backend is code of the project, which runs here with this user's rights, as in every build. It is
+told which time it is, sees no variables for Python, and nothing of it stays.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import subprocess
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+import msgspec
+
+from imagist.errors import InputError, RequestError
+from imagist.lastmile.backend import Backend, Options
+from imagist.lastmile.buildenv import BuildEnvironment, BuildEnvironments
+from imagist.store.memo import memo_key
+
+if TYPE_CHECKING:
+    from pyproject_hooks import BuildBackendHookCaller
+
+_SAID: Final = 4000
+"""Characters of what a failed backend said that are told."""
+_DESCRIBING: Final = ("pyproject.toml", "setup.cfg", "setup.py")
+"""Files that say what a project is built with."""
+
+
+def run_backend(
+    backend: Backend,
+    source: Path,
+    output: Path,
+    environments: BuildEnvironments,
+    options: Options,
+) -> Path:
+    """Build the wheel of a project into a folder that is not there yet; the wheel's file.
+
+    Raises:
+        RequestError: what runs backends is not installed, or may not be fetched.
+        InputError: the backend failed, or cannot be had.
+    """
+    try:
+        import pyproject_hooks  # noqa: PLC0415 - optional, and few need it
+    except ImportError as error:
+        raise RequestError(
+            "building a project needs the package `pyproject-hooks`",
+            help="pip install 'imagist[project]', or copy the project as source",
+        ) from error
+    environment = environments.find(backend.requirements, offline=options.offline)
+    said: list[str] = []
+
+    def run(
+        cmd: Sequence[str],
+        cwd: str | None = None,
+        extra_environ: Mapping[str, str] | None = None,
+    ) -> None:
+        said.append(_run(cmd, cwd, environment, options, extra_environ or {}))
+
+    def hooks() -> BuildBackendHookCaller:
+        return pyproject_hooks.BuildBackendHookCaller(
+            str(source),
+            backend.name,
+            list(backend.path) or None,
+            runner=run,
+            python_executable=environment.python,
+        )
+
+    output.mkdir()
+    try:
+        more = _find_more(backend, source, environment, options, hooks)
+        if more:
+            wanted = (*backend.requirements, *more)
+            environment = environments.find(wanted, offline=options.offline)
+        name = hooks().build_wheel(str(output), dict(options.settings))
+    except (pyproject_hooks.HookMissing, subprocess.SubprocessError, OSError, ValueError) as error:
+        if isinstance(error, subprocess.CalledProcessError):
+            said.append(error.output)
+        raise InputError(
+            f"the project's build backend failed:\n{''.join(said).strip()[-_SAID:] or error}",
+            help="see that `pip wheel --no-deps .` works in its folder",
+        ) from error
+    except pyproject_hooks.BackendUnavailable as error:
+        raise InputError(
+            f"the project's build backend cannot be imported:\n{error.traceback.strip()[-_SAID:]}",
+            help="see `requires` and `build-backend` in the [build-system] of its pyproject.toml",
+        ) from error
+    return output / name
+
+
+def _find_more(
+    backend: Backend,
+    source: Path,
+    environment: BuildEnvironment,
+    options: Options,
+    hooks: Callable[[], BuildBackendHookCaller],
+) -> list[str]:
+    """What a backend asks for besides what is stated.
+
+    To ask takes as long as to build, and the answer hangs on few files; so it is kept beside the
+    backend, but not that of a backend which is a part of the project.
+    """
+    files = [_read(source / name) for name in _DESCRIBING]
+    note = environment.folder / f"requires-{memo_key(files, dict(options.settings))[:24]}.json"
+    if not backend.path:
+        with contextlib.suppress(OSError, msgspec.DecodeError):
+            return msgspec.json.decode(note.read_bytes(), type=list[str])
+    found = list(hooks().get_requires_for_build_wheel(dict(options.settings)))
+    if not backend.path:
+        written = note.with_suffix(f".{os.getpid()}")
+        written.write_bytes(msgspec.json.encode(found))
+        written.replace(note)
+    return found
+
+
+def _read(file: Path) -> bytes:
+    try:
+        return file.read_bytes()
+    except OSError:
+        return b""
+
+
+def _run(
+    command: Sequence[str],
+    folder: str | None,
+    environment: BuildEnvironment,
+    options: Options,
+    variables: Mapping[str, str],
+) -> str:
+    """Run a hook; what it said.
+
+    Raises:
+        CalledProcessError: it failed; with what it said.
+    """
+    more = {"SOURCE_DATE_EPOCH": str(options.mtime), **variables}
+    if options.offline:
+        more["PIP_NO_INDEX"] = "1"
+    done = subprocess.run(  # noqa: S603 - the backend that the project names
+        list(command),
+        cwd=folder,
+        env=environment.variables(more),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        errors="replace",
+        check=False,
+    )
+    if done.returncode:
+        raise subprocess.CalledProcessError(done.returncode, list(command), done.stdout)
+    return done.stdout
