@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager
 from typing import Final
 
@@ -15,6 +14,7 @@ from imagist.net.conditional import CachedGet
 from imagist.net.url import is_remote, without_userinfo
 from imagist.packages.reading import Document, Reader
 from imagist.progress import Meter
+from imagist.store.parallel import each
 
 _CONNECTIONS: Final = 8
 
@@ -95,5 +95,4 @@ def find_documents(cached: CachedGet, notes: Sequence[Note]) -> list[str]:
             return ""
         return found or ""
 
-    with ThreadPoolExecutor(_CONNECTIONS) as pool:
-        return list(pool.map(find, notes))
+    return each(find, notes, _CONNECTIONS)

@@ -13,11 +13,9 @@ import msgspec
 
 from imagist.declaration.model import Accounts, Contents, Declaration
 from imagist.declaration.sourcefile import Read, SourceFile
-from imagist.declaration.validate import check_declaration
 from imagist.errors import NotFound, Problem, RequestError, Span
 from imagist.packages.deb.sources import is_source
 from imagist.text.decode import Place, decode
-from imagist.text.yamlnodes import parse_yaml
 
 MAX_INCLUDES: Final = 16
 _FIELDWISE: Final = (Declaration, Contents, Accounts)
@@ -77,6 +75,8 @@ def load_declaration(
         raise RequestError(loader.problems)
     declaration = _trim_repositories(part.value)
     loaded = LoadedDeclaration(declaration, tuple(loader.files), part.place)
+    from imagist.declaration.validate import check_declaration  # noqa: PLC0415 - as above
+
     check_declaration(declaration, loaded.span_of)
     return loaded
 
@@ -95,6 +95,8 @@ class _Loader:
         self.refuse_cycle(found, asked)
         self.files.append(SourceFile(found, data))
         try:
+            from imagist.text.yamlnodes import parse_yaml  # noqa: PLC0415 - most builds recall
+
             document = parse_yaml(data, found)
         except RequestError as error:
             raise RequestError([*self.problems, *error.problems]) from None

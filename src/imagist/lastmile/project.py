@@ -8,7 +8,6 @@ runs here, so what it makes must be for any machine, or be said to fit the targe
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
@@ -233,6 +232,8 @@ def _describe(item: Item, digests: Mapping[str, str]) -> tuple[str, str, str, st
 
 def _copy(items: Sequence[Item], place: Path) -> Path:
     """What the backend may see; folders come before what is in them."""
+    import shutil  # noqa: PLC0415 - often remembered
+
     place.mkdir()
     for item in items:
         end = place / item.path

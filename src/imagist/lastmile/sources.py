@@ -6,7 +6,6 @@ for it, in an environment of its own, and what comes out must run on any machine
 
 from __future__ import annotations
 
-import tempfile
 from pathlib import Path
 from typing import Final
 
@@ -91,6 +90,8 @@ class SourceBuilder:
         key = memo_key(FORMAT, file.sha256, subdirectory, options.mtime, dict(options.settings))
         wheel = recall_wheel(self._store, STEP, key)
         if wheel is None:
+            import tempfile  # noqa: PLC0415 - often remembered
+
             self._gathered.bring([f"sha256:{file.sha256}"])
             with tempfile.TemporaryDirectory(prefix="imagist-source-") as work:
                 root = unpack_source(

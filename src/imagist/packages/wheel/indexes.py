@@ -10,7 +10,6 @@ The first of these that names an index, or says that there is none, is followed:
 
 from __future__ import annotations
 
-import configparser
 import os
 import re
 import sys
@@ -188,6 +187,8 @@ def _pip_files(variables: Mapping[str, str]) -> list[Path]:
 
 
 def _read_pip(file: Path) -> Settings:
+    import configparser  # noqa: PLC0415 - few have such files
+
     parser = configparser.RawConfigParser()
     text = _read_text(file)
     if text is None:

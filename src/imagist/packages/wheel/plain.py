@@ -8,19 +8,17 @@ is), names in order, one time. It can be written once more with other contents a
 from __future__ import annotations
 
 import hashlib
-import io
 from collections.abc import Mapping
 from typing import Final, NamedTuple
 
 from imagist.packages.wheel.archive import WheelArchive
 from imagist.packages.wheel.record import format_record
+from imagist.rootfs.zipwrite import ZipFile, write_zip
 
 FORMAT: Final = 1
 """Raise it whenever the same contents would become other bytes."""
 MOST: Final = 64 << 20
 """Bytes of contents up to which a wheel is written again, in memory; others stay as they are."""
-_DAY: Final = (1980, 1, 1, 0, 0, 0)
-_REGULAR: Final = 0o100000
 
 
 class Content(NamedTuple):
@@ -50,20 +48,13 @@ def read_contents(archive: WheelArchive) -> dict[str, Content] | None:
 
 def write_plain(contents: Mapping[str, Content], dist_info: str) -> bytes:
     """A wheel of these files, with its RECORD."""
-    import zipfile  # noqa: PLC0415 - takes its time, and few need it
-
     record = f"{dist_info}/RECORD"
     rows = [
         (name, hashlib.sha256(content.data).digest(), len(content.data))
         for name, content in contents.items()
     ]
     files = {**contents, record: Content(format_record(rows, record))}
-    out = io.BytesIO()
-    with zipfile.ZipFile(out, "w", zipfile.ZIP_STORED) as archive:
-        for name in sorted(files):
-            info = zipfile.ZipInfo(name, _DAY)
-            info.create_system = 3  # Unix, whatever writes it: so that permissions count
-            mode = 0o755 if files[name].is_executable else 0o644
-            info.external_attr = (_REGULAR | mode) << 16
-            archive.writestr(info, files[name].data)
-    return out.getvalue()
+    return write_zip(
+        ZipFile(name, files[name].data, 0o755 if files[name].is_executable else 0o644)
+        for name in sorted(files)
+    )
