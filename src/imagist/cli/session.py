@@ -1,4 +1,8 @@
-"""What commands that read a declaration share: store, network, options, and messages."""
+"""What commands that read a declaration share: store, network, options, and messages.
+
+Those that read a file or a platform alone come here, too; so what a job needs is loaded where it
+is asked for.
+"""
 
 from __future__ import annotations
 
@@ -8,26 +12,19 @@ import posixpath
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from imagist.build.context import Context, Limits, Options
-from imagist.build.lockfile import SUFFIX, parse_lock
-from imagist.build.trace import Trace, today
-from imagist.build.watch import WatchedReader, WatchedReport, watch_file
 from imagist.cli.environment import host_platform, read_epoch
 from imagist.cli.messages import Messages
 from imagist.cli.stores import open_store
-from imagist.declaration.include import LoadedDeclaration, load_declaration
 from imagist.errors import InputError, NotFound, RequestError
-from imagist.net.conditional import CachedGet
-from imagist.net.environment import read_environment
-from imagist.net.transport import HttpTransport
 from imagist.oci.platform import ALL_ARCHITECTURES, Platform, parse_platform
-from imagist.packages.apk.archive import PackageLimits
-from imagist.packages.apk.index import MAX_INDEX
-from imagist.rootfs import tarread
-from imagist.store.store import Store
 
 if TYPE_CHECKING:
+    from imagist.build.context import Context, Limits, Options
+    from imagist.build.trace import Trace
+    from imagist.declaration.include import LoadedDeclaration
+    from imagist.net.conditional import CachedGet
     from imagist.registry.client import Registries
+    from imagist.store.store import Store
 
 _UNBOUNDED: Final = 1 << 62
 _MAX_FILE: Final = 64 << 20
@@ -38,6 +35,10 @@ def open_context(
     values: argparse.Namespace, trace: Trace | None = None, store: Store | None = None
 ) -> Context:
     """Everything a job needs of the world; what it reads is noted in the trace."""
+    from imagist.build.context import Context
+    from imagist.build.trace import Trace, today
+    from imagist.build.watch import WatchedReader, WatchedReport
+
     trace = trace or Trace()
     store = store or open_store(values)
     cached = open_cached(values, store)
@@ -55,6 +56,10 @@ def open_context(
 
 def open_cached(values: argparse.Namespace, store: Store) -> CachedGet:
     """The network, with the store as its memory."""
+    from imagist.net.conditional import CachedGet
+    from imagist.net.environment import read_environment
+    from imagist.net.transport import HttpTransport
+
     bound = _bound(values.max_http_response_size, 8 << 30)
     transport = HttpTransport(read_environment(), limit=bound)
     return CachedGet(transport, store, offline=values.offline)
@@ -67,6 +72,11 @@ def read_options(values: argparse.Namespace, trace: Trace | None = None) -> Opti
         RequestError: a value makes no sense.
         InputError: the lock cannot be read.
     """
+    from imagist.build.context import Options
+    from imagist.build.lockfile import parse_lock
+    from imagist.build.trace import Trace
+    from imagist.build.watch import watch_file
+
     read = watch_file(read_file, trace or Trace())
     follow_lock(values, trace)
     lock = parse_lock(read(values.lock), values.lock) if values.lock else None
@@ -91,6 +101,10 @@ def load_thing(values: argparse.Namespace, trace: Trace | None = None) -> Loaded
         RequestError: something in it is wrong.
         NotFound: there is no such file.
     """
+    from imagist.build.trace import Trace
+    from imagist.build.watch import watch_file
+    from imagist.declaration.include import load_declaration
+
     read = watch_file(read_file, trace or Trace())
     follow_lock(values, trace)
     return load_declaration(read, values.thing, values.include_paths)
@@ -104,6 +118,10 @@ def follow_lock(values: argparse.Namespace, trace: Trace | None = None) -> None:
         InputError: it is no lock.
         NotFound: there is no such file.
     """
+    from imagist.build.lockfile import SUFFIX, parse_lock
+    from imagist.build.trace import Trace
+    from imagist.build.watch import watch_file
+
     if not values.thing.endswith(SUFFIX):
         return
     if values.lock:
@@ -159,6 +177,11 @@ def read_platforms(names: list[str]) -> tuple[Platform, ...]:
 
 
 def _limits(values: argparse.Namespace) -> Limits:
+    from imagist.build.context import Limits
+    from imagist.packages.apk.archive import PackageLimits
+    from imagist.packages.apk.index import MAX_INDEX
+    from imagist.rootfs import tarread
+
     usual = PackageLimits()
     tar = tarread.Limits(total=_bound(values.max_apk_data_size, usual.tar.total))
     packages = usual._replace(

@@ -16,7 +16,6 @@ import msgspec
 from msgspec.structs import replace
 
 from imagist.editing.additions import Addition, Item, find_items
-from imagist.editing.layers import LayerWriter
 from imagist.editing.place import Ownership, Placed, place_items
 from imagist.errors import InputError, Problem, RequestError
 from imagist.lastmile.filetable import FileTable
@@ -97,6 +96,8 @@ def write_files(
         key = memo_key(FORMAT, compress.FORMAT, ascii([entries, contents]))
     layer = recall(store, STEP, key, StoredLayer)
     if layer is None:
+        from imagist.editing.layers import LayerWriter  # noqa: PLC0415 - often remembered
+
         new = LayerWriter(store, meter=meter).write(placed)
         layer = remember(store, STEP, key, StoredLayer(new.digest, new.size, new.diff_id))
     return layer.open(store)
