@@ -31,7 +31,7 @@ check: $(READY) ## format, lint, strict types, import floors
 $(LEAN)/.ready: pyproject.toml
 	$(PYTHON) -m venv $(LEAN)
 	$(LEAN)/bin/python -m pip install --quiet --upgrade pip
-	$(LEAN)/bin/python -m pip install --quiet --editable .
+	$(LEAN)/bin/python -m pip install --quiet --editable '.[deb]'
 	touch $@
 
 bench: $(READY) $(LEAN)/.ready ## run in turn with apko on realistic packages, and print the table (needs apko, ../shared and apt)

@@ -1,8 +1,8 @@
 """imagist and its rivals do the same jobs in turn: `make bench`, or `python -m benchmarks --help`.
 
 `__main__` runs, `measuring` times and compares, `report` prints; `startup`, `builds`, `resolving`,
-`moving`, `publishing`, `lastmile` and `memory` are the cases; `builders` and `repositories` are
-what they are made of.
+`debian`, `moving`, `publishing`, `lastmile` and `memory` are the cases; `builders` and
+`repositories` are what they are made of.
 """
 
 import sys

@@ -11,7 +11,7 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
-from benchmarks import ROOT, WORK, builds, moving, publishing
+from benchmarks import ROOT, WORK, builds, debian, moving, publishing
 from benchmarks.lastmile import Wheels
 from benchmarks.measuring import Heat, Result, run_heat
 from benchmarks.memory import Memory
@@ -33,6 +33,8 @@ def list_heats(*, quick: bool) -> Iterator[Heat]:
     yield Wheels(cold=False)
     yield from builds.list_heats("W38")
     yield from builds.list_heats("W156")
+    yield from debian.list_heats("W38")
+    yield from debian.list_heats("W156")
     yield from moving.list_heats(quick=quick)
     yield from publishing.list_heats()
     yield Memory(256, 32, 4) if quick else Memory(1024, 64, 8)

@@ -139,12 +139,16 @@ def apko_builders(folder: Path) -> dict[str, Builder]:
 
 def installed_packages(image: Path) -> frozenset[str]:
     """Names and versions in an image's database of installed packages."""
-    layers = _read_layout(image) if image.is_dir() else _read_archive(image)
-    for layer in layers:
+    for layer in read_layers(image):
         text = _find_database(layer)
         if text:
             return frozenset(_parse_database(text))
     raise AssertionError(f"{image} has no database of installed packages")
+
+
+def read_layers(image: Path) -> Iterator[IO[bytes]]:
+    """The layers of a layout or an archive, top first."""
+    return _read_layout(image) if image.is_dir() else _read_archive(image)
 
 
 def _read_layout(layout: Path) -> Iterator[IO[bytes]]:

@@ -95,7 +95,7 @@ def make_workload(name: Name) -> Workload:
             shutil.rmtree(root, ignore_errors=True)
             new = root.with_suffix(".new")
             shutil.rmtree(new, ignore_errors=True)
-            debs = _download(name)
+            debs = download_debs(name)
             _run(sys.executable, converter, new, debs, "--jobs", _JOBS)
             (new / "stamp").write_text(stamp)
             new.rename(root)
@@ -115,8 +115,8 @@ def _is_made(root: Path, stamp: str) -> bool:
     return file.exists() and file.read_text() == stamp
 
 
-def _download(name: Name) -> Path:
-    """The .debs of a set; those that are there already are not fetched again."""
+def download_debs(name: Name) -> Path:
+    """The folder of a set's .debs, and of `MERGED_USR`; those that are there already are not fetched again."""
     apt = _apt()
     debs = _WORK / "debs" / name
     debs.mkdir(parents=True, exist_ok=True)
