@@ -22,7 +22,7 @@ from imagist.build.contents import StoreContents
 from imagist.build.derived.cabundle import put_ca_bundle
 from imagist.build.derived.pycache import find_interpreter
 from imagist.build.derived.subjecthash import hash_subject
-from imagist.build.formats.deb.packaging import DebPackaging, DebState, debian_architecture
+from imagist.build.formats.deb.packaging import DebPackaging, DebState
 from imagist.build.layers import LayerBuilder
 from imagist.declaration.model import Accounts, Declaration, User
 from imagist.errors import CheckFailed, InputError, RequestError
@@ -387,13 +387,6 @@ def test_without_an_interpreter_of_that_version_it_is_said() -> None:
     (warning,) = make(add(BASE, deb)).warnings
     assert "no python3.99 here" in warning
     assert make(add(BASE, deb), pycache=False).warnings == ()
-
-
-def test_architectures_have_debians_names() -> None:
-    names = ("amd64", "arm64", "arm", "386", "ppc64le", "riscv64", "s390x")
-    assert [debian_architecture(name) for name in names] == [
-        "amd64", "arm64", "armhf", "i386", "ppc64el", "riscv64", "s390x",
-    ]  # fmt: skip
 
 
 def test_blobs_are_plain_gzip() -> None:

@@ -93,3 +93,20 @@ def test_offline_a_base_must_be_in_the_store(yard: Yard) -> None:
     built = machine.ok("build", "upper.yaml")
     assert machine.ok("build", "upper.yaml", "--offline") == built
     assert yard.machine().run("build", "upper.yaml", "--offline").code == 2
+
+
+def test_offline_a_tag_names_what_it_last_named(yard: Yard) -> None:
+    machine = yard.machine()
+    put_base(yard, machine)
+    build_upon(yard, f"{yard.registry}/base:1", "amd64")
+    machine = yard.machine()  # which has nothing of the base but what building upon it needs
+    built = machine.ok("build", "upper.yaml")
+    declaration = yard.folder / "upper.yaml"
+    declaration.write_text(declaration.read_text() + "labels: {a: b}\n")
+    offline = machine.ok("build", "upper.yaml", "--offline")  # not from memory: it has changed
+    assert offline != built
+    assert layers(machine, offline.strip()) == layers(machine, built.strip())
+    assert machine.ok("build", "upper.yaml") == offline
+    answer = yard.machine().run("build", "upper.yaml", "--offline")
+    assert answer.code == 2
+    assert "is not in the store, and --offline forbids to ask for it" in answer.err

@@ -27,8 +27,10 @@ from imagist.rootfs.tarread import Limits, TarReader
 from imagist.rootfs.tree import Node
 from imagist.rootfs.uncompress import tell_form, uncompress
 from imagist.store.layout import read_layout
+from imagist.store.memo import memo_key
 from imagist.store.store import Store
 
+STEP: Final = "base"
 _CONNECTIONS: Final = 8
 
 
@@ -76,15 +78,44 @@ def open_base(declared: BaseImage, options: Options, context: Context) -> OpenBa
 
 
 def _load(reference: Reference, context: Context) -> Image | Index:
+    # Where no network needs to be asked, none is: what a digest names does not change.
+    if reference.digest and (known := context.store.find_image(reference.digest)) is not None:
+        return known
+    if context.reader.offline:
+        return _recall(reference, context.store)
     if context.registries is None:
         raise RequestError(
             f"the base image {reference} lies in a registry, which this command does not ask",
             help="pull it into a layout folder, and name that",
         )
-    # Where no network needs to be asked, none is: what a digest names does not change.
-    if reference.digest and (known := context.store.find_image(reference.digest)) is not None:
-        return known
-    return load_image(context.registries(), reference, store=context.store, keep=True)
+    thing = load_image(context.registries(), reference, store=context.store, keep=True)
+    documents = _keep_documents(thing, context.store)
+    context.store.memo.put(STEP, _key(reference), documents[0].encode(), blobs=documents)
+    return thing
+
+
+def _recall(reference: Reference, store: Store) -> Image | Index:
+    """What a reference named when somebody asked; layers of other platforms may be missing."""
+    known = store.memo.get(STEP, _key(reference))
+    if known is None:
+        raise RequestError(
+            f"the base image {reference} is not in the store, and --offline forbids to ask for it",
+            help="build once without --offline",
+        )
+    return store.image(known.decode())
+
+
+def _keep_documents(thing: Image | Index, store: Store) -> list[str]:
+    """Keep the manifests of an image or index, its own first; their digests."""
+    kept = [str(store.put(thing.raw_manifest))]
+    if isinstance(thing, Index):
+        for _, child in derive.children(thing):
+            kept += _keep_documents(child, store)
+    return kept
+
+
+def _key(reference: Reference) -> str:
+    return memo_key(STEP, str(reference))
 
 
 def load_base(

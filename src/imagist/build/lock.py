@@ -100,7 +100,7 @@ def pins_of_lock(lock: Lock, platforms: Sequence[Platform]) -> Pins:
     """What a lock holds, for those of the platforms that it was made for."""
     return {
         platform.apk: {
-            each.name: Pin(
+            each.label: Pin(
                 each.version, each.checksum, without_userinfo(each.url), each.tag or each.source
             )
             for each in lock.packages_for(platform)
@@ -114,7 +114,8 @@ def pins_of_plan(plan: Plan) -> Pins:
     """What a lock of a plan would hold."""
     return {
         platform.apk: {
-            each.name: plan.resolved.pin(each) for each in plan.resolved.packages[platform]
+            plan.resolved.label(each, platform): plan.resolved.pin(each)
+            for each in plan.resolved.packages[platform]
         }
         for platform in plan.platforms
     }
@@ -144,7 +145,7 @@ def preferred_versions(lock: Lock, updated: set[str]) -> dict[str, str]:
     """
     found: dict[str, set[str]] = {}
     for package in lock.contents.packages:
-        found.setdefault(package.name, set()).add(package.version)
+        found.setdefault(package.label, set()).add(package.version)
     return {
         name: versions.pop()
         for name, versions in found.items()

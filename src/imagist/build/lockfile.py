@@ -29,7 +29,8 @@ from imagist.build.lockproblems import (
 from imagist.errors import InputError, Problem, RequestError
 from imagist.net.url import is_remote
 from imagist.oci.manifest import Descriptor
-from imagist.oci.platform import Platform
+from imagist.oci.platform import Platform, parse_platform
+from imagist.packages.deb.relations import qualify
 
 VERSION: Final = "v1"
 SUFFIX: Final = ".lock.json"
@@ -85,6 +86,14 @@ class LockedPackage(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=Tru
     """Ours: of a .deb, the suite that it is from; `url` is then its place in that archive."""
     debian_architecture: str = field(default="", name="debianArchitecture")
     """Ours: of a .deb, what it calls its architecture, or `all`."""
+
+    @property
+    def label(self) -> str:
+        """What tells it from all others of its architecture; see `Resolved.label`."""
+        if not self.debian_architecture:
+            return self.name
+        native = parse_platform(self.architecture).deb
+        return qualify(self.name, self.debian_architecture, native)
 
     @property
     def datahash(self) -> str:
@@ -220,7 +229,7 @@ class Lock(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
                 help=f"it was made for {locked}: ask for that with --platform, or lock again",
             )
         found = [package for package in self.contents.packages if package.is_for(platform)]
-        names = [package.name for package in found]
+        names = [package.label for package in found]
         twice = sorted({name for name in names if names.count(name) > 1})
         if twice:
             raise RequestError(

@@ -56,7 +56,8 @@ def _check_packages(lock: Lock) -> Iterator[tuple[str, str]]:
             yield place, what
         # Packages for every architecture stand there once for each, from different folders.
         folder = folder_of(package.url) if package.architecture in NO_ARCHITECTURE else ""
-        identity = (package.name, package.architecture, folder)
+        name = f"{package.name}:{package.debian_architecture}"
+        identity = (name, package.architecture, folder)
         if identity in seen:
             yield place, f"{package.name} for {package.architecture} is there twice"
         seen.add(identity)

@@ -20,10 +20,10 @@ from imagist.digest import sha256, sha256_stream
 from imagist.store.store import Store
 
 STEP: Final = "build"
-FORMAT: Final = 2
+FORMAT: Final = 3
 """Raise it whenever the same inputs give another image, or another answer."""
 
-Kind = Literal["file", "source", "document", "tag", "day"]
+Kind = Literal["file", "source", "document", "tag", "day", "until"]
 _REMOTE: Final = frozenset({"document", "tag"})
 
 
@@ -124,6 +124,8 @@ def _holds(note: Note) -> bool:
             return source_digest(note.name) == note.digest
         case "day":
             return today() == note.name
+        case "until":
+            return time.time() <= float(note.name)
         case "document" | "tag":
             return True  # servers are asked when all else is as it was
 

@@ -6,9 +6,9 @@ import argparse
 import re
 import sys
 from collections.abc import Mapping
-from typing import Any, Final
+from typing import Final
 
-from imagist.build.formats.apk.resolve import find_keys, find_locations
+from imagist.build.formats.table import find_format
 from imagist.build.plan import Plan, plan_images
 from imagist.build.resolve import add_options, choose_platforms
 from imagist.cli.answer import print_json
@@ -63,22 +63,19 @@ def _show_packages(values: argparse.Namespace) -> None:
 
 def _describe_packages(plan: Plan, platform: Platform) -> list[dict[str, object]]:
     """One row for each package; a lock knows less of it than an index."""
-    known: dict[str, Any] = {}
-    if plan.resolved.resolution is not None:
-        packages = plan.resolved.resolution.packages(platform)
-        known = {candidate.package.name: candidate for candidate in packages}
-    rows: list[dict[str, object]] = []
-    for wanted in plan.resolved.packages[platform]:
-        rows.append(
-            {
-                "name": wanted.name,
-                "version": wanted.version,
-                **plan.format.describe(wanted, known.get(wanted.name)),
-                "url": redact(wanted.url),
-                "platform": str(platform),
-            }
-        )
-    return rows
+    chosen = plan.resolved.packages[platform]
+    resolution = plan.resolved.resolution
+    offers = resolution.packages(platform) if resolution is not None else [None] * len(chosen)
+    return [
+        {
+            "name": wanted.name,
+            "version": wanted.version,
+            **plan.format.describe(wanted, offer),
+            "url": redact(wanted.url),
+            "platform": str(platform),
+        }
+        for wanted, offer in zip(chosen, offers, strict=True)
+    ]
 
 
 def _fill(pattern: str, row: Mapping[str, object]) -> str:
@@ -96,22 +93,14 @@ def _show_keys(values: argparse.Namespace) -> None:
     from imagist.declaration.defaults import with_defaults
 
     options = read_options(values)
-    context = open_context(values)
     declaration = with_defaults(add_options(load_thing(values).declaration, options))
-    locations = find_locations(declaration, context)
-    architectures = [platform.apk for platform in choose_platforms(declaration, options)]
-    keys = find_keys(declaration, locations, architectures, options, context)
-    rows = [
-        {"name": key.name, "trusted_for": "every repository", "pem": key.pem.decode()}
-        for key in keys.declared
-    ]
-    rows += [
-        {"name": key.name, "trusted_for": redact(location.url), "pem": key.pem.decode()}
-        for location, found in keys.discovered.items()
-        for key in found
-    ]
+    keys = find_format(declaration.contents).list_keys(
+        declaration, choose_platforms(declaration, options), options, open_context(values)
+    )
     if values.json:
-        print_json(rows)
+        print_json(
+            [{"name": key.name, "trusted_for": key.trusted_for, "pem": key.text} for key in keys]
+        )
         return
-    for row in rows:
-        sys.stdout.write(f"{row['name']}  {row['trusted_for']}\n")
+    for key in keys:
+        sys.stdout.write(f"{key.name}  {key.trusted_for}\n")

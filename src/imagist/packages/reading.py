@@ -40,6 +40,11 @@ class Reader:
         """Where to remember what was made of documents."""
         return self._cached.store.memo
 
+    @property
+    def offline(self) -> bool:
+        """Whether nobody is to be asked: what is remembered must do."""
+        return self._cached.offline
+
     def learn(self, location: str) -> str:
         """Use a location's user and password for all below it; return it without them."""
         return self._transport.learn(location)
@@ -96,7 +101,7 @@ class Reader:
             NetworkError: the server cannot be reached, or refuses.
         """
         if is_remote(url):
-            if self._cached.offline:
+            if self.offline:
                 raise NetworkError(
                     f"{redact(url)} is not in the store, and --offline forbids to fetch it",
                     help="build once without --offline",

@@ -17,7 +17,13 @@ class Apt:
     """apt with its own configuration, sources and database below a folder."""
 
     def __init__(
-        self, root: Path, sources: Sequence[str], *, architecture: str = "amd64", status: str = ""
+        self,
+        root: Path,
+        sources: Sequence[str],
+        *,
+        architecture: str = "amd64",
+        foreign: Sequence[str] = (),
+        status: str = "",
     ) -> None:
         for folder in (
             "lists/partial", "cache/archives/partial", "etc/sources.list.d",
@@ -41,7 +47,7 @@ class Apt:
         self._options = [f"-o{name}={root / path}" for name, path in options.items()]
         self._options += [
             "-oAPT::Install-Recommends=0", f"-oAPT::Architecture={architecture}",
-            f"-oAPT::Architectures={architecture}", "-oDebug::NoLocking=1",
+            f"-oAPT::Architectures={','.join([architecture, *foreign])}", "-oDebug::NoLocking=1",
             "-oAcquire::Languages=none", "-oAcquire::IndexTargets::deb::DEP-11::DefaultEnabled=0",
             "-oAPT::Sandbox::User=root",
         ]  # fmt: skip

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any, NamedTuple, Protocol
+from typing import Any, Final, NamedTuple, Protocol
 
 import msgspec
 
@@ -59,6 +59,11 @@ class Resolved(msgspec.Struct, frozen=True):
         """What a lock holds a package to."""
         raise NotImplementedError
 
+    def label(self, wanted: Any, platform: Platform) -> str:  # noqa: ARG002 - others need it
+        """What tells a wanted package from all others of one platform: its name, mostly."""
+        name: str = wanted.name
+        return name
+
     def is_offered(self, platform: Platform, name: str, pin: Pin) -> bool:
         """Whether a repository still offers what a lock holds a package to."""
         raise NotImplementedError
@@ -71,6 +76,20 @@ class Pin(NamedTuple):
     checksum: str
     url: str
     tag: str
+
+
+class TrustedKey(NamedTuple):
+    """A key, and what is taken for true where it has signed it."""
+
+    name: str
+    """A file's name or a fingerprint, with what else tells people whose it is."""
+    trusted_for: str
+    """A repository, several, or `EVERY_REPOSITORY`."""
+    text: str
+    """The key itself, as text."""
+
+
+EVERY_REPOSITORY: Final = "every repository"
 
 
 class Format(Protocol):
@@ -86,6 +105,20 @@ class Format(Protocol):
             Unsatisfiable: no packages fit.
             RequestError: the lock is of another declaration.
             ImagistError: a key or an index cannot be had or trusted.
+        """
+        ...
+
+    def list_keys(
+        self,
+        declaration: Declaration,
+        platforms: Sequence[Platform],
+        options: Options,
+        context: Context,
+    ) -> list[TrustedKey]:
+        """Whom a declaration trusts.
+
+        Raises:
+            ImagistError: a key cannot be had or read.
         """
         ...
 

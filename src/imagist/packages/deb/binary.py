@@ -6,10 +6,12 @@ import re
 from typing import Final
 
 import msgspec
+from msgspec.structs import replace
 
 from imagist.errors import InputError
 from imagist.packages.deb.control import Stanza
 from imagist.packages.deb.dependency import NAME, parse_clauses, parse_provides
+from imagist.packages.deb.relations import qualify
 from imagist.packages.deb.version import is_valid
 
 _SOURCE: Final = re.compile(r"(\S+)(?:\s+\((\S+)\))?")
@@ -22,6 +24,7 @@ class BinaryPackage(msgspec.Struct, frozen=True, gc=False):
     """A package that can be installed; relations are fields as they were written."""
 
     name: str
+    """With `:ARCH` behind it in an image of another architecture (`named_in`)."""
     version: str
     arch: str
     """A Debian architecture, or `all`."""
@@ -45,13 +48,22 @@ class BinaryPackage(msgspec.Struct, frozen=True, gc=False):
         return f"{self.name}-{self.version}"
 
     @property
+    def own_name(self) -> str:
+        """Its name as its control file has it."""
+        return self.name.partition(":")[0]
+
+    def named_in(self, native: str) -> BinaryPackage:
+        """The package as an image of an architecture knows it, where others may have its name."""
+        return replace(self, name=qualify(self.own_name, self.arch, native))
+
+    @property
     def origin(self) -> str:
         """The source package it was built from."""
-        return self.source or self.name
+        return self.source or self.own_name
 
     def offered_names(self) -> tuple[str, ...]:
         """Its own name, then those it provides."""
-        return (self.name, *(each.name for each in parse_provides(self.provides)))
+        return (self.own_name, *(each.name for each in parse_provides(self.provides)))
 
     def needed_names(self) -> tuple[str, ...]:
         """The names it depends on, those of all alternatives."""
@@ -69,7 +81,7 @@ class BinaryPackage(msgspec.Struct, frozen=True, gc=False):
         if not self.replaces:
             return False
         return any(
-            relation.name == other.name and relation.accepts(other.version)
+            relation.name == other.own_name and relation.accepts(other.version)
             for clause in parse_clauses(self.replaces, self.arch)
             for relation in clause.relations
         )

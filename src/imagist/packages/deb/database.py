@@ -51,7 +51,8 @@ class InstalledDeb(msgspec.Struct, frozen=True):
     def key(self) -> str:
         """The name by which `info` tells packages apart."""
         package = self.package
-        return f"{package.name}:{package.arch}" if package.multi_arch == "same" else package.name
+        name = package.own_name
+        return f"{name}:{package.arch}" if package.multi_arch == "same" else name
 
 
 class DatabaseFile(NamedTuple):
@@ -72,19 +73,19 @@ def describe_installed(
         tree: the image.
         moved: the entries that a symlinked folder led elsewhere: path to place (`merge.Merged`).
     """
-    name = files.package.name
+    own = files.package.own_name  # the same package of another architecture shares its files
     moved = moved or {}
     there: list[str] = []
     unchanged: set[str] = set()
     for entry in files.entries:
         node = tree.get(moved.get(entry.path, entry.path))
         # What the image put in the place of a package's file is the package's path still.
-        if node is None or not (entry.is_directory or node.owner in {name, ""}):
+        if node is None or not (entry.is_directory or _name_of(node) in {own, ""}):
             continue
         there.append(entry.path)
         if _is_unchanged(node, entry, files):
             unchanged.add(entry.path)
-    own = set(there)
+    listed = set(there)
     lines = [
         line
         for line in files.md5sums.split("\n")
@@ -95,7 +96,7 @@ def describe_installed(
         files.control,
         tuple(there),
         "".join(f"{line}\n" for line in lines),
-        tuple(each for each in files.conffiles if each[0] in own),
+        tuple(each for each in files.conffiles if each[0] in listed),
         files.triggers,
         files.shlibs,
         files.scripts,
@@ -106,7 +107,14 @@ def _is_unchanged(node: Node, entry: Entry, files: DebFiles) -> bool:
     """Whether a file has the content that it was packed with."""
     if entry.kind == "hardlink":
         return node.owner == files.package.name
+    if node.owner != files.package.name:
+        return entry.kind == "file" and _name_of(node) != "" and node.entry.sha1 == entry.sha1
     return entry.kind == "file" and node.blob == files.data and node.entry.offset == entry.offset
+
+
+def _name_of(node: Node) -> str:
+    """The name of the package that owns a file, whatever its architecture."""
+    return node.owner.partition(":")[0]
 
 
 def format_status_folder(records: Sequence[InstalledDeb]) -> list[DatabaseFile]:
@@ -158,7 +166,7 @@ def format_full(
 
 def merge_status(old: bytes, records: Iterable[InstalledDeb]) -> bytes:
     """A `status` with some packages more; those of the same name and architecture give way."""
-    added = {(record.package.name, record.package.arch): record for record in records}
+    added = {(record.package.own_name, record.package.arch): record for record in records}
     kept = [
         stanza
         for stanza in split_status(old)

@@ -157,6 +157,27 @@ def verify_detached(
     return Verified(text, tuple(signers))
 
 
+class Key(NamedTuple):
+    """One key, for people."""
+
+    fingerprint: str
+    owner: str
+    """Who it says it belongs to, and what speaks against it."""
+    armored: str
+
+
+def read_keys(keyrings: Sequence[Keyring]) -> list[Key]:
+    """All keys of some keyrings, each once.
+
+    Raises:
+        InputError: `pysequoia` is not installed, or a keyring holds no keys.
+    """
+    return [
+        Key(each.fingerprint.upper(), _describe(each), str(each))
+        for each in _read_certificates(keyrings)
+    ]
+
+
 def select_keys(keyrings: Sequence[Keyring], fingerprints: Sequence[str]) -> list[Keyring]:
     """The keys of some fingerprints; without any, the keyrings as they are.
 

@@ -17,6 +17,11 @@ def architecture_of(package: Package, native: str) -> str:
     return native if package.architecture == ALL else package.architecture
 
 
+def qualify(name: str, architecture: str, native: str) -> str:
+    """A package's name, with `:ARCH` behind it where that is not the machine's, as in dpkg."""
+    return name if architecture in {native, ALL} else f"{name}:{architecture}"
+
+
 def answers(package: Package, relation: Relation, asking: str, native: str) -> bool:
     """Whether a package answers a relation.
 

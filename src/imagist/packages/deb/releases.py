@@ -15,9 +15,9 @@ import msgspec
 from imagist.errors import InputError, NotFound, Untrusted
 from imagist.net.url import redact
 from imagist.packages.deb.openpgp import (
+    MAX_KEYRING,
     Keyring,
     Verified,
-    load_keyring_file,
     machine_keyrings,
     select_keys,
     verify_clearsigned,
@@ -45,6 +45,12 @@ class LoadedRelease(NamedTuple):
     signers: tuple[str, ...]
     """Fingerprints of the trusted keys that signed it; empty where it was taken without."""
     warning: str = ""
+
+    @property
+    def end(self) -> float | None:
+        """When it is over, in seconds since 1970; None where nobody asks, or the past is meant."""
+        asks = self.source.check_valid_until and self.source.pinned is None
+        return self.release.valid_until if asks else None
 
 
 class ReleaseLoader:
@@ -117,7 +123,7 @@ class ReleaseLoader:
         lax = self._ignore_signatures or source.trusted
         message = self._read(f"{source.folder}/InRelease", MAX_RELEASE)
         if message is not None and not lax:
-            return verify_clearsigned(message, self._keyrings(source), what), what
+            return verify_clearsigned(message, self.keyrings(source), what), what
         if message is not None and message.lstrip().startswith(_CLEARSIGNED):
             return Verified(_unwrap(message), ()), what
         if message is not None:
@@ -137,12 +143,12 @@ class ReleaseLoader:
                 f"{what} is not signed: there is no Release.gpg",
                 help="ask whoever publishes it; a source with `trusted=yes` is taken without",
             )
-        return verify_detached(text, signature, self._keyrings(source), what), what
+        return verify_detached(text, signature, self.keyrings(source), what), what
 
     def _read(self, url: str, limit: int) -> bytes | None:
         return self._reader.read(url, limit=limit, optional=True)
 
-    def _keyrings(self, source: Source) -> list[Keyring]:
+    def keyrings(self, source: Source) -> list[Keyring]:
         """Who may have signed a source.
 
         Raises:
@@ -153,7 +159,7 @@ class ReleaseLoader:
         paths = [each for each in source.signed_by if "/" in each]
         fingerprints = [each for each in source.signed_by if "/" not in each]
         if paths:
-            found = [load_keyring_file(Path(path)) for path in paths]
+            found = [self._read_keyring(path) for path in paths]
         else:
             found = list(self._declared) or machine_keyrings(self._root)
         if not found:
@@ -162,6 +168,16 @@ class ReleaseLoader:
                 help="name a keyring with `signed-by=/path` or in `contents.keyring`",
             )
         return select_keys(found, fingerprints)
+
+    def _read_keyring(self, path: str) -> Keyring:
+        """A keyring that a source names: read as all that decides, so that a change is noticed."""
+        data = self._reader.read(path, limit=MAX_KEYRING, optional=True)
+        if data is None:
+            raise NotFound(
+                f"there is no keyring {path}, which `signed-by` names",
+                help="name the file that has the archive's keys",
+            )
+        return Keyring(path, data)
 
 
 def _unwrap(message: bytes) -> bytes:

@@ -10,11 +10,12 @@ from imagist.build.context import Context, Options
 from imagist.build.derived.place import read_file
 from imagist.build.formats.apk import lock
 from imagist.build.formats.apk.packaging import ApkPackaging
-from imagist.build.formats.apk.resolve import ApkResolved, resolve
-from imagist.build.formats.format import Question
+from imagist.build.formats.apk.resolve import ApkResolved, find_keys, find_locations, resolve
+from imagist.build.formats.format import EVERY_REPOSITORY, Question, TrustedKey
 from imagist.build.lockfile import LockedContents, LockedPackage
-from imagist.declaration.model import BaseImage
+from imagist.declaration.model import BaseImage, Declaration
 from imagist.errors import InputError, NotFound
+from imagist.net.url import redact
 from imagist.oci.platform import Platform
 from imagist.packages.apk.archive import ApkFiles
 from imagist.packages.apk.database import InstalledPackage, parse_installed
@@ -42,6 +43,27 @@ class ApkFormat:
     def resolve(self, question: Question, context: Context) -> ApkResolved:
         """See `Format.resolve`."""
         return resolve(question, context)
+
+    def list_keys(
+        self,
+        declaration: Declaration,
+        platforms: Sequence[Platform],
+        options: Options,
+        context: Context,
+    ) -> list[TrustedKey]:
+        """See `Format.list_keys`."""
+        locations = find_locations(declaration, context)
+        architectures = [platform.apk for platform in platforms]
+        keys = find_keys(declaration, locations, architectures, options, context)
+        declared = [
+            TrustedKey(key.name, EVERY_REPOSITORY, key.pem.decode()) for key in keys.declared
+        ]
+        discovered = [
+            TrustedKey(key.name, redact(location.url), key.pem.decode())
+            for location, found in keys.discovered.items()
+            for key in found
+        ]
+        return declared + discovered
 
     def open_fetcher(
         self,

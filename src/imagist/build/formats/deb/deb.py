@@ -6,12 +6,14 @@ import base64
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Final
 
+from msgspec.structs import replace
+
 from imagist.build.context import Context, Options
 from imagist.build.derived.place import read_file
 from imagist.build.formats.deb.packaging import DebPackaging
-from imagist.build.formats.deb.resolve import DebResolved, resolve
+from imagist.build.formats.deb.resolve import DebResolved, list_keys, resolve
 from imagist.build.formats.deb.sliced import cut_packages
-from imagist.build.formats.format import Question
+from imagist.build.formats.format import Question, TrustedKey
 from imagist.build.lockfile import (
     LockedContents,
     LockedLayer,
@@ -19,13 +21,13 @@ from imagist.build.lockfile import (
     LockedRange,
     LockedRepository,
 )
-from imagist.declaration.model import BaseImage
+from imagist.declaration.model import BaseImage, Declaration
 from imagist.oci import mediatype
 from imagist.oci.platform import Platform
 from imagist.packages.deb.archive import DebFiles, DebLimits
 from imagist.packages.deb.database import STATUS, STATUS_FOLDER, split_status
 from imagist.packages.deb.fetch import DebFetcher, WantedDeb
-from imagist.packages.deb.index import Package, parse_installed
+from imagist.packages.deb.index import ALL, Package, parse_installed
 from imagist.packages.deb.packed import FORMAT, decode_deb_files, encode_deb_files
 from imagist.packages.deb.universe import Candidate, Universe
 from imagist.packages.fetch import Identity
@@ -48,6 +50,16 @@ class DebFormat:
     def resolve(self, question: Question, context: Context) -> DebResolved:
         """See `Format.resolve`."""
         return resolve(question, context)
+
+    def list_keys(
+        self,
+        declaration: Declaration,
+        platforms: Sequence[Platform],  # noqa: ARG002 - others need it
+        options: Options,  # noqa: ARG002
+        context: Context,
+    ) -> list[TrustedKey]:
+        """See `Format.list_keys`."""
+        return list_keys(declaration.contents, context)
 
     def open_fetcher(
         self,
@@ -110,8 +122,14 @@ class DebFormat:
     def select(
         self, packages: Sequence[DebFiles], resolved: DebResolved, platform: Platform
     ) -> Sequence[DebFiles]:
-        """See `Format.select`: slices."""
-        return cut_packages(packages, resolved.slices.get(platform, ()))
+        """See `Format.select`: slices. Packages of other architectures get names of their own."""
+        cut = cut_packages(packages, resolved.slices.get(platform, ()))
+        return [
+            replace(files, package=files.package.named_in(platform.deb))
+            if files.package.arch not in {platform.deb, ALL}
+            else files
+            for files in cut
+        ]
 
     def open_packaging(
         self,

@@ -38,19 +38,8 @@ _FOLDERS: Final = {
     "var": 0o755,
     "var/tmp": 0o1777,
 }
-_ARCHITECTURES: Final = {
-    "arm": "armhf",
-    "386": "i386",
-    "ppc64le": "ppc64el",
-    "mips64le": "mips64el",
-}
 DATABASES: Final = ("status.d", "dpkg")
 """For scanners alone, or all that dpkg and apt need to go on."""
-
-
-def debian_architecture(architecture: str) -> str:
-    """What Debian calls an architecture of the image specification (GOARCH)."""
-    return _ARCHITECTURES.get(architecture, architecture)
 
 
 class DebState(msgspec.Struct, frozen=True):

@@ -9,9 +9,9 @@ from pathlib import Path
 from msgspec.structs import replace
 
 from imagist.build.context import Context
-from imagist.build.formats.deb.packaging import DebState, debian_architecture
+from imagist.build.formats.deb.packaging import DebState
 from imagist.build.formats.deb.sliced import read_slices
-from imagist.build.formats.format import Pin, Question, Resolved
+from imagist.build.formats.format import EVERY_REPOSITORY, Pin, Question, Resolved, TrustedKey
 from imagist.build.lockfile import LockedPackage
 from imagist.build.resolve import check_lock, places_of
 from imagist.build.solution import Solution, recall_solution, remember_solution, solution_key
@@ -22,9 +22,11 @@ from imagist.errors import InputError, RequestError
 from imagist.net.url import without_userinfo
 from imagist.oci.platform import Platform
 from imagist.packages.deb.fetch import WantedDeb
-from imagist.packages.deb.machine import Machine, complete
-from imagist.packages.deb.openpgp import MAX_KEYRING, Keyring
-from imagist.packages.deb.repository import ArchiveLoader, want
+from imagist.packages.deb.machine import Machine, complete, locate
+from imagist.packages.deb.openpgp import MAX_KEYRING, Key, Keyring, read_keys
+from imagist.packages.deb.relations import qualify
+from imagist.packages.deb.releases import LoadedRelease, ReleaseLoader
+from imagist.packages.deb.repository import ArchiveLoader, foreign_architectures, want
 from imagist.packages.deb.slices import Slice
 from imagist.packages.deb.solver.solve import FORMAT, solve
 from imagist.packages.deb.sources import Source, parse_sources
@@ -44,7 +46,7 @@ class DebResolved(Resolved, frozen=True, kw_only=True):
         """What is declared of the packaging of one platform's image."""
         contents = self.contents
         return DebState(
-            debian_architecture(platform.architecture),
+            platform.deb,
             contents.database or "status.d",
             contents.alternatives,
             contents.pycache,
@@ -59,6 +61,10 @@ class DebResolved(Resolved, frozen=True, kw_only=True):
     def pin(self, wanted: WantedDeb) -> Pin:
         """See `Resolved.pin`."""
         return Pin(wanted.version, f"sha256:{wanted.sha256}", wanted.path, wanted.source)
+
+    def label(self, wanted: WantedDeb, platform: Platform) -> str:
+        """See `Resolved.label`: `libc6:i386` on amd64."""
+        return qualify(wanted.name, wanted.arch, platform.deb)
 
     def is_offered(self, platform: Platform, name: str, pin: Pin) -> bool:
         """See `Resolved.is_offered`."""
@@ -85,11 +91,15 @@ def resolve(question: Question, context: Context) -> DebResolved:
         ignore_signatures=options.ignore_signatures,
         limit=options.limits.indexes,
     )
-    natives = {each: debian_architecture(each.architecture) for each in question.platforms}
-    loaded = loader.load(sources, list(dict.fromkeys(natives.values())))
+    foreign = {
+        platform.deb: foreign_architectures(asked, platform.deb)
+        for platform, asked in world.items()
+    }
+    loaded = loader.load(sources, list(foreign), foreign=foreign)
     for warning in loaded.warnings:
         context.report.warn(warning)
-    universes = {platform: loaded.universes[native] for platform, native in natives.items()}
+    _note_ends(loaded.releases, context)
+    universes = {platform: loaded.universes[platform.deb] for platform in question.platforms}
     essential = contents.essential or ("none" if question.installed else "minimal")
     read = [
         (each.source.identity, each.arch, each.component, each.digest) for each in loaded.indexes
@@ -143,6 +153,30 @@ def _without_secret(source: Source, context: Context) -> Source:
     return replace(source, uri=context.reader.learn(source.uri))
 
 
+def list_keys(contents: Contents, context: Context) -> list[TrustedKey]:
+    """Whose signatures are believed, and of which sources.
+
+    Raises:
+        ImagistError: a keyring is not there, or holds no keys.
+    """
+    sources = _read_sources(contents, context)
+    releases = ReleaseLoader(
+        context.reader, now=time.time(), keyrings=_read_keyrings(contents, context)
+    )
+    trusted: dict[Key, list[str]] = {}
+    for source in sources:
+        for key in read_keys(releases.keyrings(source)):
+            trusted.setdefault(key, []).append(str(source))
+    return [
+        TrustedKey(
+            f"{key.fingerprint} ({key.owner})",
+            EVERY_REPOSITORY if len(found) == len(sources) else ", ".join(found),
+            key.armored,
+        )
+        for key, found in trusted.items()
+    ]
+
+
 def _read_keyrings(contents: Contents, context: Context) -> list[Keyring]:
     """The declared keys; where there are none, the machine's own will do."""
     if not contents.keyring:
@@ -153,6 +187,15 @@ def _read_keyrings(contents: Contents, context: Context) -> list[Keyring]:
         data = context.reader.read(location, limit=MAX_KEYRING)
         found.append(Keyring(location, data or b""))
     return found
+
+
+def _note_ends(releases: Sequence[LoadedRelease], context: Context) -> None:
+    """A build that is answered from memory must not outlive what it believed."""
+    if any(each.signers for each in releases):  # keys may expire
+        context.trace.note(Note("day", context.today, ""))
+    for each in releases:
+        if each.end is not None:
+            context.trace.note(Note("until", str(each.end), ""))
 
 
 def _note_machine(path: Path, context: Context) -> None:
@@ -181,9 +224,8 @@ def _from_lock(
     lock, name = options.lock, options.lock_name
     assert lock is not None  # noqa: S101 - the caller has looked
     check_lock(question.loaded, lock, name)
-    addresses = {source.identity: source.address for source in sources}
     packages = {
-        platform: tuple(_locked(each, addresses, name) for each in lock.packages_for(platform))
+        platform: tuple(_locked(each, sources, name) for each in lock.packages_for(platform))
         for platform in question.platforms
     }
     return DebResolved(
@@ -195,24 +237,21 @@ def _from_lock(
     )
 
 
-def _locked(package: LockedPackage, addresses: Mapping[str, str], name: str) -> WantedDeb:
+def _locked(package: LockedPackage, sources: Sequence[Source], name: str) -> WantedDeb:
     if not package.source:
         raise InputError(
             f"{package.name} of the lock is no Debian package", where=name, help="lock again"
         )
-    address = addresses.get(package.source)
-    if address is None:
-        raise RequestError(
-            f"{name} has packages of {package.source}, which is not declared",
-            where=name,
-            help="lock again",
-        )
+    try:
+        url = locate(sources, package.source, package.url)
+    except RequestError as error:
+        raise error.placed(name) from None
     return WantedDeb(
         package.name,
         package.version,
         package.debian_architecture,
         package.checksum.removeprefix("sha256:"),
-        f"{address}/{package.url}",
+        url,
         package.size,
         package.layer.digest if package.layer else "",
         package.source,

@@ -6,7 +6,6 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from imagist.build.context import Context
-from imagist.build.formats.deb.packaging import debian_architecture
 from imagist.declaration.model import Slices
 from imagist.errors import NotFound
 from imagist.oci.platform import Platform
@@ -34,7 +33,7 @@ def _read(declared: Slices, platform: Platform, context: Context) -> tuple[Slice
     known: dict[str, Slice] = {}
     waiting = [name.partition("_")[0] for name in declared.use]
     seen: set[str] = set()
-    arch = debian_architecture(platform.architecture)
+    arch = platform.deb
     while waiting:
         package = waiting.pop()
         if package in seen:
