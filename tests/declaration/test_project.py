@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import msgspec
@@ -35,9 +35,9 @@ all = [{ include-group = "dev" }]
 """
 
 
-def load(files: Mapping[str, str]) -> LoadedProject:
+def load(files: Mapping[str, str], names: Sequence[str] = ()) -> LoadedProject:
     return load_project(
-        lambda path: files[path].encode() if path in files else absent(path), "app"
+        lambda path: files[path].encode() if path in files else absent(path), "app", names=names
     )
 
 
@@ -137,9 +137,11 @@ def test_a_base_may_be_written_inline_or_lie_in_a_file() -> None:
 
 
 def test_folders_without_pyproject_use_yaml() -> None:
-    loaded = load({"app/imagist.yaml": "entrypoint: [python, main.py]\nports: [80]\n"})
+    files = {"app/imagist.yaml": "entrypoint: [python, main.py]\nports: [80]\n"}
+    loaded = load(files)
     assert loaded.command() == (("python", "main.py"), ())
-    assert loaded.mode == "source"
+    assert loaded.mode == "none"
+    assert load(files, names=["requirements.txt"]).mode == "source"
     assert load({}).project == Project()
     beside = load({"app/pyproject.toml": PLAIN, "app/imagist.yaml": "groups: [dev]\n"})
     assert beside.project.groups == ("dev",)

@@ -11,11 +11,13 @@ from typing import cast
 import pytest
 
 from build.commandline import Answer, run
+from fixtures.elf import build_program
 from fixtures.registries import running
 from fixtures.simpleindex import SimpleIndex
 from imagist.oci import derive
 from imagist.oci.image import Image, Index
 from imagist.store.layout import read_layout, write_layout
+from lastmile.layering import files, flatten
 from lastmile.shop import base
 from support import needs
 
@@ -158,3 +160,56 @@ def test_the_lock_of_another_tool_stays(imagist: Imagist, folder: Path) -> None:
     told = imagist("lock", folder)
     assert told.code == 2
     assert "`uv lock` makes it anew" in told.err
+
+
+def test_files_become_an_image(imagist: Imagist, tmp_path: Path) -> None:
+    """Without Python anywhere: a static site, and on a base whose program it leaves alone."""
+    site = tmp_path / "site"
+    (site / "public").mkdir(parents=True)
+    (site / "public" / "index.html").write_text("<h1>No word too many</h1>\n")
+    declared = "files: [{source: public, path: /srv/www}]\nplatforms: [amd64]\n"
+    (site / "imagist.yaml").write_text(f"base: scratch\n{declared}")
+    built = imagist("build", site, "-o", tmp_path / "out")
+    assert built.code == 0, built.err
+    made = cast("Index", read_layout(tmp_path / "out"))
+    [(platform, image)] = derive.images(made)
+    assert str(platform) == "linux/amd64"
+    assert files(flatten(image.layers)) == {"srv/www/index.html": b"<h1>No word too many</h1>\n"}
+    (site / "imagist.yaml").write_text(f"base: ../base\n{declared}labels: {{team: web}}\n")
+    built = imagist("build", site, "-o", tmp_path / "based")
+    assert built.code == 0, built.err
+    [(_, image)] = derive.images(cast("Index", read_layout(tmp_path / "based")))
+    [(_, below)] = derive.images(base("amd64"))
+    before, after = derive.config(below).config, derive.config(image).config
+    assert before is not None
+    assert after is not None
+    assert (after.env, after.user) == (before.env, before.user)
+    assert after.labels == {"team": "web"}
+
+
+def test_programs_become_an_image(imagist: Imagist, tmp_path: Path) -> None:
+    folder = tmp_path / "tool"
+    folder.mkdir()
+    for arch, machine in (("amd64", "x86_64"), ("arm64", "aarch64")):
+        (folder / arch).write_bytes(build_program(machine, arch))
+    declared = "base: scratch\nbinary: {linux/amd64: amd64, linux/arm64: arm64}\n"
+    (folder / "imagist.yaml").write_text(declared)
+    built = imagist("build", folder, "-o", tmp_path / "out")
+    assert built.code == 0, built.err
+    for platform, image in derive.images(cast("Index", read_layout(tmp_path / "out"))):
+        program = build_program({"amd64": "x86_64"}.get(platform.arch, "aarch64"), platform.arch)
+        assert files(flatten(image.layers)) == {"usr/local/bin/tool": program}
+        config = derive.config(image).config
+        assert config is not None
+        assert config.entrypoint == ("/usr/local/bin/tool",)
+    (folder / "imagist.yaml").write_text(declared.replace("arm64: arm64", "arm64: amd64"))
+    wrong = imagist("build", folder)
+    assert wrong.code == 3
+    assert "is not for linux/arm64" in wrong.err
+
+
+def test_a_folder_of_which_nothing_is_wanted(imagist: Imagist, tmp_path: Path) -> None:
+    (tmp_path / "empty").mkdir()
+    told = imagist("build", tmp_path / "empty")
+    assert told.code == 2
+    assert "nothing says what of" in told.err

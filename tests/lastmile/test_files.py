@@ -258,10 +258,10 @@ def test_binaries_are_for_their_platform(tmp_path: Path) -> None:
 
 def test_a_dynamic_binary_needs_its_loader() -> None:
     linkage = Linkage(62, 64, True, interpreter="/lib64/ld-linux-x86-64.so.2")
-    check_loader("tool", linkage, {"lib64/ld-linux-x86-64.so.2": None})
-    check_loader("tool", Linkage(62, 64, True), {})
+    check_loader("tool", linkage, {"lib64/ld-linux-x86-64.so.2"}.__contains__)
+    check_loader("tool", Linkage(62, 64, True), set().__contains__)
     with pytest.raises(InputError, match=r"needs /lib64/ld-linux-x86-64\.so\.2"):
-        check_loader("tool", linkage, {})
+        check_loader("tool", linkage, set().__contains__)
 
 
 def test_a_library_is_checked_too(tmp_path: Path) -> None:

@@ -14,7 +14,8 @@ from fixtures.simpleindex import SimpleIndex
 from imagist.declaration.projectfile import load_project
 from imagist.errors import ImagistError, InputError, NotFound, RequestError, Untrusted
 from imagist.lastmile.buildenv import BuildEnvironments
-from imagist.lastmile.pythonjob import OpenBase, Tools, build_python, choose_bases
+from imagist.lastmile.job import OpenBase, Tools, choose_bases
+from imagist.lastmile.pythonjob import build_python
 from imagist.lastmile.sources import unpack_source
 from imagist.net.environment import Environment
 from imagist.net.transport import HttpTransport

@@ -5,18 +5,37 @@ from __future__ import annotations
 import argparse
 
 from imagist.cli.delivery import deliver, read_destination, tell
-from imagist.cli.things import open_work
+from imagist.cli.things import Making, open_work
+from imagist.oci.image import Image, Index
 
 
 def run(values: argparse.Namespace) -> None:
     """Build, write where -o says or push where -t says, and print the digest."""
-    to = read_destination(values)
-    work = open_work(values, to)
-    thing = work.recall() or work.build()
+    if values.watch:
+        _watch(values)
+        return
+    work = open_work(values, read_destination(values))
+    _bring(work, work.recall() or work.build())
+
+
+def _watch(values: argparse.Namespace) -> None:
+    from imagist.cli.watch import build_again
+
+    works: list[Making] = []
+
+    def build() -> Image | Index:
+        works[:] = [open_work(argparse.Namespace(**vars(values)), read_destination(values))]
+        return works[0].recall() or works[0].build()
+
+    build_again(values, build, lambda thing: _bring(works[0], thing))
+
+
+def _bring(work: Making, thing: Image | Index) -> None:
+    """Bring an image where it goes, and tell its digest."""
     if work.registries is None:
-        deliver(thing, to, values)
+        deliver(thing, work.to, work.values)
     else:
         from imagist.cli.publishing import publish
 
         publish(work, thing)
-    tell(thing, to, values)
+    tell(thing, work.to, work.values)

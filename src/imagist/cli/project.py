@@ -21,12 +21,14 @@ from imagist.cli.stores import open_store
 from imagist.declaration.projectfile import LoadedProject, load_project
 from imagist.errors import RequestError
 from imagist.lastmile.buildenv import BuildEnvironments
-from imagist.lastmile.pythonjob import Tools, build_python, check_project
+from imagist.lastmile.job import Tools
+from imagist.lastmile.plainjob import build_plain, check_plain, wanted_platforms
+from imagist.lastmile.pythonjob import build_python, check_python
 from imagist.net.environment import Environment, read_environment
 from imagist.net.transport import HttpTransport
 from imagist.oci import contents, derive
 from imagist.oci.image import Image, Index
-from imagist.oci.platform import Platform, parse_platform
+from imagist.oci.platform import Platform
 from imagist.progress import Meter
 from imagist.store.store import Store
 
@@ -50,7 +52,8 @@ class ProjectWork:
         self.registries: Registries | None = None
         self._folder = Path(values.thing)
         self._loaded = read_project(values)
-        check_project(self._loaded, self._folder)  # before its base is built
+        # Before its base is built.
+        (check_python if self._loaded.is_python else check_plain)(self._loaded, self._folder)
         self._store = open_store(values)
         if to.references:
             from imagist.cli.registries import open_registries
@@ -83,7 +86,7 @@ class ProjectWork:
         base = open_project_base(self._loaded, wanted, values)
         epoch = read_epoch(os.environ)
         with messages.meter("packages") as meter:
-            index = build_python(
+            index = (build_python if self._loaded.is_python else build_plain)(
                 self._loaded,
                 self._folder,
                 base,
@@ -112,7 +115,8 @@ def read_project(values: argparse.Namespace) -> LoadedProject:
             f"{folder} is an image, and nothing to build",
             help="name a project's folder; an image can be its base: `--base`",
         )
-    loaded = load_project(read_file, folder)
+    names = [path.name for path in Path(folder).iterdir()]
+    loaded = load_project(read_file, folder, names=names)
     project = loaded.project
     lock = getattr(values, "lock", "")  # `imagist lock` has no such flag
     if lock:
@@ -126,7 +130,7 @@ def read_project(values: argparse.Namespace) -> LoadedProject:
 def choose_platforms(loaded: LoadedProject, values: argparse.Namespace) -> tuple[Platform, ...]:
     """The platforms that the command line or the project names; none where neither does."""
     named = () if "all" in values.platform else read_platforms(values.platform)
-    return named or tuple(map(parse_platform, loaded.project.platforms))
+    return named or wanted_platforms(loaded)
 
 
 def _tools(values: argparse.Namespace, store: Store, messages: Messages, meter: Meter) -> Tools:

@@ -13,8 +13,9 @@ from imagist.cli.work import Work
 from imagist.declaration.include import LoadedDeclaration
 from imagist.declaration.model import Declaration
 from imagist.declaration.projectfile import LoadedProject
+from imagist.lastmile import scratch
 from imagist.lastmile.defaultbase import default_base
-from imagist.lastmile.pythonjob import OpenBase
+from imagist.lastmile.job import OpenBase
 from imagist.oci.image import Image, Index
 from imagist.oci.platform import Platform
 
@@ -34,7 +35,9 @@ def open_project_base(
         InputError: it cannot be read, or built.
         NetworkError: a registry or a repository cannot be reached, or refuses.
     """
-    base = loaded.project.base
+    base = values.base or loaded.project.base
+    if base == scratch.NAME:
+        return OpenBase(base, scratch.empty_base(platforms))
     if values.base:
         return _open(values.base, values.base, platforms, values)
     if isinstance(base, Declaration):
@@ -79,4 +82,7 @@ def _build(
     own.base = own.lock = own.output = ""
     own.platform = list(map(str, platforms))
     work = Work(own, Destination(), declared)
-    return work.recall() or work.build()
+    own.quiet = True  # of a base that did not change everything was said before
+    known = work.recall()
+    own.quiet = values.quiet
+    return known or work.build()

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import contextlib
 import importlib
 import os
 import signal
@@ -15,6 +14,7 @@ from imagist import __version__
 from imagist.cli import interrupt
 from imagist.cli.closing import UNTIL_THE_END
 from imagist.cli.parser import asks_for_json, parse_arguments
+from imagist.cli.telling import tell_error
 from imagist.errors import ImagistError, InputError
 
 
@@ -40,14 +40,14 @@ def run_command_line(words: Sequence[str]) -> int:
         sys.stdout.flush()
         return int(result or 0)
     except ImagistError as error:
-        _tell(error, as_json=as_json, color=color)
+        tell_error(error, as_json=as_json, color=color)
         return error.exit_code
     except (RecursionError, MemoryError, OverflowError) as error:
         problem = InputError(
             f"an input is too deep or too large to be read ({type(error).__name__})",
             help="no image or declaration that is meant to be used is like that",
         )
-        _tell(problem, as_json=as_json, color=color)
+        tell_error(problem, as_json=as_json, color=color)
         return problem.exit_code
     except BrokenPipeError:
         # The reader of our answer went away (`| head`): that is no error of ours.
@@ -59,29 +59,12 @@ def run_command_line(words: Sequence[str]) -> int:
             message = f"{error.filename}: {error.strerror}"
         else:
             _silence()
-        _tell(InputError(message), as_json=as_json, color=color)
+        tell_error(InputError(message), as_json=as_json, color=color)
         return InputError.exit_code
     except SystemExit as leave:  # argparse's --help
         return int(leave.code or 0)
     finally:
         UNTIL_THE_END.close()
-
-
-def _tell(error: ImagistError, *, as_json: bool, color: str) -> None:
-    """Tell a person, or a program, what is wrong."""
-    if interrupt.is_stopping():  # what fails now fails because of the signal
-        raise KeyboardInterrupt
-    if as_json:
-        from imagist.cli.jsonlines import describe_error
-
-        text = describe_error(error)
-    else:
-        from imagist.text.diagnostics import is_colored, render
-
-        text = render(error, color=is_colored(sys.stderr, color))
-    with contextlib.suppress(OSError):  # the exit code says it, too
-        sys.stderr.write(text)
-        sys.stderr.flush()
 
 
 def _warn_of_variables(values: argparse.Namespace) -> None:

@@ -33,7 +33,17 @@ if TYPE_CHECKING:
     from imagist.oci.reference import Reference
     from imagist.registry.client import Registries
 
-_SHOWING: Final = ("quiet", "verbose", "json", "progress", "color", "output", "tag", "check")
+_SHOWING: Final = (
+    "quiet",
+    "verbose",
+    "json",
+    "progress",
+    "color",
+    "output",
+    "tag",
+    "check",
+    "watch",
+)
 _MEANS: Final = ("command", "version", "directory", "cache", "offline", "jobs", "insecure")
 _INDIFFERENT: Final = frozenset([*_SHOWING, *_MEANS])
 """Arguments that an image does not depend on."""

@@ -34,16 +34,19 @@ class ProjectFile(
     """Owner."""
     gid: Id = 0
     """Group."""
+    capabilities: str = ""
+    """Capabilities of files, as setcap takes them: `cap_net_bind_service=ep`."""
 
 
 class Project(
     msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, rename="kebab"
 ):
-    """The image of a Python project."""
+    """The image of a project: a Python application, programs built elsewhere, or files."""
 
     base: str | Declaration = ""
     """What it is built on: an image of a registry (`host/repository:tag`), a declaration of one
-    (`base.yaml`), an OCI layout (`./folder`), or a declaration written here, as a table."""
+    (`base.yaml`), an OCI layout (`./folder`), a declaration written here, as a table, or `scratch`
+    for nothing. Absent: a Debian with Python, of the sources of this machine's apt."""
     platforms: Strings = ()
     """Platforms to build for, such as `linux/arm64`; all that the base has where absent."""
     python: Text = ""
@@ -89,6 +92,10 @@ class Project(
     """Labels of the configuration."""
     annotations: dict[str, Text] = {}
     """Annotations of the manifests and the index."""
+    binary: dict[str, str] = {}
+    """A program that was built elsewhere: its file for each platform, as in `linux/arm64`."""
+    binary_path: str = ""
+    """Where the program goes; in `/usr/local/bin`, under the project's name, where absent."""
     files: tuple[ProjectFile, ...] = ()
     """Files and folders to add, in a layer of their own."""
     ignore: Strings = ()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import posixpath
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from typing import Any, Final
 
 import msgspec
@@ -14,6 +14,7 @@ from imagist.declaration.project import Project
 from imagist.declaration.sourcefile import Read, SourceFile
 from imagist.errors import NotFound, Problem, RequestError, Span
 from imagist.oci.platform import parse_platform
+from imagist.packages.wheel.lock.find import find_lock
 from imagist.packages.wheel.lock.model import normalize
 from imagist.packages.wheel.upkeep import expand_groups
 from imagist.text.decode import Decoded, Place, decode
@@ -37,6 +38,10 @@ class LoadedProject(msgspec.Struct, frozen=True):
     """The files that were read."""
     place: Place | None
     """Where the settings stand; None where nobody wrote any."""
+    has_lock: bool = False
+    """Whether a lock of Python packages lies in the folder."""
+    folder: str = ""
+    """The name of the folder."""
 
     def span_of(self, path: str) -> Span | None:
         """Where `files[1].source` was written, or the innermost part of it that was."""
@@ -45,7 +50,21 @@ class LoadedProject(msgspec.Struct, frozen=True):
     @property
     def mode(self) -> str:
         """How the project itself gets in: `wheel`, `source` or `none`."""
-        return self.project.mode or ("wheel" if self.metadata.has_build_system else "source")
+        if self.project.mode:
+            return self.project.mode
+        if not self.is_python:
+            return "none"
+        return "wheel" if self.metadata.has_build_system else "source"
+
+    @property
+    def is_python(self) -> bool:
+        """Whether there are packages to install, or a project that is one."""
+        return bool(self.metadata.name or self.project.lock or self.has_lock)
+
+    @property
+    def binary_path(self) -> str:
+        """Where the program of `binary` goes."""
+        return self.project.binary_path or f"/usr/local/bin/{self.metadata.name or self.folder}"
 
     @property
     def base_kind(self) -> str:
@@ -73,7 +92,12 @@ class LoadedProject(msgspec.Struct, frozen=True):
             RequestError: nothing says what to run.
         """
         project = self.project
-        entrypoint = _words(project.entrypoint) or (self._script(),)
+        entrypoint = _words(project.entrypoint)
+        if not entrypoint and project.binary:
+            entrypoint = (self.binary_path,)
+        if not self.is_python:  # what the base runs may be just what is wanted
+            return entrypoint, _words(project.command)
+        entrypoint = entrypoint or (self._script(),)
         called = self.metadata.scripts.get(entrypoint[0])
         if called is not None:
             entrypoint = (*self._call(entrypoint[0], called), *entrypoint[1:])
@@ -107,12 +131,13 @@ class LoadedProject(msgspec.Struct, frozen=True):
         )
 
 
-def load_project(read: Read, folder: str = "") -> LoadedProject:
+def load_project(read: Read, folder: str = "", *, names: Collection[str] = ()) -> LoadedProject:
     """Read and check what a folder says of its image.
 
     Args:
         read: gives the bytes of a file.
         folder: of the project; without a file in it that imagist knows, the project is empty.
+        names: what is in the folder.
 
     Raises:
         RequestError: anything is wrong; all of it at once.
@@ -139,7 +164,14 @@ def load_project(read: Read, folder: str = "") -> LoadedProject:
         document = settings or document
     decoded = decode(document, Project) if document else Decoded(Project(), None)
     metadata = read_metadata(values)
-    loaded = LoadedProject(decoded.value, metadata, tuple(files), decoded.place)
+    loaded = LoadedProject(
+        decoded.value,
+        metadata,
+        tuple(files),
+        decoded.place,
+        has_lock=find_lock(names) is not None,
+        folder=posixpath.basename(posixpath.abspath(folder)),
+    )
     problems = [*(document.problems if document else ()), *_Checker(loaded).check()]
     if problems:
         raise RequestError(problems)
@@ -190,7 +222,7 @@ class _Checker:
             self.check_words(key, getattr(project, key))
         self.check_known("extras", project.extras, self.metadata.extras)
         self.check_known("groups", project.groups, self.metadata.groups)
-        for key in ("prefix", "work_dir", "interpreter"):
+        for key in ("prefix", "work_dir", "interpreter", "binary_path"):
             value = getattr(project, key)
             if value and not value.startswith("/"):
                 name = key.replace("_", "-")
@@ -223,12 +255,13 @@ class _Checker:
                 self.problems += error.problems
 
     def check_platforms(self) -> None:
-        for index, name in enumerate(self.project.platforms):
+        named = [(f"platforms[{i}]", name) for i, name in enumerate(self.project.platforms)]
+        for path, name in [*named, *((f"binary.{name}", name) for name in self.project.binary)]:
             try:
                 parse_platform(name)
             except RequestError as error:
                 problem = error.problems[0]
-                self.report(f"platforms[{index}]", problem.message, problem.help)
+                self.report(path, problem.message, problem.help)
 
     def check_words(self, key: str, value: str | tuple[str, ...]) -> None:
         try:
@@ -247,6 +280,10 @@ class _Checker:
                 self.report(f"{key}[{index}]", what, did_you_mean(name, known))
 
     def check_files(self) -> None:
+        for name, path in self.project.binary.items():
+            if path.startswith("/") or ".." in path.split("/"):
+                advice = "name something in the project's folder"
+                self.report(f"binary.{name}", f"`{path}` is outside the project", advice)
         for index, file in enumerate(self.project.files):
             path = f"files[{index}]"
             for key, value in (("source", file.source), ("path", file.path)):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from imagist.errors import InputError, NotFound, Problem, RequestError
@@ -51,20 +51,20 @@ def check_binary(path: str, platform: Platform) -> Linkage:
     return linkage
 
 
-def check_loader(path: str, linkage: Linkage, has: Mapping[str, object]) -> None:
+def check_loader(path: str, linkage: Linkage, has: Callable[[str], bool]) -> None:
     """Compare what a binary asks for with what the base has.
 
     Args:
         path: of the binary, for messages.
         linkage: what it needs.
-        has: paths of the base without leading slash, links followed; only the loader is looked
-            for, since where libraries are is the loader's own knowledge.
+        has: whether the base has a path, without leading slash; only the loader is looked for,
+            since where libraries are is the loader's own knowledge.
 
     Raises:
         InputError: the base has not the loader.
     """
     loader = linkage.interpreter.lstrip("/")
-    if loader and loader not in has:
+    if loader and not has(loader):
         raise InputError(
             Problem(
                 f"`{path}` needs /{loader}, which the base has not",

@@ -3,25 +3,28 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Final, NamedTuple
+from typing import Final
 
 from imagist.build.assemble import BuiltLayer
 from imagist.declaration.projectfile import LoadedProject
 from imagist.errors import NotFound
 from imagist.inspection.python import PythonBase, look_for_python
 from imagist.lastmile.backend import Options
-from imagist.lastmile.buildenv import BuildEnvironments
 from imagist.lastmile.environment import Base, build_environment
-from imagist.lastmile.files import FileRule, write_files
 from imagist.lastmile.filetable import FileTable
+from imagist.lastmile.job import (
+    OpenBase,
+    Tools,
+    choose_bases,
+    write_binary_layer,
+    write_own_layers,
+)
 from imagist.lastmile.project import build_project, check_fits
-from imagist.lastmile.pythonimage import SOURCE_FOLDER, compose_image
+from imagist.lastmile.projectimage import compose_image
 from imagist.lastmile.sources import SourceBuilder
 from imagist.lastmile.wheels import Wheel
-from imagist.net.environment import Environment
-from imagist.net.transport import Transport
 from imagist.oci import derive
 from imagist.oci.image import Image, Index
 from imagist.oci.mutate import make_index
@@ -30,35 +33,8 @@ from imagist.packages.wheel.choose import Choice
 from imagist.packages.wheel.gather import Gathered, Request, find_project_lock, gather_wheels
 from imagist.packages.wheel.lock.model import normalize
 from imagist.packages.wheel.target import MACHINES, Target, Wishes
-from imagist.progress import SILENT, Meter
-from imagist.store.store import Store
 
 _NAME: Final = re.compile(r"[\w.-]+")
-
-
-class Tools(NamedTuple):
-    """What a job works with."""
-
-    store: Store
-    environment: Environment
-    connect: Callable[[Environment], Transport]
-    """Makes the transport for packages."""
-    environments: BuildEnvironments
-    """Of build backends."""
-    offline: bool = False
-    jobs: int = 8
-    meter: Meter = SILENT
-    warn: Callable[[str], object] = lambda _: None
-
-
-class OpenBase(NamedTuple):
-    """A base image as it was found."""
-
-    name: str
-    """As messages call it."""
-    thing: Image | Index
-    reference: str = ""
-    """Its name in a registry, which the annotation tells; empty where it is in none."""
 
 
 def build_python(
@@ -85,8 +61,9 @@ def build_python(
         InputError: something is missing, damaged or hostile.
         NetworkError: an index cannot be reached or refuses.
     """
-    check_project(loaded, folder)
-    bases = choose_bases(base, platforms or tuple(map(parse_platform, loaded.project.platforms)))
+    check_python(loaded, folder)
+    wanted = platforms or tuple(map(parse_platform, loaded.project.platforms))
+    bases = choose_bases(base, wanted, MACHINES)
     seen = {
         platform: _look(loaded, image, base.name, platform, tools)
         for platform, image in bases.items()
@@ -99,8 +76,7 @@ def build_python(
     project = None
     if loaded.mode == "wheel":
         project = build_project(folder, tools.store, tools.environments, table, options)
-    own = _own_layers(loaded, folder, tools, table, mtime)
-    table.keep()
+    own = write_own_layers(loaded, folder, tools, table, mtime)
     builder = SourceBuilder(tools.store, tools.environments, gathered, options)
     names = _requested(loaded)
     images: list[tuple[Platform | None, Image | Index]] = []
@@ -115,12 +91,14 @@ def build_python(
         ]
         layers = _environment(loaded, wheels, project, seen[platform], gathered, tools, mtime)
         layers += own
+        layers += write_binary_layer(loaded, folder, image, platform, tools, table, mtime)
         made = compose_image(image, base.reference, layers, loaded, created=created)
         images.append((derive.platform(made), made))
+    table.keep()
     return make_index(images, annotations=loaded.project.annotations)
 
 
-def check_project(loaded: LoadedProject, folder: Path) -> None:
+def check_python(loaded: LoadedProject, folder: Path) -> None:
     """Find out what can be known before any work: something is run, and a lock is there.
 
     Raises:
@@ -130,35 +108,6 @@ def check_project(loaded: LoadedProject, folder: Path) -> None:
     loaded.command()
     if _needs_lock(loaded):
         find_project_lock(_request(loaded, folder))
-
-
-def choose_bases(base: OpenBase, platforms: Sequence[Platform]) -> dict[Platform, Image]:
-    """The images of a base for some platforms; for all that Python packages are made for if none.
-
-    Raises:
-        NotFound: the base has none for a platform.
-    """
-    thing = base.thing
-    if isinstance(thing, Index):
-        found = [(p, image) for p, image in derive.images(thing) if _arch(p) in MACHINES]
-    else:
-        found = [(derive.platform(thing), thing)]
-    known = {(p.os, _arch(p)): image for p, image in found if p.os == "linux"}
-    wanted = platforms or [parse_platform(f"{os}/{arch}") for os, arch in known]
-    missing = [p for p in wanted if (p.os, _arch(p)) not in known]
-    if missing or not wanted:
-        have = ", ".join(f"{os}/{arch}" for os, arch in known) or "none for Python packages"
-        lacking = ", ".join(map(str, missing)) or "linux"
-        raise NotFound(
-            f"the base {base.name} has nothing for {lacking}; it has {have}",
-            help="build for those platforms only: platforms = [...]",
-        )
-    return {platform: known[platform.os, _arch(platform)] for platform in wanted}
-
-
-def _arch(platform: Platform) -> str:
-    """The architecture with the variant that is meant where none is said."""
-    return {"arm": "arm/v7", "arm64/v8": "arm64"}.get(platform.arch, platform.arch)
 
 
 def _look(
@@ -258,37 +207,3 @@ def _environment(
     for warning in made.warnings:
         tools.warn(warning)
     return list(made.layers)
-
-
-def _own_layers(
-    loaded: LoadedProject, folder: Path, tools: Tools, table: FileTable, mtime: int
-) -> list[BuiltLayer]:
-    """The files that the project adds, and its source where it is copied; the same everywhere."""
-    project = loaded.project
-    rules = [
-        FileRule(
-            str(folder / file.source),
-            file.path,
-            file.uid,
-            file.gid,
-            file.permissions,
-            mtime=mtime,
-            patterns=tuple(_patterns(file.include, file.exclude)),
-        )
-        for file in project.files
-    ]
-    layers = []
-    if rules:
-        layer = write_files(tools.store, rules, table=table, meter=tools.meter)
-        layers.append(BuiltLayer(layer, "imagist: files of the project"))
-    if loaded.mode == "source":
-        source = FileRule(str(folder), SOURCE_FOLDER, mtime=mtime, patterns=project.ignore)
-        layer = write_files(tools.store, [source], table=table, meter=tools.meter)
-        layers.append(BuiltLayer(layer, "imagist: source of the project"))
-    return layers
-
-
-def _patterns(include: Sequence[str], exclude: Sequence[str]) -> list[str]:
-    """Lines of an ignore file that leave out what is not included."""
-    taken = ["**", *(f"!{pattern}" for pattern in include)] if include else []
-    return [*taken, *exclude]

@@ -135,6 +135,12 @@ BUILDING = (
             ),
             *_DECLARATION,
             *_BUILDING,
+            Flag(
+                "watch",
+                "build again whenever a file beside the declaration or in the project is saved",
+                kind="switch",
+                twin=False,
+            ),
         ),
         "Without -o and -t the image stays in the store. The digest is that of the index, or that "
         "of the manifest where exactly one platform was asked for with --platform. With a lock, "

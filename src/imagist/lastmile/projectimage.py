@@ -1,4 +1,4 @@
-"""The image of a Python application: a base, its environment on top, and how it is run."""
+"""The image of a project: a base, the layers on top of it, and how it is run."""
 
 from __future__ import annotations
 
@@ -77,6 +77,8 @@ def _settings(loaded: LoadedProject, run: RunConfig) -> Settings:
 
 def _environment(loaded: LoadedProject, run: RunConfig) -> Mapping[str, str]:
     """The environment's programs come first; a container has no use for compiled files."""
+    if not loaded.is_python:
+        return loaded.project.env
     known = dict(line.partition("=")[::2] for line in run.env or ())
     prefix = loaded.project.prefix
     path = known.get("PATH") or _PATH

@@ -1,0 +1,82 @@
+"""`imagist build --watch`: the same again whenever something that it may depend on is saved."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Final
+
+from imagist.cli.closing import UNTIL_THE_END
+from imagist.cli.messages import Messages
+from imagist.cli.telling import tell_error
+from imagist.errors import ImagistError, RequestError
+from imagist.oci import derive
+from imagist.oci.image import Image, Index
+
+_SETTLE: Final = 50
+"""Milliseconds without a change after which a build begins: editors save in several steps."""
+
+_PULSE: Final = 100
+"""Milliseconds after which the watcher comes back without a change."""
+
+
+def build_again(
+    values: argparse.Namespace,
+    build: Callable[[], Image | Index],
+    deliver: Callable[[Image | Index], None],
+) -> None:
+    """Build now and after every change, until a signal ends it; what fails waits for the next one.
+
+    Args:
+        values: of the command line.
+        build: builds.
+        deliver: brings where it goes what is another image than before.
+
+    Raises:
+        RequestError: there is nothing to watch, or nothing to watch with.
+    """
+    last = ""
+    for _ in _changes(values):
+        try:
+            thing = build()
+            digest = derive.digest(thing)
+            if digest != last:
+                deliver(thing)
+                sys.stdout.flush()
+                last = digest
+        except ImagistError as error:
+            tell_error(error, as_json=values.json, color=values.color)
+        UNTIL_THE_END.close()  # connections do not outlast the pauses between saves
+
+
+def _changes(values: argparse.Namespace) -> Iterator[None]:
+    """Now, and whenever files have changed and then were left alone for a moment."""
+    place = Path(values.thing)
+    folder = place if place.is_dir() else place.absolute().parent
+    if not folder.is_dir():
+        raise RequestError(f"there is no folder {folder} to watch", help="name what is there")
+    try:
+        from watchfiles import DefaultFilter, watch
+    except ImportError:
+        raise RequestError(
+            "watching needs a part that is not installed",
+            help="install it with `pip install 'imagist[watch]'`",
+        ) from None
+    outputs = [Path(values.output).absolute()] if values.output else []
+    noted = DefaultFilter(ignore_paths=outputs)
+    found = watch(
+        folder,
+        watch_filter=noted,
+        debounce=_SETTLE,
+        step=_SETTLE,
+        rust_timeout=_PULSE,
+        yield_on_timeout=True,
+    )
+    next(found)  # from here on nothing is missed, also of what is saved during a build
+    yield
+    Messages(values).stage(f"watching {folder}; Ctrl-C ends it")
+    for changes in found:
+        if changes:
+            yield

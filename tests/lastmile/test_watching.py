@@ -1,0 +1,40 @@
+"""`imagist build --watch`: a process that is left running while somebody edits."""
+
+from __future__ import annotations
+
+import signal
+import subprocess
+from pathlib import Path
+from typing import IO, cast
+
+from build.commandline import command, environment
+
+DECLARED = "base: scratch\nplatforms: [amd64]\nfiles: [{source: page.html, path: /srv/}]\n"
+
+
+def test_what_is_saved_is_built(tmp_path: Path) -> None:
+    """A slip is told and waited out; what gives the same image says nothing; Ctrl-C ends it."""
+    site = tmp_path / "site"
+    site.mkdir()
+    (site / "page.html").write_text("one\n")
+    (site / "imagist.yaml").write_text(DECLARED)
+    words = command("build", site, "--watch", "-o", site / "out", "--cache", tmp_path / "cache")
+    pipe = subprocess.PIPE
+    with subprocess.Popen(
+        words, stdout=pipe, stderr=pipe, text=True, env=environment(PYTHONUNBUFFERED="1")
+    ) as process:
+        out, err = cast("IO[str]", process.stdout), cast("IO[str]", process.stderr)
+        first = out.readline()
+        assert first.startswith("sha256:")
+        (site / "page.html").write_text("two\n")
+        second = out.readline()
+        assert second.startswith("sha256:")
+        assert second != first
+        (site / "imagist.yaml").write_text("files: 1\n")
+        assert err.readline().startswith("error: ")
+        (site / "page.html").write_text("one\n")
+        (site / "imagist.yaml").write_text(DECLARED)
+        assert out.readline() == first
+        process.send_signal(signal.SIGINT)
+        assert process.wait(20) == 130
+        assert out.read() == ""
