@@ -131,10 +131,3 @@ def test_mistakes_are_told(debian: Workshop, old: str, new: str, code: int, mess
     answer = debian.run("build", "image.yaml")
     assert (answer.code, answer.out) == (code, "")
     assert message in answer.err
-
-
-def test_a_stranger_cannot_sign(debian: Workshop) -> None:
-    offer(debian.folder, Signer("Somebody <else@example.org>"), BASE, Deb("app"))
-    answer = debian.run("build", "image.yaml")
-    assert answer.code == 3
-    assert "InRelease" in answer.err

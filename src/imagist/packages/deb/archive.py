@@ -170,6 +170,8 @@ def _find_tar(members: Iterator[Member], stem: str, forms: tuple[str, ...], what
     """Go on to a member that is a tar; what it is compressed with."""
     member = next((each for each in members if not each.name.startswith("_")), None)
     names = {f"{stem}.{form}" if form else stem: form for form in forms}
+    if member is not None and member.name not in names and member.name.startswith(f"{stem}."):
+        raise Untrusted(f"{what} has `{member.name}`, a form that dpkg does not know", help=_HELP)
     if member is None or member.name not in names:
         found = f"`{member.name}`" if member else "nothing"
         raise Untrusted(f"{what} has {found} where `{stem}` should be", help=_HELP)
@@ -181,7 +183,7 @@ def _read_rest(members: Iterator[Member], what: str) -> None:
     for member in members:
         if member.name.startswith(("control.tar", "data.tar", "debian-binary")):
             raise Untrusted(
-                f"{what} has `{member.name}` once more, which some readers would take",
+                f"{what} has `{member.name}` besides, which some readers would take",
                 help="the package was made to mislead; do not use it",
             )
 
