@@ -16,6 +16,13 @@ BASE = Deb(
     "base-files", "13", [file("usr/lib/os-release", "ID=debian\n"), symlink("lib", "usr/lib")]
 )
 
+APP = Deb(
+    "app",
+    "1.0-1",
+    [file("usr/bin/app", "#!/bin/sh\n", 0o755), file("usr/share/doc/app/copyright", "free\n")],
+    fields={"Depends": "libapp (>= 1)"},
+)
+
 
 def offer(folder: Path, signer: Signer, *debs: Deb) -> None:
     write_archive(folder / "archive", Archive(suite="trixie", components={"main": debs}), [signer])
@@ -26,17 +33,11 @@ def debian(workshop: Workshop) -> Workshop:
     signer = Signer()
     signer.write(workshop.folder / "key.asc")
     workshop.signer = signer  # type: ignore[attr-defined]
-    app = Deb(
-        "app",
-        "1.0-1",
-        [file("usr/bin/app", "#!/bin/sh\n", 0o755), file("usr/share/doc/app/copyright", "free\n")],
-        fields={"Depends": "libapp (>= 1)"},
-    )
     offer(
         workshop.folder,
         signer,
         BASE,
-        app,
+        APP,
         Deb("libapp", "1.2-3", [file("usr/lib/libapp.so", "x")]),
     )
     workshop.write(
@@ -131,3 +132,46 @@ def test_mistakes_are_told(debian: Workshop, old: str, new: str, code: int, mess
     answer = debian.run("build", "image.yaml")
     assert (answer.code, answer.out) == (code, "")
     assert message in answer.err
+
+
+def test_security_updates_are_noticed_and_called_so(debian: Workshop) -> None:
+    signer: Signer = debian.signer  # type: ignore[attr-defined]
+
+    def offer_updates(*debs: Deb) -> None:
+        archive = Archive({"main": debs}, suite="trixie-security", label="stable-security")
+        write_archive(debian.folder / "security", archive, [signer])
+
+    def offer_library(version: str) -> Deb:
+        return Deb("libapp", version, [file("usr/lib/libapp.so", version)])
+
+    old = "deb ./archive trixie main"
+    text = (debian.folder / "image.yaml").read_text()
+    debian.write(text.replace(f"'{old}'", f"'{old}', 'deb ./security trixie-security main'"))
+    offer_updates()
+    digest = debian.build("image.yaml")
+    debian.run("lock", "image.yaml")
+
+    offer_updates(offer_library("1.2-3+deb13u1"))
+    assert debian.build("image.yaml") != digest  # not from memory
+    checked = debian.run("lock", "image.yaml", "--check")
+    assert checked.code == 1
+    moved = "libapp 1.2-3 -> 1.2-3+deb13u1, a security update of trixie-security"
+    assert moved in checked.err
+    updated = debian.run("lock", "image.yaml", "--update", "libapp")
+    assert (updated.code, updated.err) == (0, f"{moved}\n")
+
+    # The security archive has the newest only, so what was locked is gone with the next one.
+    offer_updates(offer_library("1.2-3+deb13u2"))
+    checked = debian.run("lock", "image.yaml", "--check")
+    assert "libapp 1.2-3+deb13u1 is no longer offered by any repository; now it would be " in (
+        checked.err
+    )
+    assert "1.2-3+deb13u2, a security update of trixie-security" in checked.err
+
+    # A point release takes the updates over.
+    debian.run("lock", "image.yaml", "--update", "libapp")
+    offer(debian.folder, signer, BASE, APP, offer_library("1.2-3+deb13u2"))
+    checked = debian.run("lock", "image.yaml", "--check")
+    assert "libapp would be taken from ./archive trixie instead of ./security trixie-security" in (
+        checked.err
+    )

@@ -24,6 +24,7 @@ from imagist.net.url import without_userinfo
 from imagist.oci import derive
 from imagist.oci.manifest import Descriptor
 from imagist.oci.platform import Platform
+from imagist.packages.deb.machine import security_suite
 from imagist.packages.files import PackageFiles
 
 Pins = Mapping[str, Mapping[str, Pin]]
@@ -41,9 +42,17 @@ class Move(NamedTuple):
     architectures: tuple[str, ...]
     everywhere: bool
     """Whether these are all that both locks have."""
+    security: str = ""
+    """The suite of security updates that it comes from now, or nothing."""
+
+    @property
+    def origin(self) -> str:
+        """What is to be told of where it comes from now, to be put behind its version."""
+        return f", a security update of {self.security}" if self.security else ""
 
     def __str__(self) -> str:
         where = "" if self.everywhere else f" ({', '.join(self.architectures)})"
+        where += self.origin
         if not self.before:
             return f"added {self.name} {self.after}{where}"
         if not self.after:
@@ -101,7 +110,11 @@ def pins_of_lock(lock: Lock, platforms: Sequence[Platform]) -> Pins:
     return {
         platform.apk: {
             each.label: Pin(
-                each.version, each.checksum, without_userinfo(each.url), each.tag or each.source
+                each.version,
+                each.checksum,
+                without_userinfo(each.url),
+                each.tag or each.source,
+                security_suite(each.source),
             )
             for each in lock.packages_for(platform)
         }
@@ -124,17 +137,22 @@ def pins_of_plan(plan: Plan) -> Pins:
 def find_moves(before: Pins, after: Pins) -> list[Move]:
     """The packages that differ, by name; on the architectures that both have."""
     common = [architecture for architecture in before if architecture in after]
-    moved: dict[tuple[str, str, str], list[str]] = {}
+    moved: dict[tuple[str, str, str, str], list[str]] = {}
     for architecture in common:
-        old, new = before[architecture], after[architecture]
-        for name in {**old, **new}:
-            was, becomes = old.get(name), new.get(name)
+        old_pins, new_pins = before[architecture], after[architecture]
+        for name in {**old_pins, **new_pins}:
+            was, becomes = old_pins.get(name), new_pins.get(name)
             if was is None or becomes is None or was[:2] != becomes[:2]:
-                key = (name, was.version if was else "", becomes.version if becomes else "")
+                key = (
+                    name,
+                    was.version if was else "",
+                    becomes.version if becomes else "",
+                    becomes.security if becomes else "",
+                )
                 moved.setdefault(key, []).append(architecture)
     return [
-        Move(*key, tuple(where), everywhere=len(where) == len(common))
-        for key, where in sorted(moved.items())
+        Move(name, old, new, tuple(where), len(where) == len(common), security)
+        for (name, old, new, security), where in sorted(moved.items())
     ]
 
 

@@ -132,9 +132,9 @@ def _tell_move(move: Move, before: Pins, platforms: Mapping[str, Platform], plan
     where = (
         "" if move.everywhere and len(gone) == len(move.architectures) else f" ({', '.join(gone)})"
     )
-    instead = f"; now it would be {move.after}" if move.after else ""
+    instead = f"; now it would be {move.after}{move.origin}" if move.after else ""
     if move.after == move.before:
-        instead = "; there is another build of this version"
+        instead = f"; there is another build of this version{move.origin}"
     return Problem(
         f"{move.name} {move.before} is no longer offered by any repository{where}{instead}"
     )
@@ -147,9 +147,14 @@ def _check_places(before: Pins, after: Pins, *, has_tags: bool) -> Iterator[Prob
         if list(old) != list(new) and set(old) == set(new):
             yield Problem(f"packages would be installed in another order ({architecture})")
         for name in (name for name in old if name in new and old[name][:2] == new[name][:2]):
-            if old[name].url != new[name].url:
-                yield Problem(f"{name} would be taken from {redact(new[name].url)}")
-            if has_tags and old[name].tag != new[name].tag:
+            was, becomes = old[name], new[name]
+            if was.security != becomes.security:
+                suites = f"{becomes.tag} instead of {was.tag}"
+                yield Problem(f"{name} would be taken from {suites} ({architecture})")
+                continue
+            if was.url != becomes.url:
+                yield Problem(f"{name} would be taken from {redact(becomes.url)}")
+            if has_tags and was.tag != becomes.tag:
                 yield Problem(f"{name} would be taken from another tag ({architecture})")
 
 

@@ -164,6 +164,24 @@ def test_a_source_without_an_address_borrows_one(machine: Machine) -> None:
     assert sources[2].components == ("main", "contrib")
 
 
+def test_an_archive_of_somebody_else_lends_nothing_and_is_told_by_its_address(
+    machine: Machine,
+) -> None:
+    other = "https://apt.example.org/engine"
+    (machine.root / "etc/os-release").write_text('ID=debian\nVERSION_CODENAME="bookworm"\n')
+    (machine.root / "etc/apt/sources.list").write_text(
+        f"deb https://cloud.example.org/x sdk main\n"
+        f"deb {other} bookworm stable\ndeb {URL} bookworm main\n"
+    )
+    asked = ["deb bookworm main", "deb trixie main", "deb bookworm stable"]
+    sources = complete([s for entry in asked for s in parse_sources(entry)], machine)
+    assert [each.uri for each in sources] == [URL, URL, other]
+    identities = [each.identity for each in sources]
+    assert identities == ["bookworm", "trixie", f"{other} bookworm"]
+    assert locate(sources, f"{other} bookworm", "pool/x.deb") == f"{other}/pool/x.deb"
+    assert locate(sources, "bookworm", "pool/x.deb") == f"{URL}/pool/x.deb"
+
+
 def test_what_is_declared_goes_before_what_is_borrowed(machine: Machine) -> None:
     (source,) = complete(parse_sources("deb [signed-by=/mine.gpg] x-security main"), machine)
     assert source.signed_by == ("/mine.gpg",)
@@ -188,7 +206,9 @@ def test_a_machine_without_sources_says_what_to_write(tmp_path: Path) -> None:
 
 def test_no_security_archive_is_no_archive(machine: Machine) -> None:
     (machine.root / "etc/apt/sources.list.d/s.sources").unlink()
-    with pytest.raises(RequestError, match="none of this machine's sources is of its kind"):
+    with pytest.raises(
+        RequestError, match="none of this machine's sources is of security updates"
+    ):
         complete(parse_sources("deb trixie-security main"), machine)
 
 

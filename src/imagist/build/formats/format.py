@@ -76,6 +76,8 @@ class Pin(NamedTuple):
     checksum: str
     url: str
     tag: str
+    security: str = ""
+    """The suite of security updates that it is from; empty where it is from another."""
 
 
 class TrustedKey(NamedTuple):

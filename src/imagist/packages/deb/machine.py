@@ -28,13 +28,21 @@ class Machine(NamedTuple):
     @property
     def is_debian(self) -> bool:
         """Whether the machine has Debian packages."""
+        fields = self._describe()
+        words = f"{fields.get('ID', '')} {fields.get('ID_LIKE', '')}".split()
+        return bool({"debian", "ubuntu"} & set(words))
+
+    @property
+    def codename(self) -> str:
+        """The suite that the machine is installed from, such as `trixie`; empty if unknown."""
+        return self._describe().get("VERSION_CODENAME", "")
+
+    def _describe(self) -> dict[str, str]:
         try:
             text = (self.root / "etc/os-release").read_text("utf-8", "replace")
         except OSError:
-            return False
-        fields = dict(line.partition("=")[::2] for line in text.splitlines())
-        words = f"{fields.get('ID', '')} {fields.get('ID_LIKE', '')}".replace('"', " ").split()
-        return bool({"debian", "ubuntu"} & set(words))
+            return {}
+        return dict(line.replace('"', "").partition("=")[::2] for line in text.splitlines())
 
     def files(self) -> list[Path]:
         """The files apt reads, in its order."""
@@ -80,6 +88,9 @@ def complete(sources: Iterable[Source], machine: Machine) -> list[Source]:
 
     A suite that the machine has is looked up; another one gets the address of the same kind of
     suite: `trixie-security` that of `bookworm-security`, and `trixie-updates` that of `bookworm`.
+    Where several archives have it (`bookworm` of Debian and of somebody else), one that has the
+    components goes first, and one of the release that the machine is. A lock calls a source by
+    its suite alone only as long as that tells it from all others.
 
     Raises:
         RequestError: the machine has none for a source; all of them.
@@ -94,33 +105,60 @@ def complete(sources: Iterable[Source], machine: Machine) -> list[Source]:
         if own is None:
             own = machine.sources()
         found = (
-            [_borrow(source, each) for each in _find_alike(source, own)] if source.suite else own
+            [_borrow(source, each) for each in _find_alike(source, own, machine.codename)]
+            if source.suite
+            else own
         )
         completed += found
         if not found:
             problems.append(_tell_missing(source, machine, own))
     if problems:
         raise RequestError(list(dict.fromkeys(problems)))
-    return list(dict.fromkeys(completed))
+    return _tell_apart(dict.fromkeys(completed))
 
 
-def _find_alike(source: Source, own: Sequence[Source]) -> list[Source]:
+def is_security(suite: str) -> bool:
+    """Whether a suite has nothing but security updates of another."""
+    found = _SUFFIX.search(suite)
+    return found is not None and found[1] in _SECURITY
+
+
+def security_suite(identity: str) -> str:
+    """The suite of security updates that a `Source.identity` names; empty where it is another."""
+    suite = identity.rpartition(" ")[2]
+    return suite if is_security(suite) else ""
+
+
+def _find_alike(source: Source, own: Sequence[Source], codename: str) -> list[Source]:
     """The machine's source to take the address of; one at most."""
+    wanted = {*source.components}
+    own = sorted(own, key=lambda each: not wanted <= {*each.components})
     same = [each for each in own if each.suite == source.suite]
     if same:
         return same[:1]
-    kind = _SUFFIX.search(source.suite)
-    security = kind is not None and kind[1] in _SECURITY
-    alike = [
-        each
-        for each in own
-        if not each.is_flat
-        and ((found := _SUFFIX.search(each.suite)) is not None and found[1] in _SECURITY)
-        == security
+    security = is_security(source.suite)
+    alike = [each for each in own if not each.is_flat and is_security(each.suite) == security]
+
+    def rank(each: Source) -> tuple[bool, bool]:
+        stem = _SUFFIX.sub("", each.suite)
+        # Suites without a suffix first: they are what the others belong to.
+        return stem != codename, not security and stem != each.suite
+
+    return sorted(alike, key=rank)[:1]
+
+
+def _tell_apart(sources: Iterable[Source]) -> list[Source]:
+    """Of borrowed sources with one suite in several archives, let all but one be told by address.
+
+    Such an archive is no mirror that another machine would have another of.
+    """
+    first: dict[str, str] = {}
+    return [
+        msgspec.structs.replace(each, borrowed=False)
+        if each.borrowed and first.setdefault(each.suite, each.uri) != each.uri
+        else each
+        for each in sources
     ]
-    # Suites without a suffix first: they are what the others belong to.
-    alike.sort(key=lambda each: not security and _SUFFIX.search(each.suite) is not None)
-    return alike[:1]
 
 
 def _borrow(source: Source, own: Source) -> Source:
@@ -141,8 +179,9 @@ def _tell_missing(source: Source, machine: Machine, own: Sequence[Source]) -> Pr
         return Problem(
             f"`{source}` names no mirror, and apt has none on this machine", None, help_
         )
+    kind = "security updates" if is_security(source.suite) else "a release"
     return Problem(
-        f"`{source}` names no mirror, and none of this machine's sources is of its kind",
+        f"`{source}` names no mirror, and none of this machine's sources is of {kind}",
         None,
         help_,
     )

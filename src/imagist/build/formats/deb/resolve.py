@@ -22,7 +22,7 @@ from imagist.errors import InputError, RequestError
 from imagist.net.url import without_userinfo
 from imagist.oci.platform import Platform
 from imagist.packages.deb.fetch import WantedDeb
-from imagist.packages.deb.machine import Machine, complete, locate
+from imagist.packages.deb.machine import Machine, complete, locate, security_suite
 from imagist.packages.deb.openpgp import MAX_KEYRING, Key, Keyring, read_keys
 from imagist.packages.deb.relations import qualify
 from imagist.packages.deb.releases import LoadedRelease, ReleaseLoader
@@ -60,7 +60,8 @@ class DebResolved(Resolved, frozen=True, kw_only=True):
 
     def pin(self, wanted: WantedDeb) -> Pin:
         """See `Resolved.pin`."""
-        return Pin(wanted.version, f"sha256:{wanted.sha256}", wanted.path, wanted.source)
+        checksum, security = f"sha256:{wanted.sha256}", security_suite(wanted.source)
+        return Pin(wanted.version, checksum, wanted.path, wanted.source, security)
 
     def label(self, wanted: WantedDeb, platform: Platform) -> str:
         """See `Resolved.label`: `libc6:i386` on amd64."""
