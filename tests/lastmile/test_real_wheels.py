@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import csv
 import os
-import stat
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -18,20 +17,11 @@ from imagist.packages.wheel.elfcheck import check_objects
 from imagist.packages.wheel.target import Target
 from imagist.store.store import Store
 from lastmile.layering import Found, flatten, put_file
+from lastmile.piptree import compare_with_pip, install_with_pip
 from lastmile.realwheels import ODD, SAMPLE, find_wheels
 from packages.wheel.test_install import compare_with_installer
 
 MINOR = f"{sys.version_info[0]}.{sys.version_info[1]}"
-
-DIFFERENT_FROM_PIP = {
-    "wrappers": "their text is our own, and names `bin/python`, which is a link to the same",
-    "INSTALLER": "says imagist",
-    "REQUESTED": "only where the lock says that somebody asked for it",
-    "direct_url.json": "pip writes one for files it was given; a lock says where they are from",
-    "RECORD": "lists accordingly, sorted, and without compiled files",
-    "modes": "0644, and 0755 where anybody may run it; pip keeps what the umask gives",
-}
-_OWN = ("RECORD", "INSTALLER", "REQUESTED", "direct_url.json")
 
 
 def test_every_tree_is_that_of_installer(tmp_path: Path) -> None:
@@ -66,55 +56,10 @@ def found(prefix: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[di
         yield flatten(layer.layer for layer in made.layers)
 
 
-def test_the_tree_is_that_of_pip(found: dict[str, Found], tmp_path: Path) -> None:
-    """pip into an environment of its own; every file the same, up to what is stated above."""
-    import venv
-
+def test_the_tree_is_that_of_pip(found: dict[str, Found], prefix: Path, tmp_path: Path) -> None:
     places = [*find_wheels(SAMPLE), *find_wheels(ODD, "--no-deps")]
-    place = tmp_path / "venv"
-    venv.EnvBuilder(symlinks=True, with_pip=False).create(place)
-    pip = [sys.executable, "-m", "pip", "--python", str(place / "bin" / "python"), "install"]
-    options = ["--quiet", "--no-compile", "--no-deps", "--no-index"]
-    subprocess.run([*pip, *options, *map(str, places)], check=True)
-    (prefix,) = {
-        path.removesuffix("/pyvenv.cfg") for path in found if path.endswith("venv/pyvenv.cfg")
-    }
-    ours = {
-        path.removeprefix(f"{prefix}/"): entry
-        for path, entry in found.items()
-        if entry.kind == "file" and path.startswith(f"{prefix}/")
-    }
-    theirs = {
-        str(path.relative_to(place)): path
-        for path in place.rglob("*")
-        if path.is_file()
-        and not path.is_symlink()
-        and "lib64" not in path.parts
-        and not (path.parent.name == "bin" and path.name.lower().startswith("activate"))
-        and path.name != ".gitignore"
-    }
-    skipped = {name for name in {*ours, *theirs} if name.rpartition("/")[2] in _OWN}
-    assert set(ours) - skipped == set(theirs) - skipped
-    wrappers = _wrapped(ours)
-    for name, path in theirs.items():
-        if name in skipped or name == "pyvenv.cfg":
-            continue
-        data = path.read_bytes()
-        runs = bool(path.stat().st_mode & stat.S_IXUSR)
-        assert (ours[name].mode == 0o755) == runs, name
-        if name in wrappers:
-            assert ours[name].data.startswith(f"#!/{prefix}/bin/python\n".encode())
-            assert b"from " in data
-        else:
-            assert ours[name].data == data, name
-
-
-def _wrapped(ours: dict[str, Found]) -> set[str]:
-    return {
-        name
-        for name, entry in ours.items()
-        if name.startswith("bin/") and entry.data.startswith(b"#!") and len(entry.data) < 1000
-    }
+    install_with_pip(tmp_path / "venv", ["--no-deps", "--no-index", *map(str, places)])
+    compare_with_pip(found, str(prefix).strip("/"), tmp_path / "venv")
 
 
 def test_records_are_true(found: dict[str, Found]) -> None:
