@@ -41,10 +41,16 @@ class Protocol:
 
     def __init__(self, *pieces: bytes | None) -> None:
         self._pieces = list(pieces)
+        self._is_taken = False
         self.status = 0
         self.fields: dict[str, str] = {}
 
-    async def __aiter__(self) -> AsyncIterator[bytes]:
+    def __aiter__(self) -> AsyncIterator[bytes]:
+        assert not self._is_taken, "granian gives a body to one reader"
+        self._is_taken = True
+        return self._read()
+
+    async def _read(self) -> AsyncIterator[bytes]:
         while self._pieces:
             piece = self._pieces.pop(0)
             if piece is None:

@@ -9,13 +9,17 @@ from pathlib import Path
 import pytest
 
 from build.smalldisk import Disk
+from fixtures.serving import serving
+from imagist.cli.main import main
 from imagist.digest import sha256
+from imagist.oci.random import random_image
 from imagist.server.access import Access
 from imagist.server.metrics import Metrics
 from imagist.server.registry import Policy, Registry
 from imagist.store.blobs import Blobs
+from imagist.store.layout import write_layout
 from imagist.store.repositories import Repositories
-from server.asking import Direct
+from server.asking import Asker, Direct
 
 UPLOADS = "/v2/team/app/blobs/uploads/"
 
@@ -53,6 +57,21 @@ def test_a_blob_that_does_not_fit(disk: Disk, ask: Direct, way: str) -> None:
     assert not list(disk.folder.rglob("_uploads/*"))
     assert ask("HEAD", f"/v2/team/app/manifests/{kept}").status == 200
     ask.put_image("team/app", "2", data[: 1 << 20])
+
+
+def test_it_is_told_to_the_client_and_in_the_log(
+    disk: Disk, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    write_layout(random_image(4, layers=1, size=5 << 20), tmp_path / "layout")
+    with serving(disk.folder / "store") as registry:
+        assert main(["push", str(tmp_path / "layout"), f"{registry.address}/team/app:1"]) == 4
+        told = capsys.readouterr().err
+        with Asker(registry.address) as ask:
+            ask("GET", "/v2/")  # which is logged after the push
+        [line] = [line for line in registry.requests() if line["status"] == 507]
+    assert "507: UNKNOWN no space is left for" in told
+    assert "whoever runs the registry" in told
+    assert (line["method"], "No space left" in line["error"]) == ("PUT", True)
 
 
 def test_a_manifest_that_does_not_fit(disk: Disk, ask: Direct) -> None:

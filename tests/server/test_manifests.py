@@ -139,6 +139,30 @@ def test_blobs_come_before_the_manifest(ask: Direct, repositories: Repositories)
     assert put(lax, "1", document).status == 201
 
 
+def test_images_come_before_the_index(ask: Direct, repositories: Repositories) -> None:
+    image = json.dumps(image_of(CONFIG)).encode()
+    index = {"schemaVersion": 2, "manifests": [describe(image, mediatype.MANIFEST)]}
+    ask.put_blob("team/app", image)  # as a blob nobody can pull it
+    answer = put(ask, "1", index, mediatype.INDEX)
+    assert (answer.status, answer.code) == (404, "MANIFEST_BLOB_UNKNOWN")
+    assert f"has no manifest {sha256(image)}" in answer.json["errors"][0]["message"]
+    assert answer.json["errors"][0]["detail"] == [{"digest": sha256(image)}]
+    assert ask("GET", "/v2/team/app/tags/list").json["tags"] == []
+    lax = Direct(Registry(repositories, Policy(Access(), sparse=True), Metrics()))
+    assert put(lax, "sparse", index, mediatype.INDEX).status == 201
+    ask.put_blob("team/app", CONFIG)
+    assert put(ask, sha256(image), image).status == 201
+    assert put(ask, "1", index, mediatype.INDEX).status == 201
+
+
+def test_an_index_of_a_build_cache_names_blobs(ask: Direct) -> None:
+    kinds = (mediatype.LAYER_TAR, "application/vnd.buildkit.cacheconfig.v0")
+    index = {"schemaVersion": 2, "manifests": [describe(CONFIG, kind) for kind in kinds]}
+    assert put(ask, "cache", index, mediatype.INDEX).code == "MANIFEST_BLOB_UNKNOWN"
+    ask.put_blob("team/app", CONFIG)
+    assert put(ask, "cache", index, mediatype.INDEX).status == 201
+
+
 def test_layers_that_stay_where_they_are_need_not_come(ask: Direct) -> None:
     ask.put_blob("team/app", CONFIG)
     foreign = "application/vnd.docker.image.rootfs.foreign.diff.tar.gzip"

@@ -109,6 +109,8 @@ def _next_step(status: int, codes: tuple[str, ...], url: str) -> str | None:
         return "the registry limits how much is asked; try again later, or log in"
     if status == 413:
         return "the registry, or a proxy before it, bounds the size of uploads"
+    if status == 507:
+        return "whoever runs the registry must make room there"
     if status == 405 or "UNSUPPORTED" in codes:
         return "the registry does not offer this; it may be read-only"
     return "try again later" if status >= 500 else None

@@ -66,8 +66,8 @@ class Application:
             response = explain(trouble)
             if response.status >= 500:
                 error = "".join(traceback.format_exception(trouble))
-            await body.drain()
         try:
+            await body.drain()
             await _send(request, response, protocol)
         finally:
             seconds = time.perf_counter() - start
@@ -87,10 +87,7 @@ class Application:
             answer = self._registry.begin(request)
         else:
             answer = await self._begin(request)
-        if isinstance(answer, Response):
-            await body.drain()
-            return answer
-        return await self._take(answer, body)
+        return answer if isinstance(answer, Response) else await self._take(answer, body)
 
     async def _begin(self, request: Request) -> Response | Intake:
         """Begin in a thread, which nobody holds who waits for another request to end."""
@@ -134,6 +131,8 @@ class _Body:
         self._protocol = protocol
         self._patience = patience
         self._is_over = request.length == 0
+        self._arriving: AsyncIterator[bytes] | None = None
+        """granian gives a body to one reader only, which goes on where the last piece ended."""
         self._is_held_back = request.header("expect").lower() == "100-continue"
         self.size = 0
         """Bytes that were read."""
@@ -177,11 +176,12 @@ class _Body:
     async def _chunks(self) -> AsyncIterator[bytes]:
         if self._is_over:
             return
-        chunks = aiter(self._protocol)
+        if self._arriving is None:
+            self._arriving = aiter(self._protocol)
         while not self._is_over:
             try:
                 async with asyncio.timeout(self._patience):
-                    chunk = await anext(chunks, b"")
+                    chunk = await anext(self._arriving, b"")
             except TimeoutError:
                 self._is_over = True
                 message = f"nothing came for {self._patience:g} seconds"

@@ -118,7 +118,7 @@ class ManifestIntake:
         """Put the manifest in its place; its tags come last.
 
         Raises:
-            Refusal: it is no manifest, has another digest, or blobs of it are missing.
+            Refusal: it is no manifest, has another digest, or what it names is missing.
             InputError: the disk is full.
         """
         raw = bytes(self._raw)
@@ -165,20 +165,25 @@ class ManifestIntake:
         return actual
 
     def _check_members(self, document: AnyManifest) -> None:
-        """Refuse a manifest whose config or layers are not here; an index may be sparse."""
+        """Refuse a manifest that names what is not here, unless the registry is sparse."""
         if self._sparse:
             return
-        missing = [
-            blob.digest
-            for blob in document.blobs
-            if not _is_elsewhere(blob)
-            and self._repository.find_blob(parse_digest(blob.digest)) is None
-        ]
+        members = (*document.blobs, *(document.manifests or ()))
+        missing = [item for item in members if not (_is_elsewhere(item) or self._has(item))]
         if missing:
-            names = ", ".join(missing[:3]) + (" ..." if len(missing) > 3 else "")
-            message = f"{self._name} has no blob {names}: push it before the manifest"
-            detail = [{"digest": digest} for digest in missing]
+            names = ", ".join(item.digest for item in missing[:3])
+            names += " ..." if len(missing) > 3 else ""
+            kind = "manifest" if _is_manifest(missing[0]) else "blob"
+            message = f"{self._name} has no {kind} {names}: push it before what names it"
+            detail = [{"digest": item.digest} for item in missing]
             raise Refusal(404, "MANIFEST_BLOB_UNKNOWN", message, detail=detail)
+
+    def _has(self, item: Descriptor) -> bool:
+        """Whether a member is here; an index of a build cache names blobs."""
+        digest = parse_digest(item.digest)
+        if self._repository.find_manifest(digest):
+            return True
+        return not _is_manifest(item) and self._repository.find_blob(digest) is not None
 
     def _describe(self, digest: Digest, subject: str) -> list[tuple[str, str]]:
         fields = [
@@ -241,8 +246,12 @@ def _find_fault(item: Descriptor) -> str:
     return ""
 
 
-def _is_elsewhere(blob: Descriptor) -> bool:
-    return bool(blob.urls) or any(part in blob.media_type for part in _ELSEWHERE)
+def _is_elsewhere(item: Descriptor) -> bool:
+    return bool(item.urls) or any(part in item.media_type for part in _ELSEWHERE)
+
+
+def _is_manifest(item: Descriptor) -> bool:
+    return item.media_type in mediatype.MANIFESTS | mediatype.INDEXES
 
 
 def _find(source: Source, route: Route) -> Digest | None:

@@ -29,7 +29,7 @@ class Policy(NamedTuple):
     access: Access
     read_only: bool = False
     sparse: bool = False
-    """Whether manifests may name blobs that are not here."""
+    """Whether manifests may name blobs and images that are not here."""
     quota: int | None = None
     """Bytes that the store may hold."""
 

@@ -35,7 +35,7 @@ KEEPING = (
             Flag("anonymous-pull", "let everybody pull, and users push", kind="switch"),
             Flag("read-only", "take nothing, remove nothing", kind="switch"),
             Flag("quota", "how much the store may hold", metavar="BYTES", kind="bytes"),
-            Flag("sparse", "take manifests whose blobs are not here", kind="switch"),
+            Flag("sparse", "take manifests whose blobs or images are not here", kind="switch"),
             Flag("access-log", "write the access log here, not to stderr", metavar="FILE"),
         ),
         "Prints its address when it is ready, and nothing else; each request is a line of JSON on "
