@@ -16,7 +16,7 @@ $(READY): pyproject.toml
 	$(BIN)/python -m pip install --quiet --editable '.[dev]'
 	touch $@
 
-demo: $(READY) ## build a two-platform image from a signed repository made here
+demo: $(READY) ## build a web application for two platforms, push it, change it, and run it
 	$(BIN)/python examples/demo/demo.py
 
 test: $(READY) ## run every test; those whose real component is absent say so and skip

@@ -10,7 +10,7 @@ import pytest
 
 from imagist.declaration.defaults import with_defaults
 from imagist.declaration.include import load_declaration
-from support import ROOT
+from support import ROOT, is_present
 
 EXAMPLES = sorted((ROOT / "examples").glob("*.yaml"))
 
@@ -27,11 +27,15 @@ def test_an_example_is_a_declaration(path: Path) -> None:
     assert path.read_text().startswith("#"), "an example says what it shows"
 
 
-def test_the_demo_builds_twice_to_the_same_digest() -> None:
+def test_the_demo_builds_pushes_and_runs_an_application() -> None:
     done = subprocess.run(
         [sys.executable, str(ROOT / "examples" / "demo" / "demo.py")],
         capture_output=True,
         text=True,
     )
     assert done.returncode == 0, done.stderr
-    assert "5. The same built from an empty store" in done.stdout
+    assert "5. Every digest derived again" in done.stdout
+    if Path("/etc/apt/sources.list.d/debian.sources").exists():
+        assert "There is no such base here" not in done.stdout, done.stderr
+        if is_present("podman") and is_present("runc"):
+            assert "<h1>No word was too many.</h1>" in done.stdout, done.stdout
