@@ -12,7 +12,7 @@ from imagist.declaration.defaults import with_defaults
 from imagist.declaration.include import load_declaration
 from support import ROOT, is_present
 
-EXAMPLES = sorted((ROOT / "examples").glob("*.yaml"))
+EXAMPLES = sorted((ROOT / "examples").rglob("*.yaml"))
 
 
 def test_there_are_examples() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import gzip
 import re
 import subprocess
@@ -20,6 +21,7 @@ from fixtures.memory import Memory
 from imagist.build.compose import Base, Composed, compose
 from imagist.build.contents import StoreContents
 from imagist.build.derived.cabundle import put_ca_bundle
+from imagist.build.derived.jks import parse_jks
 from imagist.build.derived.pycache import find_interpreter
 from imagist.build.derived.subjecthash import hash_subject
 from imagist.build.formats.deb.packaging import DebPackaging, DebState
@@ -316,6 +318,24 @@ def test_certificates_are_where_programs_look() -> None:
     hashes = {name: link for name, link in links.items() if not name.endswith(".pem")}
     assert set(hashes.values()) == set(names)
     assert read(tree, "etc/ca-certificates.conf").splitlines()[0] == b"x/b (two).crt"
+
+
+def test_java_has_certificates_under_the_names_that_debian_gives_them() -> None:
+    tree = certificates()
+    put_ca_bundle(tree, StoreContents(store()), epoch=7)
+    assert tree.find("etc/ssl/certs/java/cacerts") is None
+    tree = certificates()
+    put_ca_bundle(tree, StoreContents(store()), keystore=True, epoch=7)
+    entries = parse_jks(read(tree, "etc/ssl/certs/java/cacerts"))
+    assert [(each.alias, each.created) for each in entries] == [
+        ("debian:b_=two=.pem", 7000),
+        ("debian:c__three.pem", 7000),
+        ("debian:äpfel__ag.pem", 7000),
+    ]
+    bundle = read(tree, "etc/ssl/certs/ca-certificates.crt")
+    blocks = bundle.split(b"-----BEGIN CERTIFICATE-----")[1:]
+    wanted = {base64.b64decode(block.partition(b"-----END")[0]) for block in blocks}
+    assert {each.data for each in entries} == wanted
 
 
 @needs("openssl")

@@ -24,7 +24,7 @@ annotations: {z: "1"}
 ports: ["8080"]
 archs: [x86_64, aarch64]
 """
-FORMATS_THEN = (2, 1, "libdeflate-1.1:1048576")
+FORMATS_THEN = (3, 1, "libdeflate-1.1:1048576")
 DIGEST_THEN = "sha256:ee91b567cf59b6056572b0ab6db4731ecdc749851a9107abc078fc71618a255f"
 
 

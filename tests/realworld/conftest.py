@@ -1,10 +1,14 @@
 from __future__ import annotations
 
+import tempfile
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 
+from fixtures.engines import Tool, running_docker, running_podman
+from realworld.debianimages import DebianImages, open_debian
 from realworld.tools import imagist
 from realworld.workload import Workload, make_workload
 
@@ -59,3 +63,30 @@ def python_image(w38: Workload, tmp_path_factory: pytest.TempPathFactory) -> Out
     assert build(layout) == index
     image = build(single, "--platform", "linux/amd64")
     return Outputs(archive, layout, single, index, image)
+
+
+@pytest.fixture(scope="session")
+def state() -> Iterator[Path]:
+    """A folder with a short name, since sockets lie in it."""
+    with tempfile.TemporaryDirectory(prefix="i", ignore_cleanup_errors=True) as folder:
+        yield Path(folder)
+
+
+@pytest.fixture(scope="session")
+def podman(state: Path) -> Iterator[Tool]:
+    """Podman with images of its own."""
+    with running_podman(state) as tool:
+        yield tool
+
+
+@pytest.fixture(scope="session")
+def docker(state: Path) -> Iterator[Tool]:
+    """A docker daemon of its own, without a network."""
+    with running_docker(state / "docker") as tool:
+        yield tool
+
+
+@pytest.fixture(scope="session")
+def debian(tmp_path_factory: pytest.TempPathFactory) -> DebianImages:
+    """Images of Debian packages."""
+    return open_debian(tmp_path_factory)

@@ -5,41 +5,14 @@ from __future__ import annotations
 import json
 import os
 import shutil
-import tempfile
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from fixtures.engines import Tool, running_docker, running_podman
+from fixtures.engines import MODEST, PROCESSES, Tool
 from realworld.conftest import NAME, Outputs
 from realworld.tools import run
 from support import needs
-
-# Neither raises a limit, which takes more than root in some sandboxes, nor opens a network.
-MODEST = ("--rm", "--network", "none", "--ulimit", "nofile=1024:1024")
-PROCESSES = ("--ulimit", "nproc=1024:1024")
-
-
-@pytest.fixture(scope="module")
-def state() -> Iterator[Path]:
-    """A folder with a short name, since sockets lie in it."""
-    with tempfile.TemporaryDirectory(prefix="i", ignore_cleanup_errors=True) as folder:
-        yield Path(folder)
-
-
-@pytest.fixture(scope="module")
-def podman(state: Path) -> Iterator[Tool]:
-    """Podman with images of its own."""
-    with running_podman(state) as tool:
-        yield tool
-
-
-@pytest.fixture(scope="module")
-def docker(state: Path) -> Iterator[Tool]:
-    """A docker daemon of its own, without a network."""
-    with running_docker(state / "docker") as tool:
-        yield tool
 
 
 @needs("shared", "apt-get", "podman", "runc")

@@ -9,11 +9,11 @@ from pathlib import Path
 
 import pytest
 
-from realworld.test_run import MODEST, PROCESSES, make_modest, podman, state
+from fixtures.engines import MODEST, PROCESSES
+from realworld.test_run import make_modest
 from realworld.tools import imagist, run
 from support import find_tool, needs
 
-__all__ = ["podman", "state"]
 Tool = Callable[..., str]
 
 

@@ -27,7 +27,7 @@ from imagist.oci.platform import Platform
 from imagist.rootfs import compress
 from imagist.store.memo import memo_key
 
-FORMAT: Final = 2
+FORMAT: Final = 3
 """Raise it whenever the same inputs would become another image (tests/build/test_format.py)."""
 FORMATS: Final = (FORMAT, layers.FORMAT, compress.FORMAT)
 INPUTS: Final = "dev.imagist.inputs"

@@ -102,6 +102,9 @@ class Contents(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     essential: Literal["", "none", "minimal", "full"] = ""
     """Of Debian: `minimal` (absent) adds base-files, without which nothing runs; `full` all that
     are marked essential; `none` nothing."""
+    unneeded: tuple[str, ...] = ()
+    """Of Debian: packages that nothing is to bring along, though it depends on them: what their
+    dependants have them for is not done in this image."""
     slices: Slices | None = None
     """Of Debian: slices instead of whole packages."""
     database: Literal["", "status.d", "dpkg"] = ""

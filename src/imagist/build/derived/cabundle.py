@@ -1,7 +1,7 @@
 """The certificates that Debian's packages bring, where programs look: update-ca-certificates(8).
 
 OpenSSL looks into a folder with links that are named by hash, GnuTLS and many others into a
-bundle; Debian's packages bring neither, but make them when they are installed.
+bundle, Java into a keystore; Debian's packages bring none, but make them when they are installed.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ import binascii
 import re
 from typing import Final
 
+from imagist.build.derived.jks import KeystoreEntry, format_jks
 from imagist.build.derived.place import find_file, put_entry, put_file, read_file
 from imagist.build.derived.subjecthash import hash_subject
 from imagist.rootfs.content import Contents
@@ -21,6 +22,7 @@ SOURCE: Final = "usr/share/ca-certificates"
 LOCAL: Final = "usr/local/share/ca-certificates"
 FOLDER: Final = "etc/ssl/certs"
 BUNDLE: Final = f"{FOLDER}/ca-certificates.crt"
+KEYSTORE: Final = f"{FOLDER}/java/cacerts"
 CONF: Final = "etc/ca-certificates.conf"
 _BLOCK: Final = re.compile(
     rb"-----BEGIN (?:TRUSTED |X509 )?CERTIFICATE-----(.*?)-----END", re.DOTALL
@@ -28,8 +30,10 @@ _BLOCK: Final = re.compile(
 _REPLACED: Final = str.maketrans(" ,()", "__==")
 
 
-def put_ca_bundle(tree: Tree, contents: Contents, *, epoch: int) -> list[str]:
-    """Make the bundle and the links, of the certificates of packages.
+def put_ca_bundle(
+    tree: Tree, contents: Contents, *, keystore: bool = False, epoch: int
+) -> list[str]:
+    """Make the bundle and the links, of the certificates of packages; a keystore where asked for.
 
     A list in etc/ca-certificates.conf decides which, else it is made, with all of them. A bundle
     that a package brings stays.
@@ -43,6 +47,7 @@ def put_ca_bundle(tree: Tree, contents: Contents, *, epoch: int) -> list[str]:
         return warnings
     texts = contents.read({node.entry.path: node for node in chosen.values()}.values())
     parts: list[bytes] = []
+    found: dict[str, bytes] = {}
     hashes: dict[str, list[tuple[str, bytes]]] = {}
     for path, node in chosen.items():
         text = texts[node.entry.path]
@@ -50,11 +55,18 @@ def put_ca_bundle(tree: Tree, contents: Contents, *, epoch: int) -> list[str]:
         name = path.rpartition("/")[2].removesuffix(".crt").translate(_REPLACED) + ".pem"
         _put_link(tree, f"{FOLDER}/{name}", f"/{path}", epoch)
         try:
-            der = _read_certificate(text)
+            der = found[name] = _read_certificate(text)
             hashes.setdefault(hash_subject(der), []).append((name, der))
         except (ValueError, StopIteration) as error:
             warnings.append(f"/{path} is no certificate that can be found by its hash: {error}")
     put_file(tree, BUNDLE, b"".join(parts), epoch=epoch)
+    if keystore:
+        # The names and the form that ca-certificates-java gives them.
+        entries = [
+            KeystoreEntry(f"debian:{name.lower()}", epoch * 1000, data=der)
+            for name, der in found.items()
+        ]
+        put_file(tree, KEYSTORE, format_jks(entries), epoch=epoch)
     for value, same in hashes.items():
         # Two files with one certificate have one link; two certificates with one name have two.
         once = {der: name for name, der in sorted(same, reverse=True)}

@@ -24,6 +24,7 @@ _WAYS: Final = (("preinst", ("install",)), ("postinst", ("configure", "")))
 _KNOWN: Final[tuple[tuple[str, tuple[str, ...]], ...]] = (
     (r"libc6", ()),  # it looks at the running system, and asks to restart services
     (r"ca-certificates", ("certificates",)),
+    (r"ca-certificates-java", ("certificates", "keystore")),  # it has Java write the keystore
     (r"(lib)?python3\.\d+(-minimal|-stdlib|-venv)?", ("pycache",)),
 )
 """Packages whose scripts need not be followed, with what the image has in their place."""
@@ -41,7 +42,7 @@ class Report(NamedTuple):
     scripts: int = 0
     """How many there are that a first installation would run."""
     effects: frozenset[str] = frozenset()
-    """What the image is to have: `alternatives`, `pycache`, `certificates` ..."""
+    """What the image is to have: `alternatives`, `pycache`, `certificates`, `keystore` ..."""
     replaced: tuple[str, ...] = ()
     """Packages whose scripts are followed, or replaced, to their end."""
     ignored: Mapping[str, tuple[str, ...]] = {}

@@ -341,6 +341,35 @@ def test_the_result_does_not_depend_on_the_order_of_records() -> None:
         assert names(choose("p1; p2; p3 | p4", *offered)) == names(first)
 
 
+# -- what is unneeded ------------------------------------------------------------------------
+
+
+def test_what_is_unneeded_is_brought_by_nothing() -> None:
+    world = [pkg("a", depends="x, y | z"), pkg("x", depends="w"), pkg("y"), pkg("z"), pkg("w")]
+    assert names(choose("a", *world, unneeded=["x"])) == "a-1 y-1"
+    # A package that any alternative would do for needs none of them.
+    assert names(choose("a", *world, unneeded=["x", "z"])) == "a-1"
+    assert names(choose("a", *world, unneeded=["w"])) == "a-1 x-1 y-1"
+
+
+def test_what_is_unneeded_is_there_if_asked_for() -> None:
+    world = [pkg("a", depends="x (>= 2)"), pkg("x")]
+    assert names(choose("a; x", *world, unneeded=["x"])) == "a-1 x-1"
+
+
+def test_what_is_unneeded_is_so_in_a_search() -> None:
+    world = [
+        pkg("a", depends="b | c, gone | u"), pkg("b", depends="d"), pkg("c"), pkg("d"),
+        pkg("e", conflicts="d"), pkg("u"),
+    ]  # fmt: skip
+    assert names(choose("a; e", *world, unneeded=["u"])) == "a-1 c-1 e-1"
+
+
+def test_an_unneeded_package_that_nobody_offers_is_a_slip() -> None:
+    with pytest.raises(RequestError, match=r"no repository has debcnof, of `contents.unneeded`"):
+        choose("a", pkg("a"), pkg("debconf"), unneeded=["debcnof", "debconf"])
+
+
 def test_a_bad_entry_is_told() -> None:
     with pytest.raises(RequestError, match="`a=` is not a package to install"):
         choose("a=", pkg("a"))

@@ -102,7 +102,8 @@ class DebPackaging:
             epoch=epoch,
         )
         if "certificates" in report.effects:
-            warnings += put_ca_bundle(tree, contents, epoch=epoch)
+            keystore = "keystore" in report.effects
+            warnings += put_ca_bundle(tree, contents, keystore=keystore, epoch=epoch)
         if state.pycache and "pycache" in report.effects:
             warnings += put_pycache(tree, contents, epoch=epoch)
         ground.warnings.extend(warnings)

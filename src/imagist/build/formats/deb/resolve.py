@@ -105,7 +105,9 @@ def resolve(question: Question, context: Context) -> DebResolved:
     read = [
         (each.source.identity, each.arch, each.component, each.digest) for each in loaded.indexes
     ]
-    key = solution_key(world, [FORMAT, essential, *read], question.installed, options.preferred)
+    unneeded = contents.unneeded
+    asked = [FORMAT, essential, unneeded, *read]
+    key = solution_key(world, asked, question.installed, options.preferred)
     solution = None if question.reasons else recall_solution(context.store, key, WantedDeb)
     if solution is not None:
         return DebResolved(
@@ -117,6 +119,7 @@ def resolve(question: Question, context: Context) -> DebResolved:
         essential=essential,
         installed=question.installed,
         locked=dict.fromkeys(question.platforms, options.preferred),
+        unneeded=unneeded,
         places=places_of(question.loaded),
     )
     packages = {

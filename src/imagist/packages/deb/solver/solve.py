@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Final
 
 from imagist.errors import RequestError, Span, Unsatisfiable
@@ -27,6 +27,7 @@ def solve(
     essential: Essential = "none",
     installed: Mapping[Platform, Sequence[Package]] | None = None,
     locked: Mapping[Platform, Mapping[str, str]] | None = None,
+    unneeded: Sequence[str] = (),
     places: Mapping[str, Span] | None = None,
 ) -> Resolution:
     """Choose the packages of every platform.
@@ -43,16 +44,18 @@ def solve(
         essential: which essential packages are there without being asked for, see `Wishes`.
         installed: packages of a base image. They are kept as they are.
         locked: versions by package name, preferred to all others as long as they are possible.
+        unneeded: names of packages that nothing needs, see `Wishes`.
         places: where the entries of the world were written, for errors.
 
     Raises:
-        RequestError: an entry of the world means nothing.
+        RequestError: an entry of the world means nothing, or nobody offers what is unneeded.
         Unsatisfiable: there is no solution, and the problems tell why; or none was found within
             a bound on contradictory attempts.
     """
     missing = sorted(platform for platform in world if platform not in universes)
     if missing:
         raise RequestError(f"there are no repositories for {', '.join(map(str, missing))}")
+    _check_unneeded(unneeded, universes.values())
     wishes = {
         platform: Wishes(
             universes[platform],
@@ -63,6 +66,7 @@ def solve(
             essential=essential,
             installed=(installed or {}).get(platform, ()),
             preferred=(locked or {}).get(platform, {}),
+            unneeded=unneeded,
         )
         for platform in sorted(world)
     }
@@ -88,3 +92,12 @@ def solve(
         raise Unsatisfiable(explain_failure(failed, len(wishes), places or {}, wishes))
     asked = {p: tuple(dict.fromkeys(text.strip() for text in world[p])) for p in wishes}
     return Resolution(asked, chosen)
+
+
+def _check_unneeded(names: Sequence[str], universes: Collection[Universe]) -> None:
+    """A name that nobody offers is a slip, and would change nothing."""
+    unknown = [
+        name for name in names if not any(universe.providers(name) for universe in universes)
+    ]
+    if unknown:
+        raise RequestError(f"no repository has {', '.join(unknown)}, of `contents.unneeded`")

@@ -44,6 +44,7 @@ class Wishes:
         essential: Essential = "none",
         installed: Iterable[Package] = (),
         preferred: Mapping[str, str] | None = None,
+        unneeded: Iterable[str] = (),
     ) -> None:
         """Read the world against a universe.
 
@@ -54,6 +55,7 @@ class Wishes:
                 its Pre-Depends, which serve nothing but its maintainer scripts.
             installed: packages of a base image, kept as they are.
             preferred: versions by package name that are taken as long as they are possible.
+            unneeded: names of packages that nothing needs, whatever it depends on.
         """
         self.universe = universe
         asked = tuple(world)
@@ -68,6 +70,7 @@ class Wishes:
         )
         self._bare = {BASE} if essential == "minimal" else frozenset[str]()
         self._preferred = preferred or {}
+        self._unneeded = frozenset(unneeded)
         # By identity: a universe gives the same package as the same object, as long as it lives.
         self._clauses: dict[int, tuple[Clause, ...]] = {}
         self._conflicts: dict[int, tuple[Relation, ...]] = {}
@@ -119,7 +122,14 @@ class Wishes:
         needed = package.clauses("depends", native)
         if package.name not in self._bare:
             needed = (*package.clauses("pre_depends", native), *needed)
-        return tuple(clause for clause in needed if clause.relations or clause.broken)
+        return tuple(
+            clause
+            for clause in needed
+            if (clause.relations or clause.broken) and not self._is_unneeded(clause)
+        )
+
+    def _is_unneeded(self, clause: Clause) -> bool:
+        return any(relation.name in self._unneeded for relation in clause.relations)
 
     def conflicts(self, candidate: Candidate) -> tuple[Relation, ...]:
         """What a package cannot stand beside, by its Conflicts and Breaks."""
