@@ -212,6 +212,8 @@ class Lock(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
         """The architectures it was made for, by their APK names."""
         contents = self.contents
         named = {package.architecture for package in contents.packages}
+        # An image of files alone has neither packages nor repositories.
+        named |= {parse_platform(image.platform).apk for image in self.images}
         for repositories in (contents.repositories, contents.build_repositories):
             named |= {repository.architecture for repository in repositories}
         return frozenset(named - NO_ARCHITECTURE)

@@ -6,7 +6,7 @@ import argparse
 
 from imagist.cli.additions import append_change, read_additions
 from imagist.cli.delivery import read_destination
-from imagist.cli.edits import Source, finish, open_source
+from imagist.cli.edits import Source, finish, keep_names, open_source
 from imagist.cli.images import read_platform_names
 from imagist.cli.messages import Messages
 from imagist.cli.stores import open_store
@@ -38,7 +38,7 @@ def run(values: argparse.Namespace) -> None:
         edited = edit_images(source.thing, change, messages.warn)
     if values.set_base_image_annotations and source.thing is not EMPTY_IMAGE:
         edited = _note_base(edited, source)
-    finish(edited, to, values)
+    finish(edited, keep_names(to, source), values)
 
 
 def _open_base(name: str, values: argparse.Namespace) -> Source:

@@ -13,12 +13,13 @@ from msgspec.structs import replace
 from imagist.cli.answer import print_json
 from imagist.cli.images import find_path, open_local, read_reference, restrict_platforms
 from imagist.cli.messages import Messages
-from imagist.cli.registries import open_registries
+from imagist.cli.places import FOREIGN, PREFIXES, Place, parse_place, write_place
+from imagist.cli.registries import open_registries, read_repository
 from imagist.cli.stores import open_store
 from imagist.errors import NotFound, RequestError
 from imagist.oci import derive
 from imagist.oci.image import Image, Index
-from imagist.oci.reference import Reference
+from imagist.oci.reference import REMOTE, Reference
 from imagist.oci.referrer import Companion
 from imagist.progress import Meter
 from imagist.registry.companions import Beside, RemoteCompanions, companions_at
@@ -58,18 +59,30 @@ def run(values: argparse.Namespace) -> None:
         _write(items, place, values, jobs=open_registries(values).jobs if remote else 1)
 
 
-def _read_place(target: str) -> str | None:
-    """The path that a target means; `store:` as it is; None for a reference in a registry."""
-    for prefix in ("oci:", "oci-archive:", "docker-archive:"):
-        if target.startswith(prefix):
-            return target.removeprefix(prefix)
+def _read_place(target: str) -> Place | str | None:
+    """The place that a target means; `store:` as it is; None for a reference in a registry.
+
+    Raises:
+        RequestError: nobody can tell which of the two is meant.
+    """
     if target == _STORE:
         return target
-    if target.startswith("docker://"):
+    if target.startswith(REMOTE):
         return None
-    if target.endswith((".tar", "/")) or target.startswith(("/", "./", "../")):
-        return target
-    return target if Path(target).exists() else None
+    kind = target.partition(":")[0]
+    is_path = target.endswith((".tar", "/")) or target.startswith(("/", "./", "../"))
+    if is_path or kind in (*PREFIXES, *FOREIGN) or Path(target).exists():
+        return parse_place(target)
+    first, slash, _ = target.partition("/")
+    last = target.rpartition("/")[2]
+    has_host = slash and ("." in first or ":" in first or first == "localhost")
+    if not (has_host or ":" in last or "@" in last):
+        whole = target if slash else f"library/{target}"
+        raise RequestError(
+            f"`{target}` can be a folder, or docker.io/{whole}",
+            help=f"write `./{target}` or `docker.io/{whole}`",
+        )
+    return None
 
 
 # Where images come from
@@ -107,9 +120,9 @@ def _load_remote(values: argparse.Namespace) -> Iterator[_Item]:
 
 def _references(values: argparse.Namespace) -> list[Reference]:
     """What the source names in a registry."""
-    reference = read_reference(values.source)
     if not values.all_tags:
-        return [reference]
+        return [read_reference(values.source)]
+    reference = read_repository(values.source)
     tags = list(open_registries(values).repository(reference).tags())
     if not tags:
         raise NotFound(f"{reference.registry}/{reference.repository} has no tags")
@@ -125,9 +138,14 @@ def _item(thing: Image | Index, name: str, beside: Beside, values: argparse.Name
 # Where they go
 
 
+def _read_target(values: argparse.Namespace) -> Reference:
+    """What the target names in a registry: with --all-tags a repository, which has no tag."""
+    return (read_repository if values.all_tags else read_reference)(values.target)
+
+
 def _copy_remote(values: argparse.Namespace) -> list[Copied]:
     """From repository to repository, everything at a time."""
-    origins, target = _references(values), read_reference(values.target)
+    origins, target = _references(values), _read_target(values)
     pairs = [(origins[0], target)]
     if values.all_tags:
         pairs = [(origin, replace(target, tag=origin.tag)) for origin in origins]
@@ -145,7 +163,7 @@ def _copy_remote(values: argparse.Namespace) -> list[Copied]:
 
 def _push(items: Sequence[_Item], values: argparse.Namespace) -> list[Copied]:
     """From this machine into a registry."""
-    registries, target = open_registries(values), read_reference(values.target)
+    registries, target = open_registries(values), _read_target(values)
     repository = registries.repository(target)
     pushes: list[Push] = []
     told: list[Copied] = []
@@ -166,13 +184,20 @@ def _push(items: Sequence[_Item], values: argparse.Namespace) -> list[Copied]:
     return told
 
 
-def _write(items: Iterator[_Item], place: str, values: argparse.Namespace, *, jobs: int) -> None:
+def _write(
+    items: Iterator[_Item], place: Place | str, values: argparse.Namespace, *, jobs: int
+) -> None:
     """Into the store, an archive or a layout."""
-    if values.all_tags and place.endswith(".tar"):
-        raise RequestError("an archive holds one image", help="name a layout folder: `dir/`")
+    if values.all_tags and isinstance(place, Place):
+        if place.is_archive:
+            raise RequestError("an archive holds one image", help="name a layout folder: `dir/`")
+        if place.name:
+            raise RequestError(
+                "all images cannot have one name", help=f"leave `:{place.name}` out"
+            )
     documents = []
     for item in items:
-        with Messages(values).meter(item.name or place) as meter:
+        with Messages(values).meter(item.name or values.target) as meter:
             _write_one(item, place, values, meter, jobs)
         digest = derive.digest(item.thing)
         documents.append(
@@ -185,34 +210,36 @@ def _write(items: Iterator[_Item], place: str, values: argparse.Namespace, *, jo
 
 
 def _write_one(
-    item: _Item, place: str, values: argparse.Namespace, meter: Meter, jobs: int
+    item: _Item, place: Place | str, values: argparse.Namespace, meter: Meter, jobs: int
 ) -> None:
-    if place == _STORE:
+    if not isinstance(place, Place):
         open_store(values).add_image(item.thing, meter=meter, jobs=jobs)
         return
-    names = [item.name] if item.name else []
-    if place.endswith(".tar"):
-        from imagist.store.archive import write_archive
-
-        write_archive(
-            item.thing,
-            Path(place),
-            tags=names,
-            companions=item.companions,
-            meter=meter,
-            jobs=jobs,
-        )
-        return
-    from imagist.store.layout import write_layout
-
-    write_layout(
+    name = item.name if place.is_archive else item.tag
+    _warn_of_another(place.name or name, item, place, values)
+    write_place(
         item.thing,
-        Path(place),
-        names=[item.tag] if item.tag else [],
+        place,
+        names=[name] if name else [],
         companions=item.companions,
         meter=meter,
         jobs=jobs,
     )
+
+
+def _warn_of_another(name: str, item: _Item, place: Place, values: argparse.Namespace) -> None:
+    """Layouts know tags alone: say so where one named an image of perhaps another repository."""
+    folder = Path(place.path)
+    if place.is_archive or not name or not (folder / "index.json").is_file():
+        return
+    from imagist.store.layout import read_named
+
+    old = read_named(folder).get(name)
+    if old is not None and derive.digest(old) != derive.digest(item.thing):
+        Messages(values).warn(
+            f"`{name}` in {place.path} was {derive.digest(old)}, which has no name there now; "
+            f"`oci:{place.path}:NAME` gives the new one another"
+        )
 
 
 def _tell(copied: Sequence[Copied], values: argparse.Namespace) -> None:

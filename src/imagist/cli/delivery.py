@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 from imagist.cli.answer import print_json
+from imagist.cli.places import Place, parse_place, write_place
 from imagist.errors import RequestError
 from imagist.oci import derive
 from imagist.oci.image import Image, Index
@@ -21,8 +22,8 @@ if TYPE_CHECKING:
 class Destination(NamedTuple):
     """What -o and -t say."""
 
-    path: str = ""
-    """An archive where it ends in `.tar`, else an OCI layout folder; empty: nothing is written."""
+    place: Place | None = None
+    """On this machine; None: nothing is written."""
     names: tuple[str, ...] = ()
     """What the image is called at the path."""
     references: tuple[Reference, ...] = ()
@@ -36,8 +37,7 @@ def read_destination(values: argparse.Namespace) -> Destination:
         RequestError: an image cannot go there, or be called so.
     """
     if values.output:
-        check_output(values.output)
-        return Destination(values.output, tuple(values.tag))
+        return Destination(parse_place(values.output), tuple(values.tag))
     if not values.tag:
         return Destination()
     from imagist.oci.reference import parse_reference
@@ -59,8 +59,11 @@ def deliver(thing: Image | Index, to: Destination, values: argparse.Namespace) -
         InputError: the path cannot be written.
         NetworkError: a registry cannot be reached, or refuses.
     """
-    if to.path:
-        _write(thing, to, values)
+    if to.place is not None:
+        from imagist.cli.messages import Messages
+
+        with Messages(values).meter(Path(to.place.path).name) as meter:
+            write_place(thing, to.place, names=to.names, meter=meter)
     elif to.references:
         from imagist.cli.registries import open_registries
 
@@ -111,43 +114,3 @@ def describe(thing: Image | Index) -> dict[str, object]:
         "media_type": thing.media_type,
         "platforms": platforms,
     }
-
-
-def _write(thing: Image | Index, to: Destination, values: argparse.Namespace) -> None:
-    from imagist.cli.messages import Messages
-
-    place = Path(to.path)
-    with Messages(values).meter(place.name) as meter:
-        if to.path.endswith(".tar"):
-            from imagist.store.archive import write_archive
-
-            write_archive(thing, place, tags=to.names, meter=meter)
-        else:
-            from imagist.store.layout import write_layout
-
-            write_layout(thing, place, names=to.names, meter=meter)
-
-
-def check_output(path: str) -> None:
-    """Refuse, before any work, what is probably not meant as an archive or a layout folder.
-
-    Raises:
-        RequestError: with what to write instead.
-    """
-    place = Path(path)
-    if path == "-":
-        raise RequestError("an image is not written to stdout", help="name a file: `-o image.tar`")
-    if path.endswith((".tar.gz", ".tgz", ".tar.zst")):
-        raise RequestError(
-            f"`{path}` would be a compressed archive, but layers are compressed already",
-            help="name a file that ends in .tar",
-        )
-    if place.exists() and not (place.is_file() or place.is_dir()):
-        raise RequestError(
-            f"{path} is neither a file nor a folder", help="name a file that ends in .tar"
-        )
-    if place.is_file() and not path.endswith(".tar"):
-        raise RequestError(f"{path} is a file", help="name a folder, or a file that ends in .tar")
-    blocked = next((above for above in place.absolute().parents if above.is_file()), None)
-    if blocked is not None:
-        raise RequestError(f"{path} cannot be written: {blocked} is a file")

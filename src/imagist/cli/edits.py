@@ -5,12 +5,14 @@ from __future__ import annotations
 import argparse
 import csv
 from collections.abc import Iterable
+from pathlib import Path
 from typing import NamedTuple
 
 from msgspec.structs import replace
 
 from imagist.cli.delivery import Destination, deliver, tell
 from imagist.cli.images import (
+    find_path,
     open_local,
     open_remote,
     read_platform_names,
@@ -19,6 +21,7 @@ from imagist.cli.images import (
 from imagist.cli.stores import open_store
 from imagist.editing.whole import narrow
 from imagist.errors import RequestError
+from imagist.oci import derive
 from imagist.oci.image import Image, Index
 from imagist.oci.reference import Reference
 
@@ -30,6 +33,10 @@ class Source(NamedTuple):
     reference: Reference | None
     is_part: bool = False
     """Whether there are more platforms than are wanted."""
+    folder: Path | None = None
+    """The layout it lies in."""
+    names: tuple[str, ...] = ()
+    """What it is called there."""
 
 
 def aim(to: Destination, source: Source) -> Destination:
@@ -42,8 +49,8 @@ def aim(to: Destination, source: Source) -> Destination:
         RequestError: the tag would lose the platforms that are not edited.
     """
     reference = source.reference
-    if to.path or to.references or reference is None:
-        return to
+    if to.place is not None or to.references or reference is None:
+        return keep_names(to, source)
     if reference.digest:
         return Destination(references=(replace(reference, digest="", tag=""),))
     if source.is_part:
@@ -52,6 +59,15 @@ def aim(to: Destination, source: Source) -> Destination:
             help="leave --platform out, or name another place with -t or -o",
         )
     return Destination(references=(reference,))
+
+
+def keep_names(to: Destination, source: Source) -> Destination:
+    """An image that is edited in its layout takes the place of what it was, name and all."""
+    place = to.place
+    if place is None or to.names or place.name or source.folder is None or place.is_archive:
+        return to
+    same = source.folder.resolve() == Path(place.path).resolve()
+    return to._replace(names=source.names) if same else to
 
 
 def open_source(name: str, values: argparse.Namespace, *, keep: bool = False) -> Source:
@@ -73,13 +89,18 @@ def open_whole(name: str, values: argparse.Namespace, *, keep: bool = False) -> 
     """The same with all its platforms, whatever is wanted."""
     local = open_local(name, values)
     if local is not None:
-        return Source(local, None)
+        folder = find_path(name)
+        if folder is None or not folder.is_dir():
+            return Source(local, None)
+        from imagist.store.layout import find_names
+
+        return Source(local, None, False, folder, tuple(find_names(folder, derive.digest(local))))
     return Source(open_remote(name, values, keep=keep), read_reference(name))
 
 
 def finish(thing: Image | Index, to: Destination, values: argparse.Namespace) -> None:
     """Bring an edited image where it goes, if nowhere else into the store, and tell its digest."""
-    if not (to.path or to.references):
+    if to.place is None and not to.references:
         open_store(values).add_image(thing)
     deliver(thing, to, values)
     tell(thing, to, values)

@@ -70,7 +70,10 @@ def _read_credential(values: argparse.Namespace, registry: str, messages: Messag
     if user and not password:
         import getpass
 
-        password = getpass.getpass(f"password of {user} at {registry}: ")
+        try:
+            password = getpass.getpass(f"password of {user} at {registry}: ")
+        except EOFError:  # Ctrl-D
+            password = ""
     return _complete(user, password)
 
 

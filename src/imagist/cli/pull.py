@@ -9,15 +9,12 @@ from pathlib import Path
 from imagist.cli.answer import print_json
 from imagist.cli.images import read_platform_names, read_reference
 from imagist.cli.messages import Messages
+from imagist.cli.places import Place, parse_place, write_place
 from imagist.cli.stores import open_store
 from imagist.errors import RequestError
 from imagist.oci import derive
-from imagist.oci.image import Image, Index
 from imagist.oci.reference import Reference
-from imagist.progress import Meter
-from imagist.registry.client import Registries
 from imagist.registry.source import gather, load_image
-from imagist.store.store import Store
 
 
 def run(values: argparse.Namespace) -> None:
@@ -36,48 +33,34 @@ def run(values: argparse.Namespace) -> None:
         thing = restrict(thing, names)
     gather(registries, thing)
     with Messages(values).meter(f"blobs of {reference}") as meter:
-        write(thing, place, values.format, reference, store, registries, meter)
+        if place is None:
+            store.add_image(thing, meter=meter, jobs=registries.jobs)
+        else:
+            names = [_name(reference, place)] if reference.tag else []
+            write_place(thing, place, names=names, meter=meter, jobs=registries.jobs)
     digest = derive.digest(thing)
     if values.json:
         document = {"digest": digest, "media_type": thing.media_type}
-        print_json(document | ({"output": place} if place else {}))
+        print_json(document | ({"output": place.path} if place else {}))
     else:
         sys.stdout.write(f"{digest}\n")
 
 
-def write(
-    thing: Image | Index,
-    place: str,
-    form: str,
-    reference: Reference,
-    store: Store,
-    registries: Registries,
-    meter: Meter,
-) -> None:
-    """Write an image to a path, or into the store where there is none."""
-    if not place:
-        store.add_image(thing, meter=meter, jobs=registries.jobs)
-    elif form == "tarball" or (not form and place.endswith(".tar")):
-        from imagist.store.archive import write_archive
-
-        tags = [str(reference).partition("@")[0]] if reference.tag else []
-        write_archive(thing, Path(place), tags=tags, meter=meter, jobs=registries.jobs)
-    else:
-        from imagist.store.layout import write_layout
-
-        names = [reference.tag] if reference.tag else []
-        write_layout(thing, Path(place), names=names, meter=meter, jobs=registries.jobs)
-
-
-def _read_place(values: argparse.Namespace) -> str:
-    """Where the image shall go; empty for the store."""
-    from imagist.cli.delivery import check_output
-
+def _read_place(values: argparse.Namespace) -> Place | None:
+    """Where the image shall go; None for the store."""
     if values.output and values.path:
         raise RequestError("the path is given twice", help="leave -o out, or the second word")
-    place = values.output or values.path or ""
-    if place and not (values.format == "tarball" and not Path(place).is_dir()):
-        check_output(place)
-    if values.format and not place:
-        raise RequestError("--format needs a path", help="name one: `-o image.tar`")
-    return str(place)
+    text = values.output or values.path or ""
+    if not text:
+        if values.format:
+            raise RequestError("--format needs a path", help="name one: `-o image.tar`")
+        return None
+    if values.format == "tarball" and not Path(text).is_dir():
+        return Place(text, "", is_archive=True)
+    place = parse_place(text)
+    return place._replace(is_archive=False) if values.format == "oci" else place
+
+
+def _name(reference: Reference, place: Place) -> str:
+    """What the image is called there: archives know whole names, layouts tags."""
+    return str(reference).partition("@")[0] if place.is_archive else reference.tag

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 from imagist.editing.additions import Addition, Item, find_items
 from imagist.editing.base import read_base
@@ -20,6 +20,8 @@ from imagist.oci.mutate import append_layers
 from imagist.oci.platform import Platform
 from imagist.rootfs.tree import Node, Tree
 from imagist.store.store import Store
+
+_NO_LAYERS: Final = (".tar.bz2", ".tbz", ".tbz2", ".tar.xz", ".txz", ".tar.lz", ".tar.lzma")
 
 
 class Addable(NamedTuple):
@@ -88,6 +90,12 @@ def _prepare(addition: Addition, writer: LayerWriter) -> Addable:
     if addition.place and not addition.place.endswith("/"):
         return _of_files(addition)
     if not is_layer_tar(addition.source):
+        if addition.source.endswith(_NO_LAYERS) and not addition.place:
+            raise InputError(
+                f"`{addition.source}` is compressed as no layer can be",
+                help="decompress it, or use gzip or zstd; to add it as a file, say where: "
+                f"`{addition.source}:/PLACE/`",
+            )
         return _of_files(addition)
     if addition.place:
         name = addition.source.rpartition("/")[2]

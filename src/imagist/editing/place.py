@@ -65,7 +65,7 @@ class _Layer:
             self._add_folder(path, self._ownership)
             return
         self._add_folder(parent(path), Ownership(mtime=self._ownership.mtime))
-        old = self._base.get(path)
+        old = self._base.find(path) if item.kind == "file" else self._base.get(path)
         if not path or (old is not None and old.entry.is_directory):
             raise InputError(f"/{path} is a folder in the image, which a file cannot replace")
         if path in self._placed:

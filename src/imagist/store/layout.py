@@ -167,11 +167,12 @@ def platform_of(thing: Image | Index) -> Platform | None:
 def read_layout(folder: Path, name: str = "") -> Image | Index:
     """The image or index of a layout; nothing but `index.json` and one document is read.
 
-    Where `index.json` lists several images and no name is given, it is itself taken as the index
-    (apko writes such layouts).
+    Where `index.json` lists images for several platforms and no name is given, it is itself taken
+    as the index (apko writes such layouts).
 
     Raises:
         NotFound: there is no layout, or it has no image of this name.
+        RequestError: it has several, and none was named.
         InputError: the layout is damaged.
     """
     if _kind(folder) != "layout":
@@ -193,6 +194,16 @@ def read_named(folder: Path) -> dict[str, Image | Index]:
     source = LayoutSource(folder)
     names = [(item.annotations.get(REF_NAME, ""), item) for item in read_index(folder)]
     return {name: lazy.load(source, item) for name, item in names if name}
+
+
+def find_names(folder: Path, digest: str) -> list[str]:
+    """What a layout calls an image.
+
+    Raises:
+        InputError: the layout is damaged.
+    """
+    items = [item for item in read_index(folder) if item.digest == digest]
+    return [name for item in items if (name := item.annotations.get(REF_NAME, ""))]
 
 
 class LayoutSource:
@@ -222,19 +233,47 @@ class LayoutSource:
 def choose(source: lazy.BlobSource, raw: bytes, what: str, names: Sequence[str]) -> Image | Index:
     """The image that an `index.json` means, by any of some names; see `read_layout`."""
     items = _parse_index(raw, what)
-    named = [item for item in items if not names or _is_called(item, names)]
-    if not names:
-        named = [item for item in items if not is_companion(item)] or named
-    digests = {item.digest for item in named}
-    if len(digests) == 1:
-        return lazy.load(source, named[0])
-    if not items or (names and not named):
-        known = sorted({item.annotations.get(REF_NAME, "") for item in items} - {""})
+    if names:
+        meant = [item for item in items if _is_called(item, names)]
+    else:
+        meant = _without_parts(source, [item for item in items if not is_companion(item)] or items)
+    if len({item.digest for item in meant}) == 1:
+        return lazy.load(source, meant[0])
+    known = sorted({item.annotations.get(REF_NAME, "") for item in items} - {""})
+    if not meant:
         raise NotFound(
             f"{what} has no image called `{names[0]}`" if names else f"{what} has no images",
             help=f"it has {', '.join(known)}" if known else None,
         )
+    if names or not _are_platforms(meant):
+        raise RequestError(
+            f"{what} holds several images",
+            help=f"say which, as in `oci:{what}:{known[0]}`; it has {', '.join(known)}"
+            if known
+            else "none has a name, so copy what is wanted into a layout of its own",
+        )
     return lazy.wrap(source, raw, mediatype.INDEX)
+
+
+def _without_parts(source: lazy.BlobSource, items: Sequence[Descriptor]) -> list[Descriptor]:
+    """Descriptors without those of images that are listed besides their index, as oras does it."""
+    indexes = [item for item in items if item.media_type in mediatype.INDEXES]
+    if len(items) < 2 or not indexes:
+        return list(items)
+    parts = {
+        child.digest
+        for item in indexes
+        if isinstance(index := lazy.load(source, item), Index)
+        for child in derive.index_manifest(index).manifests
+    }
+    return [item for item in items if item.digest not in parts]
+
+
+def _are_platforms(items: Sequence[Descriptor]) -> bool:
+    """Whether descriptors are those of one image, for platforms that all differ."""
+    platforms = {str(item.platform) for item in items if item.platform is not None}
+    names = {item.annotations.get(REF_NAME, "") for item in items}
+    return len(platforms) == len(items) and len(names) == 1
 
 
 def _parse_index(raw: bytes, what: str) -> tuple[Descriptor, ...]:
