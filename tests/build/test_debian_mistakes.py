@@ -101,7 +101,7 @@ PLACE = "app-1.0-1 from ./archive/pool/main/a/app/app_1.0-1_amd64.deb"
 
 MISTAKES = {
     "expired release": Mistake(
-        f"InRelease was valid until {YESTERDAY.replace('GMT', '+0000')}, and is not any more",
+        f"InRelease was valid until {YESTERDAY.replace('GMT', 'UTC')}, and is not any more",
         "the mirror may be behind",
         fields={"Valid-Until": YESTERDAY},
     ),

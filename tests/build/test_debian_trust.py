@@ -80,8 +80,7 @@ def test_a_key_is_asked_for_again_another_day(
     )
     (workshop.folder / "expired.asc").replace(workshop.folder / "key.asc")
     assert workshop.run("build", "image.yaml").code == 0
-    for module in ("imagist.build.trace.today", "imagist.cli.session.today"):
-        monkeypatch.setattr(module, lambda: "2999-01-01")
+    monkeypatch.setattr("time.strftime", lambda *_: "2999-01-01")
     answer = workshop.run("build", "image.yaml")
     assert answer.code == 3
     assert "expired on" in answer.err

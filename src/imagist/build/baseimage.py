@@ -21,7 +21,6 @@ from imagist.oci.image import Image, Index
 from imagist.oci.manifest import ImageConfig
 from imagist.oci.platform import Platform
 from imagist.oci.reference import REMOTE, Reference, is_remote_name, parse_reference
-from imagist.registry.source import load_image
 from imagist.rootfs.flatten import flatten
 from imagist.rootfs.tarread import Limits, TarReader
 from imagist.rootfs.tree import Node
@@ -88,6 +87,8 @@ def _load(reference: Reference, context: Context) -> Image | Index:
             f"the base image {reference} lies in a registry, which this command does not ask",
             help="pull it into a layout folder, and name that",
         )
+    from imagist.registry.source import load_image  # noqa: PLC0415 - few images have such a base
+
     thing = load_image(context.registries(), reference, store=context.store, keep=True)
     documents = _keep_documents(thing, context.store)
     context.store.memo.put(STEP, _key(reference), documents[0].encode(), blobs=documents)

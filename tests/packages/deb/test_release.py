@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import subprocess
 import sys
+import time
+from pathlib import Path
 
 import pytest
 from hypothesis import given
@@ -18,6 +21,7 @@ from imagist.packages.deb.openpgp import (
     verify_detached,
 )
 from imagist.packages.deb.release import check_date, parse_release, warn_of_name
+from support import needs
 
 pytest.importorskip("pysequoia")
 
@@ -83,6 +87,20 @@ def test_text_that_is_not_utf8() -> None:
         parse_release(b"Origin: \xff\n", "file")
 
 
+@pytest.mark.parametrize(
+    "text",
+    [
+        *("Sat, 21 Nov 2026 10:20:30 UTC", "Sat, 21 Nov 2026 10:20:30 +0000"),
+        *("21 Nov 2026 10:20:30 GMT", "Sat, 21 Nov 2026 12:50:30 +0230"),
+        *("Fri, 20 Nov 2026 23:20:30 -1100", "Sat, 21 Nov 2026 10:20:30 Z"),
+    ],
+)
+def test_dates(text: str) -> None:
+    described = Archive({}, fields={"Date": text, "Valid-Until": text})
+    release = parse_release(format_release(described, {}), "file")
+    assert release.date == release.valid_until == 1_795_256_430
+
+
 def test_how_long_a_release_is_valid() -> None:
     fields = {"Valid-Until": "Tue, 21 Nov 2023 22:13:20 UTC"}
     release = parse_release(format_release(Archive({}, fields=fields), {}), "file")
@@ -123,10 +141,10 @@ def keyring(*signers: Signer, armored: bool = False) -> Keyring:
 def test_one_good_signature_of_several_will_do() -> None:
     signature = b"".join(signer.sign(TEXT, armor=False) for signer in SIGNERS[:2])
     for known in SIGNERS[:2]:
-        verified = verify_detached(TEXT, signature, [keyring(known, SIGNERS[2])], "it")
+        verified = verify_detached(TEXT, signature, [keyring(known, SIGNERS[2])], "it", now=EPOCH)
         assert verified.signers == (known.fingerprint,)
     with pytest.raises(Untrusted) as error:
-        verify_detached(TEXT, signature, [keyring(SIGNERS[2])], "it")
+        verify_detached(TEXT, signature, [keyring(SIGNERS[2])], "it", now=EPOCH)
     assert "and none of these keys is trusted" in str(error.value)
     assert str(error.value).count(" and ") == 2
 
@@ -134,16 +152,16 @@ def test_one_good_signature_of_several_will_do() -> None:
 def test_a_signature_of_another_text() -> None:
     signature = SIGNERS[0].sign(b"another text")
     with pytest.raises(Untrusted, match=r"do not hold"):
-        verify_detached(TEXT, signature, [keyring(SIGNERS[0])], "it")
+        verify_detached(TEXT, signature, [keyring(SIGNERS[0])], "it", now=EPOCH)
     with pytest.raises(Untrusted, match="the signature of it is none"):
-        verify_detached(TEXT, b"rubbish", [keyring(SIGNERS[0])], "it")
+        verify_detached(TEXT, b"rubbish", [keyring(SIGNERS[0])], "it", now=EPOCH)
 
 
 @pytest.mark.parametrize("armored", [False, True])
 def test_the_signed_text_is_what_is_given_back(armored: bool) -> None:
     text = b"- dash: 1\ntrailing: 2  \nFrom: 3\n"
     message = SIGNERS[0].clearsign(text)
-    verified = verify_clearsigned(message, [keyring(SIGNERS[0], armored=armored)], "it")
+    verified = verify_clearsigned(message, [keyring(SIGNERS[0], armored=armored)], "it", now=EPOCH)
     assert verified.text.rstrip(b"\n") == b"- dash: 1\ntrailing: 2\nFrom: 3"
     assert verified.signers == (SIGNERS[0].fingerprint,)
 
@@ -157,26 +175,61 @@ def test_no_changed_byte_changes_the_text(place: int, change: int) -> None:
     changed = bytearray(MESSAGE)
     changed[place] ^= change
     try:
-        verified = verify_clearsigned(bytes(changed), [keyring(SIGNERS[0])], "it")
+        verified = verify_clearsigned(bytes(changed), [keyring(SIGNERS[0])], "it", now=EPOCH)
     except Untrusted:
         return
     lines = [line.rstrip(b" \t\r") for line in verified.text.split(b"\n")]
     assert b"\n".join(lines).rstrip(b"\n") == TEXT.rstrip(b"\n")
 
 
+@pytest.mark.parametrize("inline", [True, False])
+def test_a_key_must_be_good_today_and_not_only_when_it_signed(inline: bool) -> None:
+    signer = Signer()
+    message = signer.clearsign(TEXT) if inline else signer.sign(TEXT)
+    time.sleep(2.1)  # the key expires a second ago, and signed before that
+    expired = [Keyring("old", signer.expire().certificate)]
+
+    def verify(now: float) -> bytes:
+        if inline:
+            return verify_clearsigned(message, expired, "it", now=now).text
+        return verify_detached(TEXT, message, expired, "it", now=now).text
+
+    with pytest.raises(Untrusted, match="expired on"):
+        verify(time.time())
+    assert verify(time.time() - 60).strip() == TEXT.strip()  # as for a snapshot of that moment
+
+
+@needs("gpg")
+def test_a_subkey_that_has_expired_counts_no_more(tmp_path: Path) -> None:
+    gpg = ["gpg", "--homedir", str(tmp_path), "--batch", "--quiet", "--passphrase", ""]
+
+    def run(*words: str, data: bytes = b"") -> bytes:
+        return subprocess.run([*gpg, *words], input=data, capture_output=True, check=True).stdout
+
+    run("--quick-generate-key", "Sub <sub@example.org>", "ed25519", "cert", "never")
+    (listed,) = [x for x in run("--list-keys", "--with-colons").splitlines() if x[:3] == b"fpr"]
+    fingerprint = listed.split(b":")[9].decode()
+    run("--quick-add-key", fingerprint, "ed25519", "sign", "seconds=3000")
+    message = run("--clearsign", data=TEXT)
+    keyring = [Keyring("sub", run("--export"))]
+    assert verify_clearsigned(message, keyring, "it", now=time.time()).signers
+    with pytest.raises(Untrusted, match="do not hold"):
+        verify_clearsigned(message, keyring, "it", now=time.time() + 4000)
+
+
 def test_keys_are_chosen_by_fingerprint() -> None:
     ring = keyring(*SIGNERS)
     (found,) = select_keys([ring], [SIGNERS[1].fingerprint.upper()])
-    assert verify_clearsigned(SIGNERS[1].clearsign(TEXT), [found], "it").signers
+    assert verify_clearsigned(SIGNERS[1].clearsign(TEXT), [found], "it", now=EPOCH).signers
     with pytest.raises(Untrusted):
-        verify_clearsigned(MESSAGE, [found], "it")
+        verify_clearsigned(MESSAGE, [found], "it", now=EPOCH)
     assert select_keys([ring], []) == [ring]
 
 
 def test_without_the_verifier_it_is_said_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "pysequoia", None)
     with pytest.raises(InputError) as error:
-        verify_clearsigned(MESSAGE, [keyring(SIGNERS[0])], "it")
+        verify_clearsigned(MESSAGE, [keyring(SIGNERS[0])], "it", now=EPOCH)
     (problem,) = error.value.problems
     assert "pysequoia is not installed" in problem.message
     assert problem.help == "install it: pip install 'imagist[deb]'"

@@ -11,7 +11,7 @@ import datetime
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from types import ModuleType
-from typing import TYPE_CHECKING, Final, NamedTuple
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from imagist.digest import Digest, sha256
 from imagist.errors import InputError, NotFound, Untrusted
@@ -84,13 +84,16 @@ def machine_keyrings(root: Path = Path("/")) -> list[Keyring]:
     return found
 
 
-def verify_clearsigned(message: bytes, keyrings: Sequence[Keyring], what: str) -> Verified:
+def verify_clearsigned(
+    message: bytes, keyrings: Sequence[Keyring], what: str, *, now: float
+) -> Verified:
     """Verify an InRelease file (RFC 9580, section 7).
 
     Args:
         message: the file.
         keyrings: whose keys are trusted.
         what: names the file in errors.
+        now: seconds since 1970, when keys must not have expired; of a snapshot its moment.
 
     Raises:
         Untrusted: no trusted key signed it, or it was changed since.
@@ -113,16 +116,23 @@ def verify_clearsigned(message: bytes, keyrings: Sequence[Keyring], what: str) -
         decrypted = pysequoia.verify(bytes=message, store=offer)
     except Exception as error:
         raise _refuse(what, issuers, certificates, keyrings, error) from None
-    if decrypted.bytes is None or not decrypted.valid_sigs:
+    signers = _good_signers(decrypted.valid_sigs, certificates, now)
+    if decrypted.bytes is None or not signers:
         raise _refuse(what, issuers, certificates, keyrings, None)
-    signers = dict.fromkeys(each.certificate for each in decrypted.valid_sigs)
     return Verified(decrypted.bytes, tuple(signers))
 
 
 def verify_detached(
-    text: bytes, signature: bytes, keyrings: Sequence[Keyring], what: str
+    text: bytes, signature: bytes, keyrings: Sequence[Keyring], what: str, *, now: float
 ) -> Verified:
     """Verify a Release file by its Release.gpg, which may hold several signatures.
+
+    Args:
+        text: the file.
+        signature: what lies beside it.
+        keyrings: whose keys are trusted.
+        what: names the file in errors.
+        now: as for `verify_clearsigned`.
 
     Raises:
         Untrusted: no trusted key signed it, or it was changed since.
@@ -151,7 +161,7 @@ def verify_detached(
         except Exception as error:
             failure = error
             continue
-        signers |= dict.fromkeys(valid.certificate for valid in decrypted.valid_sigs)
+        signers |= _good_signers(decrypted.valid_sigs, certificates, now)
     if not signers:
         raise _refuse(what, issuers, certificates, keyrings, failure)
     return Verified(text, tuple(signers))
@@ -232,6 +242,37 @@ def _read_certificates(keyrings: Sequence[Keyring]) -> list[Cert]:
             merged = certificate if known is None else known.merge(certificate)
             found[certificate.fingerprint] = merged
     return list(found.values())
+
+
+def _good_signers(
+    signatures: Iterable[Any], certificates: Sequence[Cert], now: float
+) -> dict[str, None]:
+    """Whose signatures count. Sequoia asks whether a key was good when it signed; apt, today."""
+    by_fingerprint = {each.fingerprint: each for each in certificates}
+    found: dict[str, None] = {}
+    for each in signatures:
+        certificate = by_fingerprint[each.certificate]
+        ends = (certificate.expiration, _find_end(certificate, each.signing_key))
+        is_over = any(end is not None and end.timestamp() <= now for end in ends)
+        if not (is_over or certificate.is_revoked):
+            found[each.certificate] = None
+    return found
+
+
+def _find_end(certificate: Cert, subkey: str) -> datetime.datetime | None:
+    """When a subkey expires, by the newest of the signatures that bind it."""
+    from pysequoia.packet import PacketPile  # noqa: PLC0415 - optional
+
+    is_it, created = False, None
+    bindings = []
+    for packet in PacketPile.from_bytes(bytes(certificate)):
+        if packet.key_created is not None:
+            is_it = packet.fingerprint == subkey
+            created = packet.key_created if is_it else created
+        elif is_it and packet.signature_created is not None:
+            bindings.append((packet.signature_created, packet.key_validity_period))
+    _, period = max(bindings, key=lambda each: each[0], default=(None, None))
+    return None if created is None or period is None else created + period
 
 
 def _refuse(

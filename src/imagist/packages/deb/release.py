@@ -7,7 +7,6 @@ are those of Debian's wiki page RepositoryFormat. Only SHA-256 counts here.
 from __future__ import annotations
 
 import datetime
-import email.utils
 import re
 from typing import Final, NamedTuple
 
@@ -19,6 +18,15 @@ from imagist.packages.deb.universe import Suite
 
 MAX_RELEASE: Final = 32 << 20
 """Bytes of the largest Release file that is read."""
+_DATE: Final = re.compile(
+    r"(?:[A-Z][a-z]{2}, )? ?(\d{1,2}) ([A-Z][a-z]{2}) (\d{4}) (\d{1,2}):(\d\d):(\d\d) "
+    r"(?:UTC|GMT|Z|([+-])(\d\d)(\d\d))"
+)
+"""RFC 5322, section 3.3, with the zones that archives write."""
+_MONTHS: Final = (
+    *("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"),
+)
+_DAYS: Final = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
 _FILE: Final = re.compile(r"([0-9a-fA-F]{64})\s+([0-9]{1,15})\s+(\S+)")
 
 
@@ -136,14 +144,31 @@ def _read_date(stanza: Stanza, name: str) -> float | None:
     value = stanza.get(name)
     if not value:
         return None
-    # Some write UTC in words that RFC 5322 does not have.
-    try:
-        moment = email.utils.parsedate_to_datetime(value.replace("UTC", "+0000"))
-        return moment.timestamp()
-    except (TypeError, ValueError, OverflowError):
+    moment = _parse_date(value)
+    if moment is None:
         raise InputError(
             f"`{value[:60]}` is no date", where=stanza.where(name), help="tell its publisher"
-        ) from None
+        )
+    return moment
+
+
+def _parse_date(text: str) -> float | None:
+    """Seconds since 1970; `email.utils` would do, and brings 20 modules with it."""
+    found = _DATE.fullmatch(text)
+    if found is None:
+        return None
+    day, month, year, hour, minute, second, sign, *zone = found.groups()
+    try:
+        moment = datetime.datetime(
+            *(int(year), _MONTHS.index(month) + 1, int(day)),
+            *(int(hour), int(minute), int(second)),
+            tzinfo=datetime.UTC,
+        )
+    except ValueError:
+        return None
+    hours, minutes = map(int, zone) if sign else (0, 0)
+    offset = (hours * 60 + minutes) * 60
+    return moment.timestamp() + (offset if sign == "-" else -offset)
 
 
 def check_date(release: Release, what: str, *, now: float, check: bool) -> None:
@@ -159,7 +184,7 @@ def check_date(release: Release, what: str, *, now: float, check: bool) -> None:
         Untrusted: it was valid until an earlier moment.
     """
     if check and release.valid_until is not None and release.valid_until < now:
-        until = email.utils.format_datetime(_moment(release.valid_until))
+        until = _format_date(release.valid_until)
         raise Untrusted(
             f"{what} was valid until {until}, and is not any more",
             help="the mirror may be behind: use another; for an old archive name the moment with "
@@ -167,8 +192,11 @@ def check_date(release: Release, what: str, *, now: float, check: bool) -> None:
         )
 
 
-def _moment(seconds: float) -> datetime.datetime:
-    return datetime.datetime.fromtimestamp(seconds, datetime.UTC)
+def _format_date(seconds: float) -> str:
+    """As a release writes it."""
+    moment = datetime.datetime.fromtimestamp(seconds, datetime.UTC)
+    day, month = _DAYS[moment.weekday()], _MONTHS[moment.month - 1]
+    return f"{day}, {moment.day:02} {month} {moment.year} {moment:%H:%M:%S} UTC"
 
 
 def warn_of_name(release: Release, suite: str, what: str) -> str:

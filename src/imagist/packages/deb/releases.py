@@ -93,16 +93,14 @@ class ReleaseLoader:
         what = f"{redact(source.folder)}/InRelease"
         verified, what = self._verify(source, what)
         release = parse_release(verified.text, what)
-        moment = source.pinned
-        check_date(
-            release,
-            what,
-            now=self._now if moment is None else moment,
-            check=source.check_valid_until,
-        )
+        check_date(release, what, now=self._moment(source), check=source.check_valid_until)
         return LoadedRelease(
             source, release, verified.signers, warn_of_name(release, source.suite, what)
         )
+
+    def _moment(self, source: Source) -> float:
+        """When a release must hold, and its keys: of a snapshot at the moment that it is of."""
+        return self._now if source.pinned is None else source.pinned
 
     def _pin(self, source: Source) -> Source:
         """A source with a moment, at the address where its archive has snapshots."""
@@ -121,9 +119,10 @@ class ReleaseLoader:
     def _verify(self, source: Source, what: str) -> tuple[Verified, str]:
         """The text of a release that somebody vouches for, and what it is called."""
         lax = self._ignore_signatures or source.trusted
+        now = self._moment(source)
         message = self._read(f"{source.folder}/InRelease", MAX_RELEASE)
         if message is not None and not lax:
-            return verify_clearsigned(message, self.keyrings(source), what), what
+            return verify_clearsigned(message, self.keyrings(source), what, now=now), what
         if message is not None and message.lstrip().startswith(_CLEARSIGNED):
             return Verified(_unwrap(message), ()), what
         if message is not None:
@@ -143,7 +142,7 @@ class ReleaseLoader:
                 f"{what} is not signed: there is no Release.gpg",
                 help="ask whoever publishes it; a source with `trusted=yes` is taken without",
             )
-        return verify_detached(text, signature, self.keyrings(source), what), what
+        return verify_detached(text, signature, self.keyrings(source), what, now=now), what
 
     def _read(self, url: str, limit: int) -> bytes | None:
         return self._reader.read(url, limit=limit, optional=True)
