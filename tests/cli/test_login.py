@@ -186,6 +186,26 @@ def test_what_is_no_registry_of_images_is_told(user: User) -> None:
     assert not user.config.exists()
 
 
+@pytest.mark.parametrize(
+    ("answer", "is_one"),
+    [
+        (Answer(200, b"<!doctype html><p>Welcome", {"Content-Type": "text/html"}), False),
+        (Answer(200, b"It works!"), False),
+        (Answer(200, b"true"), True),
+        (Answer(200, b""), True),
+        (Answer(200, b"ok", {"Docker-Distribution-Api-Version": "registry/2.0"}), True),
+    ],
+)
+def test_a_web_server_gets_no_password_kept(user: User, answer: Answer, *, is_one: bool) -> None:
+    with serve() as web:
+        web.on("/v2/", answer)
+        done = user.log_in(f"127.0.0.1:{web.port}", code=0 if is_one else 4)
+        asked = [asked.headers.get("authorization") for asked in web.asked]
+    assert ("does not answer as a registry does" in done.stderr) is not is_one
+    assert user.config.exists() is is_one
+    assert any(asked) is is_one
+
+
 def test_a_registry_that_lets_anybody_in_may_refuse_a_wrong_password(user: User) -> None:
     def look(asked: Asked) -> Answer:
         known = asked.headers.get("authorization") in {None, f"Basic {auth('alice', SECRET)}"}

@@ -111,11 +111,35 @@ def test_a_certificate_is_trusted_because_ssl_cert_file_has_it(
     assert slept == []  # trying again would not help
 
 
-def test_a_certificate_for_another_name_is_not_trusted(
-    secure: Web, pem: Path, make: Callable[..., HttpTransport]
+def test_a_certificate_for_another_name_is_told_with_its_names(
+    secure: Web, pem: Path, make: Callable[..., HttpTransport], slept: list[float]
 ) -> None:
-    with pytest.raises(NetworkError, match="certificate is not trusted"):
-        make(Environment(ca_file=str(pem))).request("GET", f"https://localhost:{secure.port}/x")
+    transport = make(Environment(ca_file=str(pem)))
+    told = r"certificate is not for localhost: it is for apk\.test, 127\.0\.0\.1$"
+    with pytest.raises(NetworkError, match=told):
+        transport.request("GET", f"https://localhost:{secure.port}/x")
+    assert slept == []
+    with pytest.raises(NetworkError, match="not for localhost"):  # it is not taken from then on
+        transport.request("GET", f"https://localhost:{secure.port}/x")
+
+
+def test_a_certificate_of_a_proxied_server_is_told_without_asking_again(
+    tunnel: Web, pem: Path, make: Callable[..., HttpTransport]
+) -> None:
+    proxy = tunnel.url.replace("://", "://me:secret@")
+    transport = make(Environment(https_proxy=proxy, ca_file=str(pem)))
+    with pytest.raises(NetworkError, match=r"certificate is not for other\.test$"):
+        transport.request("GET", "https://other.test/x")
+    assert Tunnel.asked == ["other.test:443"]
+
+
+def test_plain_http_where_https_is_asked_for_is_told_at_once(
+    make: Callable[..., HttpTransport], slept: list[float]
+) -> None:
+    with serve() as plain, pytest.raises(NetworkError, match="speaks no TLS") as caught:
+        make().request("GET", f"https://127.0.0.1:{plain.port}/x")
+    assert "plain http" in str(caught.value.problems[0].help)
+    assert slept == []
 
 
 @pytest.mark.parametrize("content", [None, "no certificate"])

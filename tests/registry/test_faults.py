@@ -21,6 +21,7 @@ from imagist.oci.image import Image
 from imagist.oci.random import random_image
 from imagist.oci.reference import Reference, parse_reference
 from imagist.oci.validate import validate
+from imagist.registry.catalog import list_repositories
 from imagist.registry.client import Registries
 from imagist.registry.push import push_image
 from imagist.registry.refusal import Refused
@@ -456,6 +457,36 @@ def test_refusals_are_told_in_the_words_of_the_registry(
     with pytest.raises(NetworkError, match=told) as e:
         load_image(registries, reference)
     assert "imagist login" in str(e.value.problems[0].help)
+
+
+@pytest.mark.parametrize(
+    "told", ["Quota exceeded when processing the request", "the quota of 9 bytes leaves no room"]
+)
+def test_a_quota_is_told_without_a_word_of_credentials(
+    told: str, web: Web, registries: Registries
+) -> None:
+    reference = answer(web, b"", "")
+    body = b'{"errors":[{"code":"DENIED","message":"%s"}]}' % told.encode()
+    web.on("/v2/odd/manifests/1", Answer(403, body))
+    with pytest.raises(NetworkError, match=f"answers 403: DENIED {told}$") as e:
+        load_image(registries, reference)
+    assert "larger quota" in str(e.value.problems[0].help)
+
+
+@pytest.mark.parametrize("name", ["1", "sha256:" + "0" * 64])
+def test_a_server_that_is_no_registry(name: str, web: Web, registries: Registries) -> None:
+    page = Answer(200, b"<!doctype html><p>Welcome", {"Content-Type": "text/html"})
+    for path in (f"page/manifests/{name}", "page/tags/list?n=1000", "_catalog?n=1000"):
+        web.on(f"/v2/{path}", page)
+    host = f"127.0.0.1:{web.port}"
+    repository = registries.repository(parse_reference(f"{host}/page"))
+    for ask in (
+        lambda: repository.resolve(name),
+        lambda: list(repository.tags()),
+        lambda: list(list_repositories(registries.session(host))),
+    ):
+        with pytest.raises(NetworkError, match=f"{host} does not answer as a registry does"):
+            ask()
 
 
 def test_a_repository_that_is_not_there_is_no_reason_to_wait(

@@ -12,6 +12,7 @@ import pytest
 
 from fixtures.certificates import write_certificate
 from fixtures.registries import free_port, started
+from fixtures.serving import serving
 from fixtures.webserver import Answer, serve
 from imagist.cli.main import main
 from imagist.errors import InputError, NetworkError
@@ -173,6 +174,34 @@ def test_a_registry_over_tls_is_believed_by_its_certificate(
     with pytest.raises(NetworkError, match="certificate is not trusted"):
         Registries(stranger).repository(name).resolve("1")
     stranger.close()
+
+
+def test_what_https_lacks_is_told_where_plain_http_has_no_answer(tmp_path: Path) -> None:
+    pem = write_certificate(tmp_path, "localhost")
+    transport = HttpTransport(Environment(), anonymous=True)
+    with serving(tmp_path / "store", "--tls-cert", pem, "--tls-key", pem) as registry:
+        session = Session(f"localhost:{registry.port}", transport, Anonymous())
+        with pytest.raises(NetworkError, match="certificate is not trusted: self-sig"):
+            _ = session.url
+    transport.close()
+
+
+@pytest.mark.parametrize("insecure", [False, True])
+def test_plain_http_elsewhere_wants_insecure(tmp_path: Path, *, insecure: bool) -> None:
+    transport = HttpTransport(Environment(), anonymous=True)
+    with serving(tmp_path / "store", listen="0.0.0.0:0") as registry:
+        # This machine by a name that does not say so.
+        host = f"0.0.0.0:{registry.port}"
+        repository = Registries(transport, insecure=insecure).repository(
+            parse_reference(f"{host}/app:1")
+        )
+        if insecure:
+            assert repository.resolve("1") is None
+        else:
+            with pytest.raises(NetworkError, match="speaks no TLS") as caught:
+                repository.resolve("1")
+            assert "--insecure" in str(caught.value.problems[0].help)
+    transport.close()
 
 
 @needs("registry")

@@ -133,7 +133,7 @@ def test_a_quota(repositories: Repositories) -> None:
     for body in (b"y" * 6000, iter([b"y" * 2000, b"y" * 4000])):
         answer = ask("PATCH", place, body)
         assert (answer.status, answer.code) == (403, "DENIED")
-        assert "10000 bytes" in answer.json["errors"][0]["message"]
+        assert "quota of 10000 bytes" in answer.json["errors"][0]["message"]
     assert ask("GET", place).code == "BLOB_UPLOAD_UNKNOWN"  # it would take up room for nothing
     time.sleep(1.1)  # what was given up is noticed by then
     ask.put_blob("team/other", b"z" * 3500)

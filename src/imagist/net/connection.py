@@ -23,6 +23,7 @@ from imagist.net.url import Origin, origin_of, redact
 if TYPE_CHECKING:
     from ssl import SSLContext
 
+    from imagist.net.handshake import Failure
     from imagist.net.proxied import Proxies
 
 _OBJECT: Final = r"HTTPS?Connection\([^)]*\): "
@@ -53,6 +54,14 @@ class RawAnswer(Protocol):
 
 class Unreachable(NetworkError):
     """A server gave no answer, but may give one a moment later."""
+
+
+class Mistrusted(NetworkError):
+    """A server's certificate does not prove that it is who it should be."""
+
+
+class NoTLS(NetworkError):
+    """A server answers https with something that is no TLS."""
 
 
 class Connections:
@@ -105,7 +114,8 @@ class Connections:
                 stall=patience.stall,
             )
         except broken() as error:
-            raise _explain(error, url, redact(proxy)) from error
+            failure = self._find_failure(error, origin, is_direct=not proxy)
+            raise _explain(error, url, redact(proxy), failure) from error
 
     def _through(
         self,
@@ -127,10 +137,23 @@ class Connections:
         place = find_certificates(self._environment, origin.name) if origin else None
         with self._lock:
             if place not in self._contexts:
-                self._contexts[place] = load_trust(
-                    self._environment, verify=self._verify, certificates=place
-                )
+                self._contexts[place] = self._load_trust(place)
             return self._contexts[place]
+
+    def _load_trust(self, place: Path | None) -> SSLContext:
+        return load_trust(self._environment, verify=self._verify, certificates=place)
+
+    def _find_failure(
+        self, error: Exception, origin: Origin, *, is_direct: bool
+    ) -> Failure | None:
+        """What is wrong with a server's TLS, if that is what failed."""
+        if "ssl" not in sys.modules:
+            return None
+        from imagist.net.handshake import find_failure  # noqa: PLC0415 - few connections fail
+
+        place = find_certificates(self._environment, origin.name)
+        own = functools.partial(self._load_trust, place)  # its settings are changed
+        return find_failure(error, origin, own if is_direct else None)
 
 
 def broken() -> tuple[type[Exception], ...]:
@@ -148,22 +171,20 @@ def _target(url: str) -> str:
 
 
 def _is_passing(error: Exception) -> bool:
-    """Whether a failure may be gone a moment later: not a wrong certificate, or a wrong proxy."""
+    """Whether a failure may be gone a moment later: not where the proxy is wrong."""
     name = type(error).__name__
-    if "SSL" in name:
-        return "CERTIFICATE" not in str(error).upper()
     if name == "ProxyError":
         return " 407 " not in f" {getattr(error, 'original_error', '')} "
     return name != "LocationParseError"
 
 
-def _explain(error: Exception, url: str, via: str) -> NetworkError:
+def _explain(error: Exception, url: str, via: str, failure: Failure | None) -> NetworkError:
     """What to tell a person of a request that had no answer."""
     host = origin_of(url).name
     way = f" through the proxy {via}" if via else ""
     names = {kind.__name__ for kind in type(error).__mro__}
-    if "SSLError" in names and "CERTIFICATE" in str(error).upper():
-        why, help_ = "its certificate is not trusted", "name your authorities in SSL_CERT_FILE"
+    if failure is not None:
+        _, why, help_ = failure
     elif "ProxyError" in names:
         why = f"the proxy refuses ({_shorten(getattr(error, 'original_error', error))})"
         help_ = "check HTTP_PROXY, HTTPS_PROXY and NO_PROXY"
@@ -175,7 +196,7 @@ def _explain(error: Exception, url: str, via: str) -> NetworkError:
         why, help_ = "it does not answer in time", "check the network, or try again later"
     else:
         why, help_ = _shorten(error), "try again later"
-    kind = Unreachable if _is_passing(error) else NetworkError
+    kind = failure.kind if failure else Unreachable if _is_passing(error) else NetworkError
     return kind(f"{redact(url)}: {host} cannot be reached{way}: {why}", help=help_)
 
 

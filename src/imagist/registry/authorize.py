@@ -176,10 +176,10 @@ class Authorizer:
         else:
             why = "no credentials for it were found"
         rights = f" ({needed})" if needed and needed != "*" else ""
-        words = f" ({said})" if said else ""
+        words = f": {said}" if said else ""
         check = ", or check the name: some registries refuse what does not exist"
         error = Unauthorized(
-            f"{what}: the registry refuses access{rights}; {why}{words}",
+            f"{what}: the registry refuses access{rights}{words}; {why}",
             help=f"run `imagist login {registry}`{check if repository else ''}",
         )
         if said is not None:

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import NamedTuple
+from typing import Final, NamedTuple
+
+import msgspec
 
 from imagist.errors import InputError, NetworkError, RequestError
 from imagist.net.auth import format_basic
+from imagist.net.transport import Response
 from imagist.net.url import Userinfo
 from imagist.oci.reference import parse_reference
 from imagist.registry import credentialhelper
@@ -16,7 +19,11 @@ from imagist.registry.dockerconfig import DockerConfig, read_config
 from imagist.registry.dockeredit import change_file, encode_entry, with_entry, without_entries
 from imagist.registry.environment import RegistryEnvironment
 from imagist.registry.keys import key_of, normalize
+from imagist.registry.refusal import no_registry
 from imagist.registry.session import Session
+
+_MOST: Final = 1 << 16
+"""Bytes of an answer that says little which are read."""
 
 
 class Kept(NamedTuple):
@@ -67,6 +74,8 @@ def check(session: Session, authorizer: Authorizer, credential: Credential) -> b
     try:
         with session.send("GET", "/v2/", scopes=()) as response:
             status = response.status
+            if status == 200 and not _is_registrys(response):
+                raise no_registry(session.registry, "/v2/")
         asked = authorizer.header(session.url, ()) is not None
         if status == 200 and not asked:
             session.send("GET", "/v2/", scopes=(), headers=unasked).close()
@@ -83,6 +92,18 @@ def check(session: Session, authorizer: Authorizer, credential: Credential) -> b
             help="check the name: this seems to be no registry",
         )
     return asked
+
+
+def _is_registrys(response: Response) -> bool:
+    """Whether a registry may have answered so; some say nothing, and not all send the header."""
+    if "docker-distribution-api-version" in response.headers:
+        return True
+    raw = response.read(_MOST)
+    try:
+        msgspec.json.decode(raw or b"{}")
+    except (msgspec.DecodeError, UnicodeDecodeError):
+        return False
+    return True
 
 
 def keep(registry: str, credential: Credential, environment: RegistryEnvironment) -> Kept:

@@ -9,6 +9,7 @@ from typing import Final
 from imagist.errors import NetworkError, Untrusted
 from imagist.net.transport import Response
 from imagist.net.url import is_remote, origin_of, redact
+from imagist.registry.refusal import is_document, no_registry
 from imagist.registry.scope import Scope
 from imagist.registry.session import Session, join
 
@@ -26,10 +27,13 @@ def read_pages(session: Session, path: str, scopes: Sequence[Scope]) -> Iterator
 
     Raises:
         NotFound: there is no such list.
-        NetworkError: the registry refuses, or sends in circles.
+        NetworkError: the registry refuses, sends in circles, or is none.
     """
     first = session.expect(_OK, "GET", path, scopes=scopes)
-    yield from read_on(session, first, path, scopes)
+    for page in read_on(session, first, path, scopes):
+        if not is_document(page):
+            raise no_registry(session.registry, path.partition("?")[0])
+        yield page
 
 
 def read_on(

@@ -17,6 +17,7 @@ _MOST: Final = 1 << 16
 """Bytes of an error document that are read."""
 _SHOWN: Final = 300
 """Characters of what is no error document that are shown."""
+_OVER_QUOTA: Final = "delete what is not needed there, or ask whoever runs it for a larger quota"
 
 
 class _Error(msgspec.Struct, frozen=True):
@@ -36,6 +37,8 @@ class Refused(NetworkError):
     """The registry's own codes, such as `DENIED`."""
     retry_after = ""
     """When it may be asked again, as its header says."""
+    is_over_quota = False
+    """Whether what it may hold is used up: no credentials help there."""
 
 
 class Missing(NotFound):
@@ -73,15 +76,30 @@ def read_refusal(
         told = told.replace(secret, "***")
     message = f"{method} {redact(url)}: the registry answers {response.status}"
     message += f": {told}" if told else ""
-    help_ = _next_step(response.status, codes, url)
+    is_over_quota = "quota" in told.lower()
+    help_ = _OVER_QUOTA if is_over_quota else _next_step(response.status, codes, url)
     if response.status in {404, 410}:
         missing = Missing(message, help=help_)
         missing.codes = codes
         return missing
     refused = Refused(message, help=help_)
     refused.status, refused.codes = response.status, codes
+    refused.is_over_quota = is_over_quota
     refused.retry_after = response.headers.get("retry-after", "")
     return refused
+
+
+def is_document(raw: bytes) -> bool:
+    """Whether an answer may be one of a registry's documents, which are JSON objects."""
+    return raw.lstrip().startswith(b"{")
+
+
+def no_registry(registry: str, what: str) -> NetworkError:
+    """The error where a server gives no document for `what`, as one for people may."""
+    return NetworkError(
+        f"{registry} does not answer as a registry does: what it gives for {what} is no JSON",
+        help="check its host and port: this may be a web server",
+    )
 
 
 def _read_errors(response: Response) -> list[_Error]:

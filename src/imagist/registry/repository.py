@@ -25,7 +25,7 @@ from imagist.registry.download import RemoteBlob
 from imagist.registry.known import Known
 from imagist.registry.pages import read_pages
 from imagist.registry.referrers import Referrers
-from imagist.registry.refusal import Missing
+from imagist.registry.refusal import Missing, is_document, no_registry
 from imagist.registry.scope import Scope
 from imagist.registry.session import Session
 from imagist.registry.singleflight import SingleFlight
@@ -123,6 +123,8 @@ class Repository:
         what = f"{self}{'@' if ':' in tag_or_digest else ':'}{tag_or_digest}"
         if len(raw) > derive.MAX_DOCUMENT:
             raise Untrusted(f"{what} is larger than any manifest may be")
+        if not told and not is_document(raw):
+            raise no_registry(self.registry, what)
         promised = tag_or_digest if ":" in tag_or_digest else told
         digest = _check(raw, promised if _is_digest(promised) else "", what)
         if kind not in mediatype.MANIFESTS and kind not in mediatype.INDEXES:

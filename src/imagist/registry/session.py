@@ -10,6 +10,7 @@ from urllib.parse import urljoin
 
 from imagist.errors import ImagistError, NetworkError, RequestError
 from imagist.net.body import Body
+from imagist.net.connection import Mistrusted, NoTLS
 from imagist.net.retry import Manner
 from imagist.net.transport import NO_HEADERS, Response, Transport
 from imagist.net.url import is_remote, origin_of, redact
@@ -144,7 +145,7 @@ class Session:
         """The error that an answer means, which is read and closed; arguments as of `send`."""
         url = path if is_remote(path) else self.url + path
         error = read_refusal(response, method, url, secrets=self._secrets)
-        if isinstance(error, Refused) and error.status == 403:
+        if isinstance(error, Refused) and error.status == 403 and not error.is_over_quota:
             return self._authorization.explain(self.url, scopes, error)
         return error
 
@@ -191,7 +192,14 @@ class Session:
         if authorization is not None:
             sent["Authorization"] = authorization
             self._secrets.update(secrets_of(authorization))
-        response = self._transport.request(method, url, headers=sent, body=body, manner=manner)
+        try:
+            response = self._transport.request(method, url, headers=sent, body=body, manner=manner)
+        except NoTLS as error:
+            if self._insecure or not url.startswith(self.url):
+                raise
+            [problem] = error.problems
+            help_ = "if it speaks plain http, and you trust the way to it, add --insecure"
+            raise NoTLS(problem._replace(help=help_)) from error
         self._tell_warnings(response)
         return response
 
@@ -209,7 +217,7 @@ class Session:
         loopback = origin_of(secure).is_loopback
         if not loopback and not self._insecure:
             return secure
-        failure: NetworkError | None = None
+        failures: list[NetworkError] = []
         for url in (plain, secure) if loopback else (secure, plain):
             try:
                 with self._transport.request(
@@ -219,8 +227,12 @@ class Session:
                     if response.status != 400:
                         return url
             except NetworkError as error:
-                failure = failure or error
-        raise failure or NetworkError(f"{host} is no registry: it answers 400 to {plain}/v2/")
+                failures.append(error)
+        # A TLS server may also say nothing to plain http: then what https lacks is the reason.
+        mistrusted = [error for error in failures if isinstance(error, Mistrusted)]
+        if failures:
+            raise (mistrusted or failures)[0]
+        raise NetworkError(f"{host} is no registry: it answers 400 to {plain}/v2/")
 
 
 def join(base: str, location: str) -> str:

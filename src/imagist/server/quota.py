@@ -53,7 +53,7 @@ class Quota:
             if self._used + self._reserved + size > self._limit:
                 self._look(_LOOK_AGAIN_AFTER)
             if self._used + self._reserved + size > self._limit:
-                message = f"the registry may hold {self._limit} bytes, and has no room for this"
+                message = f"the quota of {self._limit} bytes leaves no room for this"
                 detail = {"quota": self._limit, "used": self._used, "wanted": size}
                 raise Refusal(403, "DENIED", message, detail=detail)
             self._reserved += size
