@@ -332,6 +332,9 @@ def test_packages_are_added_on_top_of_a_base_image(workshop: Workshop, with_inde
     assert [layer.digest for layer in image.layers[: len(base.layers)]] == [
         layer.digest for layer in base.layers
     ]
+    annotations = derive.manifest(image).annotations
+    assert annotations["org.opencontainers.image.base.digest"] == derive.digest(base)
+    assert not annotations.keys() & {"a", "org.opencontainers.image.base.name"}
     config = config_of(image)
     assert len(config["history"]) == len(image.layers)
     assert {"BASE=1", "BOTH=top"} <= set(config["config"]["Env"])

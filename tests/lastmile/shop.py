@@ -8,7 +8,7 @@ from typing import Any
 
 from imagist.oci.derive import MemoryIndex
 from imagist.oci.image import Image, Index
-from imagist.oci.mutate import make_index, set_config
+from imagist.oci.mutate import annotate_image, make_index, set_config
 from imagist.oci.platform import parse_platform
 from inspection.described import edited, file, image, layer, symlink
 from lastmile.test_project import BACKEND
@@ -45,6 +45,7 @@ def base(*archs: str) -> MemoryIndex:
         made = image(layer(*entries), Env=["PATH=/usr/bin"], User="7")
         made = edited(made, architecture=platform.architecture, variant=platform.variant)
         made = set_config(made, {"created": "2026-01-02T03:04:05Z"})
+        made = annotate_image(made, {"speaks-of": "the base"})
         images.append((platform, made))
     return make_index(images)
 

@@ -107,6 +107,27 @@ def test_a_project_goes_into_a_registry(imagist: Imagist, folder: Path, tmp_path
         assert "is there already" in imagist("apply", folder, "-t", f"{host}/shop:1").err
 
 
+def test_another_base_is_another_manifest(imagist: Imagist, folder: Path, tmp_path: Path) -> None:
+    """What `rebase` gives is what a build on the new base gives, and no layer was made for it."""
+    settings(folder, 'base = "../base"')
+    assert imagist("build", folder, "-o", tmp_path / "old").code == 0
+    (tmp_path / "fix").write_text("a fix\n")
+    more = imagist("append", tmp_path / "base", "-f", f"{tmp_path}/fix:/", "-o", tmp_path / "new")
+    assert more.code == 0, more.err
+    words = ["rebase", tmp_path / "old", "--new-base", tmp_path / "new", "-o", tmp_path / "l"]
+    told = imagist(*words)
+    assert told.code == 3
+    assert "name the base it stands on with --old_base" in told.err
+    lifted = imagist(*words, "--old-base", tmp_path / "base")
+    assert lifted.code == 0, lifted.err
+    built = imagist("build", folder, "--base", tmp_path / "new", "-o", tmp_path / "b")
+    assert built.code == 0, built.err
+    made = [cast("Index", read_layout(tmp_path / name)) for name in ("l", "b")]
+    for (_, one), (_, other) in zip(*map(derive.images, made), strict=True):
+        assert one.raw_config == other.raw_config
+        assert derive.manifest(one).layers == derive.manifest(other).layers
+
+
 @pytest.mark.parametrize(
     ("change", "code", "said"),
     [

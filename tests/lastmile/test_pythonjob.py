@@ -22,6 +22,7 @@ from imagist.net.transport import HttpTransport
 from imagist.oci import derive
 from imagist.oci.image import Image, Index
 from imagist.oci.platform import parse_platform
+from imagist.oci.reference import parse_reference
 from imagist.store.store import Store
 from lastmile.layering import files, flatten
 from lastmile.shop import BUILD, PROJECT, SDIST, base, source_of
@@ -41,7 +42,7 @@ def build(folder: Path, store: Store, environments: BuildEnvironments) -> Build:
             store, Environment(), HttpTransport, environments, offline=more.pop("offline", False)
         )
         name = "host.example/alpine:3"
-        where = OpenBase(name, on or base("amd64", "arm64"), name)
+        where = OpenBase(name, on or base("amd64", "arm64"), parse_reference(name))
         return build_python(loaded, folder, where, tools, **more)
 
     return run
@@ -96,6 +97,7 @@ def test_how_it_is_run(build: Build) -> None:
     assert document["created"] == "2026-01-02T03:04:05Z"
     annotations = derive.manifest(made).annotations
     assert annotations["org.opencontainers.image.base.name"] == "host.example/alpine:3"
+    assert "speaks-of" not in annotations
     assert len(document["history"]) == len(made.layers)
     assert config(images(build(created=0))["arm64"])["created"] == "1970-01-01T00:00:00Z"
 

@@ -44,6 +44,11 @@ def test_an_image_is_built_upon_one_of_a_registry(yard: Yard) -> None:
     below = layers(machine, base)
     assert layers(machine, upper)[: len(below)] == below
     assert len(layers(machine, upper)) == len(below) + 2
+    found = json.loads(cold.ok("inspect", upper, "--json", "--platform", "amd64"))
+    noted = found["images"][0]["annotations"]
+    assert noted["org.opencontainers.image.base.name"] == base
+    stated = cold.ok("digest", base, "--platform", "amd64").strip()
+    assert noted["org.opencontainers.image.base.digest"] == stated
     assert cold.ok("build", "upper.yaml", "-t", upper) == pushed
     assert cold.run("validate", upper).code == 0
 

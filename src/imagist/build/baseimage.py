@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Final
 
@@ -20,6 +20,7 @@ from imagist.oci import derive
 from imagist.oci.image import Image, Index
 from imagist.oci.manifest import ImageConfig
 from imagist.oci.platform import Platform
+from imagist.oci.rebase import note_base
 from imagist.oci.reference import REMOTE, Reference, is_remote_name, parse_reference
 from imagist.rootfs.flatten import flatten
 from imagist.rootfs.tarread import Limits, TarReader
@@ -39,6 +40,8 @@ class LoadedBase(msgspec.Struct, frozen=True):
     image: Image
     config: ImageConfig
     base: Base
+    noted: Mapping[str, str] = {}
+    """The annotations that say so."""
 
 
 class OpenBase(msgspec.Struct, frozen=True):
@@ -48,6 +51,8 @@ class OpenBase(msgspec.Struct, frozen=True):
     thing: Image | Index
     pin: str = ""
     """The digest that its name meant, where another day it may mean another."""
+    reference: Reference | None = None
+    """Where others find it."""
 
 
 def open_base(declared: BaseImage, options: Options, context: Context) -> OpenBase:
@@ -67,13 +72,14 @@ def open_base(declared: BaseImage, options: Options, context: Context) -> OpenBa
     reference = parse_reference(name.removeprefix(REMOTE))
     if reference.digest:
         return OpenBase(name, _load(reference, context))
+    named = reference
     locked = options.lock.base if options.lock else None
     if locked is not None and locked.name == name:
         reference = replace(reference, digest=locked.digest)
     thing = _load(reference, context)
     pin = derive.digest(thing)
     context.trace.note(Note("tag", str(reference), pin))
-    return OpenBase(name, thing, pin)
+    return OpenBase(name, thing, pin, named)
 
 
 def _load(reference: Reference, context: Context) -> Image | Index:
@@ -141,7 +147,8 @@ def load_base(
     layers = derive.manifest(image).layers
     tree = flatten(_read_layer(store, layer.digest) for layer in layers)
     installed = packages.read_installed(tree, StoreContents(store), declared, platform, context)
-    return LoadedBase(image, derive.config(image), Base(tuple(tree), installed))
+    noted = note_base(derive.digest(image), base.reference)
+    return LoadedBase(image, derive.config(image), Base(tuple(tree), installed), noted)
 
 
 def _choose(thing: Image | Index, platform: Platform, name: str) -> Image:

@@ -167,7 +167,11 @@ def _construct_image(
         ),
         _with_features(platform, declaration),
         created=created,
-        annotations=annotations | {INPUTS: fingerprint.stated},
+        annotations={
+            **(loaded_base.noted if loaded_base else {}),
+            **annotations,
+            INPUTS: fingerprint.stated,
+        },
         base=loaded_base.config if loaded_base else None,
     )
     return KnownImage(image, composed.warnings)

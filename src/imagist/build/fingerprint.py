@@ -22,7 +22,6 @@ from imagist.build.derived.files import DeclaredFile
 from imagist.build.plan import Plan
 from imagist.declaration.model import Contents, Declaration
 from imagist.digest import Digest
-from imagist.oci import derive
 from imagist.oci.platform import Platform
 from imagist.rootfs import compress
 from imagist.store.memo import memo_key
@@ -64,7 +63,7 @@ def fingerprint_image(
         plan.resolved.state(platform),
         packages,
         files,
-        None if base is None else (derive.digest(base.image), base.base.packages),
+        None if base is None else (base.noted, base.base.packages),
         options.source_date_epoch,
         options.build_date,
         "" if plan.declaration.vcs_url else options.vcs_url,

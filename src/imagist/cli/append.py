@@ -65,9 +65,7 @@ def _empty_image(platform: Platform) -> Image:
 
 
 def _note_base(thing: Image | Index, source: Source) -> Image | Index:
-    from imagist.editing.rebase import BASE_DIGEST, BASE_NAME
+    from imagist.oci.rebase import note_base
 
-    noted = {BASE_DIGEST: str(derive.digest(source.thing))}
-    if source.reference is not None and not source.reference.digest:
-        noted[BASE_NAME] = str(source.reference)
+    noted = note_base(derive.digest(source.thing), source.reference)
     return edit_images(thing, lambda _, image: annotate_image(image, noted), lambda _: None)

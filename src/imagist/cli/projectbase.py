@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Final
 
 from imagist.cli.delivery import Destination
-from imagist.cli.images import open_image
+from imagist.cli.images import open_image, read_reference
 from imagist.cli.work import Work
 from imagist.declaration.include import LoadedDeclaration
 from imagist.declaration.model import Declaration
@@ -18,6 +18,7 @@ from imagist.lastmile.defaultbase import default_base
 from imagist.lastmile.job import OpenBase
 from imagist.oci.image import Image, Index
 from imagist.oci.platform import Platform
+from imagist.oci.reference import Reference, is_remote_name
 
 _DECLARED: Final = (".yaml", ".yml", ".json")
 
@@ -50,7 +51,7 @@ def open_project_base(
         name = declared.files[0].path
         return OpenBase(name, _build(name, platforms, values, declared))
     if loaded.base_kind == "registry":
-        return OpenBase(base, open_image(base, values), base)
+        return OpenBase(base, open_image(base, values), _reference(base))
     return _open(str(Path(values.thing) / base), base, platforms, values)
 
 
@@ -63,11 +64,9 @@ def _open(
     return OpenBase(name, open_image(path, values), _reference(path))
 
 
-def _reference(name: str) -> str:
+def _reference(name: str) -> Reference | None:
     """What of a base's name means something elsewhere: a reference in a registry."""
-    from imagist.oci.reference import REMOTE, is_remote_name
-
-    return name.removeprefix(REMOTE) if is_remote_name(name) and not Path(name).exists() else ""
+    return read_reference(name) if is_remote_name(name) and not Path(name).exists() else None
 
 
 def _build(

@@ -10,7 +10,7 @@ from imagist.cli.delivery import read_destination
 from imagist.cli.edits import Source, aim, finish, open_source, open_whole
 from imagist.cli.messages import Messages
 from imagist.editing.rebase import StatedBase, choose_base, find_stated_base, rebase_images
-from imagist.errors import RequestError
+from imagist.errors import NotFound, RequestError
 from imagist.oci.mutate import make_index
 from imagist.oci.reference import parse_reference
 
@@ -59,7 +59,7 @@ def _open_old(values: argparse.Namespace, stated: StatedBase, new: Source) -> So
             name = replace(place, tag="", digest=digest)
             bases[digest] = _open_stated(str(name), values)
         elif digest not in bases:
-            bases[digest] = open_whole(f"store:{digest}", values)
+            bases[digest] = _open_kept(digest, values)
     if len(bases) == 1:
         return next(iter(bases.values()))
     # Each platform states its own image rather than the index of them all.
@@ -68,6 +68,17 @@ def _open_old(values: argparse.Namespace, stated: StatedBase, new: Source) -> So
         for platform, digest in stated.digests.items()
     )
     return Source(make_index(images), None)
+
+
+def _open_kept(digest: str, values: argparse.Namespace) -> Source:
+    """A base that is stated without a name: only this store can have it."""
+    try:
+        return open_whole(f"store:{digest}", values)
+    except NotFound:
+        raise NotFound(
+            f"{values.image} states its base by digest alone, and the store has not {digest}",
+            help="name the base it stands on with --old_base",
+        ) from None
 
 
 def _open_stated(name: str, values: argparse.Namespace) -> Source:

@@ -7,7 +7,7 @@ reaches what stands on it without building that again.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Final, NamedTuple
+from typing import NamedTuple
 
 from imagist.editing.whole import Warn, edit_images
 from imagist.errors import NotFound, RequestError
@@ -16,10 +16,7 @@ from imagist.oci import derive
 from imagist.oci.image import Image, Index
 from imagist.oci.mutate import annotate_image, annotate_index
 from imagist.oci.platform import Platform
-from imagist.oci.rebase import rebase
-
-BASE_NAME: Final = "org.opencontainers.image.base.name"
-BASE_DIGEST: Final = "org.opencontainers.image.base.digest"
+from imagist.oci.rebase import BASE_DIGEST, BASE_NAME, rebase
 
 
 class StatedBase(NamedTuple):

@@ -21,6 +21,7 @@ from imagist.net.transport import Transport
 from imagist.oci import derive
 from imagist.oci.image import Image, Index
 from imagist.oci.platform import Platform, parse_platform
+from imagist.oci.reference import Reference
 from imagist.progress import SILENT, Meter
 from imagist.store.store import Store
 
@@ -46,8 +47,8 @@ class OpenBase(NamedTuple):
     name: str
     """As messages call it."""
     thing: Image | Index
-    reference: str = ""
-    """Its name in a registry, which the annotation tells; empty where it is in none."""
+    reference: Reference | None = None
+    """Where others find it, if it is in a registry."""
 
 
 def choose_bases(

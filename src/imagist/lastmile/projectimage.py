@@ -12,9 +12,9 @@ from imagist.oci import derive
 from imagist.oci.image import Image
 from imagist.oci.manifest import History, RunConfig, format_time
 from imagist.oci.mutate import annotate_image, append_layers, set_config
+from imagist.oci.rebase import note_base
+from imagist.oci.reference import Reference
 
-BASE_NAME: Final = "org.opencontainers.image.base.name"
-BASE_DIGEST: Final = "org.opencontainers.image.base.digest"
 SOURCE_FOLDER: Final = "/app"
 """Where a project that is copied goes."""
 _PATH: Final = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
@@ -22,7 +22,7 @@ _PATH: Final = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
 def compose_image(
     base: Image,
-    base_name: str,
+    reference: Reference | None,
     layers: Sequence[BuiltLayer],
     loaded: LoadedProject,
     *,
@@ -32,7 +32,7 @@ def compose_image(
 
     Args:
         base: for one platform.
-        base_name: what it is called, for the annotation that `rebase` reads; empty: nothing.
+        reference: where others find it, for the annotation that `rebase` reads.
         layers: in order.
         loaded: what the project says.
         created: seconds since 1970; the base's own time where None.
@@ -55,10 +55,9 @@ def compose_image(
         own["StopSignal"] = project.stop_signal
     if own:
         changed = set_config(changed, {"config": own})
-    annotations = dict(project.annotations)
-    if base_name:
-        annotations |= {BASE_NAME: base_name, BASE_DIGEST: str(derive.digest(base))}
-    return annotate_image(changed, annotations) if annotations else changed
+    not_ours = dict.fromkeys(derive.manifest(base).annotations, "")  # they speak of the base
+    noted = note_base(derive.digest(base), reference)
+    return annotate_image(changed, {**not_ours, **noted, **project.annotations})
 
 
 def _settings(loaded: LoadedProject, run: RunConfig) -> Settings:

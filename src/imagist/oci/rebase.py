@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Final
+
 from imagist.errors import InputError
 from imagist.oci import derive
 from imagist.oci.derive import MemoryImage
@@ -16,10 +18,25 @@ from imagist.oci.documents import (
 )
 from imagist.oci.image import Image
 from imagist.oci.platform import Platform
+from imagist.oci.reference import Reference
+
+BASE_NAME: Final = "org.opencontainers.image.base.name"
+BASE_DIGEST: Final = "org.opencontainers.image.base.digest"
 
 
 class Unrelated(InputError):
     """An image is not built on the base that was named."""
+
+
+def note_base(digest: str, reference: Reference | None = None) -> dict[str, str]:
+    """The annotations by which an image says what it is built on (image-spec annotations.md).
+
+    Args:
+        digest: of the base; an image's, or that of an index over all platforms.
+        reference: where others find a base that may move; a digest alone needs no name.
+    """
+    named = reference is not None and not reference.digest
+    return {BASE_DIGEST: str(digest), **({BASE_NAME: str(reference)} if named else {})}
 
 
 def rebase(image: Image, old_base: Image, new_base: Image) -> MemoryImage:
