@@ -16,7 +16,7 @@ import pytest
 
 from build.commandline import run as run_imagist
 from fixtures.elf import build_program
-from fixtures.engines import Tool, running_docker, running_podman
+from fixtures.engines import Tool, running_containerd, running_docker, running_podman
 from fixtures.registries import running
 from fixtures.wheelmaker import Made
 from imagist.build.assemble import BuiltLayer, assemble_image
@@ -105,6 +105,15 @@ def read_tar(data: bytes) -> dict[str, bytes]:
         return {name: file.read() for name, file in found.items() if file}
 
 
+def read_folder(root: Path) -> dict[str, bytes]:
+    """Files below a folder."""
+    return {
+        str(path.relative_to(root)): path.read_bytes()
+        for path in root.rglob("*")
+        if path.is_file() and not path.is_symlink()
+    }
+
+
 def expect(found: dict[str, bytes], built: Built) -> None:
     assert {name: found.get(name) for name in built.contents} == built.contents
 
@@ -133,17 +142,28 @@ def _export(engine: Tool, place: Path, built: Built) -> None:
     expect(read_tar(place.read_bytes()), built)
 
 
+@needs("containerd", "ctr", "runc")
+def test_containerd(state: Path, built: Built) -> None:
+    with running_containerd(state / "c") as ctr:
+        native = ("--snapshotter", "native")
+        ctr("images", "import", *native, "--digests", built.archive)
+        assert NAME in ctr("images", "ls", "-q").splitlines()
+        said = ctr("run", *native, "--rm", NAME, "one")
+        assert said == "it runs"
+        (state / "mounted").mkdir()
+        ctr("images", "mount", *native, NAME, state / "mounted")
+        try:
+            expect(read_folder(state / "mounted"), built)
+        finally:
+            ctr("images", "unmount", *native, state / "mounted")
+
+
 @needs("umoci")
 def test_umoci(state: Path, built: Built) -> None:
     bundle = state / "bundle"
     run("umoci", "unpack", "--image", f"{built.layout}:{NAME}", bundle)
     root = bundle / "rootfs"
-    found = {
-        str(path.relative_to(root)): path.read_bytes()
-        for path in root.rglob("*")
-        if path.is_file() and not path.is_symlink()
-    }
-    assert found == built.contents
+    assert read_folder(root) == built.contents
     assert os.readlink(root / "opt/venv/bin/python3") == "python"
 
 
