@@ -1,7 +1,7 @@
 """imagist and its rivals do the same jobs in turn: `make bench`, or `python -m benchmarks --help`.
 
 `__main__` runs, `measuring` times and compares, `report` prints; `startup`, `builds`, `resolving`,
-`debian`, `moving`, `publishing`, `lastmile` and `memory` are the cases; `builders` and
+`debian`, `moving`, `publishing`, `lastmile`, `changing` and `memory` are the cases; `builders` and
 `repositories` are what they are made of.
 """
 

@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from benchmarks import ROOT, WORK, builds, debian, moving, publishing
+from benchmarks.changing import Changing
 from benchmarks.lastmile import Wheels
 from benchmarks.measuring import Heat, Result, run_heat
 from benchmarks.memory import Memory
@@ -31,6 +32,7 @@ def list_heats(*, quick: bool) -> Iterator[Heat]:
     yield from map(Serving, WORKS)
     yield Wheels(cold=True)
     yield Wheels(cold=False)
+    yield Changing()
     yield from builds.list_heats("W38")
     yield from builds.list_heats("W156")
     yield from debian.list_heats("W38")

@@ -28,7 +28,7 @@ _PLATFORMS = (
     *("manylinux_2_5", "manylinux1"),
 )
 _PROGRAM = Path(__file__).with_name("lastmile_build.py")
-_PACK = "tar -C tree -cf - . | gzip > layer.tar.gz"
+PACK = "tar -C tree -cf - . | gzip > layer.tar.gz"
 
 
 class Wheels(Heat):
@@ -60,8 +60,8 @@ class Wheels(Heat):
             python = str(Path(find_imagist()).with_name("python"))
             command = [python, str(_PROGRAM), str(wheels), "store"]
         else:
-            install = _uv(wheels) if name.startswith("uv") else _pip(wheels)
-            command = ["/bin/sh", "-ec", f"{shlex.join(install)}\n{_PACK}"]
+            install = with_uv(wheels) if name.startswith("uv") else with_pip(wheels)
+            command = ["/bin/sh", "-ec", f"{shlex.join(install)}\n{PACK}"]
 
         def before() -> None:
             shutil.rmtree(folder / "tree", ignore_errors=True)
@@ -99,7 +99,8 @@ def _target() -> list[str]:
     return ["--only-binary=:all:", f"--python-version={_PYTHON}", *platforms, *abis]
 
 
-def _uv(wheels: Path) -> list[str]:
+def with_uv(wheels: Path) -> list[str]:
+    """Install the sample with uv into `tree`."""
     found = find_tool("uv") or Path(sys.executable).with_name("uv")
     if not Path(found).exists():
         raise Unavailable("uv is absent: pip install uv")
@@ -108,7 +109,8 @@ def _uv(wheels: Path) -> list[str]:
     return [*command, "--cache-dir=cache", "--target=tree", *REQUIREMENTS]
 
 
-def _pip(wheels: Path) -> list[str]:
+def with_pip(wheels: Path) -> list[str]:
+    """Install the sample with pip into `tree`."""
     command = [sys.executable, "-m", "pip", "install", "--quiet", "--no-index", "--no-compile"]
     command += ["--disable-pip-version-check", f"--find-links={wheels}", *_target()]
     return [*command, "--cache-dir=cache", "--target=tree", *REQUIREMENTS]

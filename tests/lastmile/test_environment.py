@@ -11,9 +11,9 @@ import pytest
 from fixtures.elf import build_library
 from fixtures.wheelmaker import Made
 from imagist.errors import InputError
-from imagist.lastmile import environment as module
 from imagist.lastmile.environment import Base, build_environment
 from imagist.oci.platform import Platform
+from imagist.packages.wheel import collisions
 from imagist.packages.wheel.target import Target
 from imagist.rootfs.entry import Entry
 from imagist.rootfs.tree import Node, Tree
@@ -93,7 +93,7 @@ def test_compiled_files_are_checked_against_the_base(
     for _ in range(2):  # a refusal is not remembered as an answer
         with pytest.raises(InputError, match="compiled for amd64, not for arm64"):
             build_environment(store, [wheel], arm)
-    monkeypatch.setattr(module, "check_collisions", None)
+    monkeypatch.setattr(collisions, "check_collisions", None)
     again = build_environment(store, [wheel], target(), base=Base(libraries={"libc.so.6"}))
     assert again.warnings == first.warnings
 

@@ -15,10 +15,8 @@ import msgspec
 
 from imagist.build.assemble import BuiltLayer
 from imagist.errors import InputError, Problem
-from imagist.lastmile.wheels import Wheel, WheelLayers
+from imagist.lastmile.wheels import Wheel, WheelLayer, WheelLayers
 from imagist.oci.derive import BlobLayer
-from imagist.packages.wheel.collisions import check_collisions
-from imagist.packages.wheel.elfcheck import check_objects
 from imagist.packages.wheel.facts import WheelFacts
 from imagist.packages.wheel.target import Target
 from imagist.packages.wheel.venv import Venv, venv_of, write_skeleton
@@ -32,7 +30,7 @@ from imagist.store.store import Store
 
 STEP: Final = "environment-check"
 SKELETON: Final = "environment-skeleton"
-FORMAT: Final = 1
+FORMAT: Final = 2
 """Raise it whenever something else is checked."""
 
 
@@ -40,9 +38,15 @@ class Environment(NamedTuple):
     """The layers of a virtual environment, and what is in them."""
 
     layers: list[BuiltLayer]
-    wheels: tuple[WheelFacts, ...]
+    made: list[WheelLayer]
+    """Those of them that are of wheels."""
     warnings: list[str]
     """Whole sentences, for a person."""
+
+    @property
+    def wheels(self) -> tuple[WheelFacts, ...]:
+        """All wheels, in the order of their layers."""
+        return tuple(wheel for layer in self.made for wheel in layer.wheels)
 
 
 class Base(NamedTuple):
@@ -94,9 +98,8 @@ def build_environment(
     wheels = list(wheels)
     maker = WheelLayers(store, bring=bring, jobs=jobs, meter=meter)
     made = maker.build(wheels, venv, project=project, mtime=mtime)
-    facts = tuple(wheel for layer in made for wheel in layer.wheels)
-    digests = [layer.layer.digest for layer in made]
-    warnings = _check(store, facts, digests, target.platform.architecture, base.libraries)
+    others, own = (made[:-1], made[-1]) if project is not None else (made, None)
+    warnings = _check(store, others, own, target.platform.architecture, base.libraries)
     layers = [BuiltLayer(skeleton_layer(store, target, mtime=mtime), "imagist: environment")]
     layers += [BuiltLayer(layer.layer, layer.created_by) for layer in made]
     if bytecode:
@@ -114,29 +117,43 @@ def build_environment(
             for layer, source in zip(compiled, made, strict=True)
             if layer is not None
         ]
-    return Environment(layers, facts, warnings)
+    return Environment(layers, made, warnings)
 
 
 def _check(
     store: Store,
-    facts: Sequence[WheelFacts],
-    digests: Sequence[str],
+    others: Sequence[WheelLayer],
+    own: WheelLayer | None,
     architecture: str,
     libraries: Collection[str] | None,
 ) -> list[str]:
-    """Whether wheels go together, and with the base; what is right is remembered as such."""
+    """Whether wheels go together, and with the base; what is right is remembered as such.
+
+    Of the project, contents make no difference where it shares no file with another wheel.
+    """
     known = None if libraries is None else sorted(libraries)
-    key = memo_key(FORMAT, digests, architecture, known)
-    value = store.memo.get(STEP, key)
-    if value is not None:
-        with contextlib.suppress(msgspec.DecodeError):
-            return msgspec.msgpack.decode(value, type=list[str])
+    rest = ([layer.layer.digest for layer in others], architecture, known)
+    mine = own.wheels if own is not None else ()
+    paths = [file.path for wheel in mine for file in wheel.files]
+    outline = memo_key(FORMAT, *rest, paths, [(wheel.objects, wheel.warnings) for wheel in mine])
+    exact = memo_key(FORMAT, *rest, own.layer.digest if own else "")
+    for key in (outline, exact):
+        value = store.memo.get(STEP, key)
+        if value is not None:
+            with contextlib.suppress(msgspec.DecodeError):
+                return msgspec.msgpack.decode(value, type=list[str])
+    from imagist.packages.wheel.collisions import check_collisions  # noqa: PLC0415 - often known
+    from imagist.packages.wheel.elfcheck import check_objects  # noqa: PLC0415
+
+    theirs = [wheel for layer in others for wheel in layer.wheels]
+    facts = [*theirs, *mine]
     warnings = [
         *(warning for wheel in facts for warning in wheel.warnings),
         *check_collisions(facts),
         *check_objects(facts, architecture, libraries),
     ]
-    store.memo.put(STEP, key, msgspec.msgpack.encode(warnings))
+    is_apart = not {file.path for wheel in theirs for file in wheel.files}.intersection(paths)
+    store.memo.put(STEP, outline if is_apart else exact, msgspec.msgpack.encode(warnings))
     return warnings
 
 

@@ -54,18 +54,27 @@ class WheelLayer(msgspec.Struct, frozen=True):
     """A layer, and what is in it."""
 
     layer: BlobLayer
-    wheels: tuple[WheelFacts, ...]
+    names: tuple[str, ...]
+    """Of its wheels, with their versions: `flask-3.1.0`."""
+    facts: bytes
+    """Of all its files, which are thousands, and seldom asked for."""
+
+    @property
+    def wheels(self) -> tuple[WheelFacts, ...]:
+        """What is known of its wheels, file by file."""
+        return msgspec.msgpack.decode(self.facts, type=tuple[WheelFacts, ...])
 
     @property
     def created_by(self) -> str:
         """The sentence for its history."""
-        return f"imagist: {', '.join(f'{wheel.name}-{wheel.version}' for wheel in self.wheels)}"
+        return f"imagist: {', '.join(self.names)}"
 
 
 class _Written(StoredLayer, frozen=True, array_like=True):
     """What the memo keeps of a layer of wheels."""
 
-    wheels: tuple[WheelFacts, ...] = ()
+    names: tuple[str, ...] = ()
+    facts: bytes = b""
 
 
 def plan_groups(wheels: Iterable[Wheel], project: Wheel | None = None) -> list[tuple[Wheel, ...]]:
@@ -144,7 +153,7 @@ class WheelLayers:
         for number, written in zip(absent, each(make, absent, self._jobs), strict=True):
             known[number] = written
         return [
-            WheelLayer(written.open(self._store), written.wheels)
+            WheelLayer(written.open(self._store), written.names, written.facts)
             for written in known
             if written is not None
         ]
@@ -166,7 +175,10 @@ class WheelLayers:
             size = blob.size
             digest = blob.commit()
             wheels = tuple(facts_of(installed, archive.objects) for archive, installed in planned)
-        return remember(self._store, STEP, key, _Written(digest, size, done.diff_id, wheels))
+            names = tuple(f"{wheel.name}-{wheel.version}" for wheel in wheels)
+        facts = msgspec.msgpack.encode(wheels)
+        written = _Written(digest, size, done.diff_id, names, facts)
+        return remember(self._store, STEP, key, written)
 
     def _write(
         self,
