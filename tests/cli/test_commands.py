@@ -56,12 +56,19 @@ def test_the_version(words: list[str]) -> None:
     ("words", "message"),
     [
         (["biuld", "x"], "did you mean `build`?"),
+        (["-q", "biuld", "x"], "did you mean `build`?"),
+        (["auth", "login", "ghcr.io"], "`imagist login REGISTRY`"),
+        (["help"], "`imagist --help`"),
+        (["qqqq"], "`imagist --help`"),
         (["build"], "THING"),
         (["build", "x", "--no-such-flag"], "--no-such-flag"),
+        (["serve", "--lisen", ":0"], "did you mean `--listen`? `imagist serve --help`"),
+        (["digest", "a", "b"], "`imagist digest --help`"),
         (["show", "everything", "x"], "everything"),
         (["build", "x", "--jobs", "0"], "--jobs"),
         (["build", "x", "--jobs", "many"], "many"),
         (["build", "x", "--max-apk-data-size", "-2"], "--max-apk-data-size"),
+        (["serve", "--quota", "2X"], "--quota takes a number of bytes, as 500M"),
         (["build", "x", "--color", "pink"], "pink"),
         (["build", "x", "--platform", "vax"], "vax"),
         (["build", "x", "-t", "A:1"], "lower-case"),
@@ -78,6 +85,20 @@ def test_words_that_make_no_sense_are_wrong_requests(
     assert (code, out) == (2, "")
     assert err.startswith("error: ")
     assert message in err
+
+
+def test_a_command_that_is_none_is_told_to_programs_too() -> None:
+    told = json.loads(run("--json", "psh").err)["error"]
+    assert told == {"message": "there is no command `psh`", "help": "did you mean `push`?"}
+
+
+@pytest.mark.parametrize(
+    ("text", "size"),
+    [("2048", 2048), ("2k", 2048), ("500M", 500 << 20), ("2G", 2 << 30), ("1TiB", 1 << 40)],
+)
+def test_a_number_of_bytes_may_have_a_unit(text: str, size: int) -> None:
+    assert fields_of("serve", {}, "--quota", text)["quota"] == size
+    assert fields_of("serve", {"IMAGIST_QUOTA": text})["quota"] == size
 
 
 def test_a_value_may_be_called_like_a_command(workshop: Shop) -> None:

@@ -15,6 +15,7 @@ from pathlib import Path
 import pytest
 
 from fixtures.registries import free_port, running, started
+from fixtures.serving import serving
 from fixtures.webserver import Answer, Web, serve
 from imagist.digest import sha256
 from imagist.net.environment import Environment
@@ -182,6 +183,7 @@ def test_images_elsewhere_are_asked_the_same_way(place: Place) -> None:
         ("manifest REPO:none", 3, "MANIFEST_UNKNOWN"),
         ("config --platform arm64,amd64 REPO:both", 2, "one image is needed"),
         ("ls REPO:one", 2, "not the name of a repository"),
+        ("ls HOST", 2, "imagist catalog HOST"),
         ("ls HOST/none", 3, "NAME_UNKNOWN"),
         ("ls REPO --offline", 2, "--offline"),
         ("catalog HOST/team", 2, "not the name of a registry"),
@@ -194,12 +196,15 @@ def test_images_elsewhere_are_asked_the_same_way(place: Place) -> None:
         ("untag REPO", 2, "names no tag"),
         ("untag REPO:none", 3, "none"),
         ("delete REPO:none", 3, "none"),
+        ("push layout REPO:1 --all-tags", 2, "REPO:1` is not the name of a repository"),
         ("tree REPO:none", 3, "MANIFEST_UNKNOWN"),
     ],
 )
 def test_what_is_wrong_is_said(place: Place, line: str, code: int, told: str) -> None:
-    words = line.replace("REPO", place.repository).replace("HOST", place.host).split()
-    answer, said = place.say(*words, code=code)
+    line, told = (
+        text.replace("REPO", place.repository).replace("HOST", place.host) for text in (line, told)
+    )
+    answer, said = place.say(*line.split(), code=code)
     assert answer == b""
     assert told in said
 
@@ -249,6 +254,15 @@ def test_a_registry_that_cannot_untag_is_told_to(tmp_path: Path) -> None:
         assert "imagist delete" in said
         assert here.imagist("ls", here.repository) == here.crane("ls", here.repository)
         assert here.digest("one")
+
+
+def test_a_registry_that_is_read_only_says_so(tmp_path: Path) -> None:
+    with serving(tmp_path / "store", "--read-only") as registry:
+        here = Place(registry.address, tmp_path)
+        for verb in ("untag", "delete"):
+            said = here.say(verb, f"{here.repository}:one", code=4)[1]
+            assert "this registry is read-only" in said
+            assert "imagist delete" not in said
 
 
 # Trees

@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import json
 import os
+import pty
 import resource
 import signal
 import socket
@@ -15,7 +16,9 @@ import time
 from pathlib import Path
 
 import pytest
+from cryptography.hazmat.primitives import serialization
 
+from fixtures.certificates import write_certificate
 from fixtures.serving import serving
 from imagist.server import run
 from imagist.server.access import Access
@@ -154,6 +157,35 @@ def test_a_thousand_silent_clients_keep_nobody_out() -> None:
 def test_an_address_that_is_none(address: str) -> None:
     done = start("--listen", address)
     assert done.returncode == 2, done.stderr
+
+
+def test_a_certificate_that_is_not_there_is_named(tmp_path: Path) -> None:
+    pem = write_certificate(tmp_path, "localhost")
+    done = start(tmp_path / "s", "--tls-cert", pem, "--tls-key", tmp_path / "none.pem")
+    assert (done.returncode, f"there is no file {tmp_path}/none.pem" in done.stderr) == (3, True)
+    (tmp_path / "notes").write_text("no key")
+    done = start(tmp_path / "s", "--tls-cert", pem, "--tls-key", tmp_path / "notes")
+    assert (done.returncode, "both are files in PEM" in done.stderr) == (3, True)
+
+
+def test_nobody_is_asked_for_the_passphrase_of_a_key(tmp_path: Path) -> None:
+    pem = write_certificate(tmp_path, "localhost")
+    key = serialization.load_pem_private_key(pem.read_bytes(), None)
+    secret = tmp_path / "secret.pem"
+    form = serialization.PrivateFormat.PKCS8
+    lock = serialization.BestAvailableEncryption(b"sesame")
+    secret.write_bytes(key.private_bytes(serialization.Encoding.PEM, form, lock))
+    words = [sys.executable, "-m", "imagist", "serve", str(tmp_path / "s"), "--listen", ":0"]
+    words += ["--tls-cert", str(pem), "--tls-key", str(secret)]
+    terminal, ours = pty.openpty()  # OpenSSL would ask here
+    pipe = subprocess.PIPE
+    done = subprocess.run(
+        words, stdin=ours, stdout=pipe, stderr=pipe, text=True, timeout=30, start_new_session=True
+    )
+    os.close(ours)
+    os.close(terminal)
+    assert (done.returncode, done.stdout) == (3, "")
+    assert "has a passphrase" in done.stderr
 
 
 def test_users_are_needed_for_what_only_users_may(tmp_path: Path) -> None:

@@ -19,8 +19,9 @@ class Argument(NamedTuple):
 class Flag(NamedTuple):
     """A named option.
 
-    `kind` is `text`, `count` (an integer of 1 or more), `bytes` (an integer; -1 means no bound),
-    `switch` (present or not) or `list` (may be repeated).
+    `kind` is `text`, `count` (an integer of 1 or more), `bytes` (an integer, or one with
+    K, M, G or T behind it; -1 means no bound), `switch` (present or not) or
+    `list` (may be repeated).
     """
 
     name: str

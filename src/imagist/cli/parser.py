@@ -5,14 +5,25 @@ from __future__ import annotations
 import argparse
 import functools
 import os
+import re
 import sys
 from collections.abc import Mapping, Sequence
-from typing import NoReturn
+from typing import Final, NoReturn
 
 from imagist.cli.command import Command, Flag
 from imagist.cli.table import COMMANDS, GLOBAL_FLAGS
 from imagist.errors import RequestError
-from imagist.text.suggest import did_you_mean
+from imagist.text.suggest import did_you_mean, suggest
+
+_COUNT: Final = "(-?[0-9]{1,18})"
+_SIZE: Final = f"(?i){_COUNT}(?:([KMGT])(?:iB?)?)?"
+_UNITS: Final = "KMGT"
+"""Each is 1024 of the one before, as for docker and podman."""
+_ELSEWHERE: Final = {
+    "auth": "`imagist login REGISTRY` and `imagist logout REGISTRY` are the commands",
+    "help": "`imagist --help` lists the commands, `imagist COMMAND --help` says more of one",
+}
+"""Words that others have as commands."""
 
 
 class _Parser(argparse.ArgumentParser):
@@ -20,6 +31,14 @@ class _Parser(argparse.ArgumentParser):
 
     def error(self, message: str) -> None:  # type: ignore[override]
         raise RequestError(message, help=f"`{self.prog} --help` lists what there is")
+
+    def _check_value(self, action: argparse.Action, value: str) -> None:
+        """Refuse a word that is no command, with the one that may be meant."""
+        if action.dest == "command" and value not in (names := list(action.choices or ())):
+            help_ = _ELSEWHERE.get(value) or did_you_mean(value, names)
+            help_ = help_ or "`imagist --help` lists the commands"
+            raise RequestError(f"there is no command `{value}`", help=help_)
+        super()._check_value(action, value)
 
     def exit(self, status: int = 0, message: str | None = None) -> NoReturn:
         sys.stdout.flush()  # so that a reader of --help who went away is noticed in time
@@ -62,7 +81,6 @@ def parse_arguments(
     parser.add_argument("--version", action="store_true", help="print the version")
     _add_flags(parser, GLOBAL_FLAGS)
     verbs = parser.add_subparsers(metavar="COMMAND", dest="command", parser_class=_Parser)
-    _check_command(words)
     # Start-up: where the command stands first, nobody asks for another.
     alone = [command for command in COMMANDS if command.name == words[0]] if words else []
     for command in alone or COMMANDS:
@@ -75,8 +93,9 @@ def parse_arguments(
         )
         if command.name in words:
             _add_command(verb, command)
-    values = parser.parse_args(list(words))
+    values, rest = parser.parse_known_args(list(words))
     found = next((each for each in COMMANDS if each.name == values.command), None)
+    _refuse_rest(rest, found)
     _fill(values, (*GLOBAL_FLAGS, *(found.flags if found else ())), environment)
     if found is None and not values.version:
         if values.json:  # a program reads no help
@@ -94,13 +113,19 @@ def asks_for_json(words: Sequence[str], environment: Mapping[str, str]) -> bool:
         return False
 
 
-def _check_command(words: Sequence[str]) -> None:
-    """Refuse a first word that is no command, with the one that may be meant."""
-    first = words[0] if words else "-"
-    names = [command.name for command in COMMANDS]
-    if first.startswith("-") or first in names:
+def _refuse_rest(rest: Sequence[str], command: Command | None) -> None:
+    """Refuse words that are left over, with the flag that may be meant."""
+    if not rest:
         return
-    raise RequestError(f"there is no command `{first}`", help=did_you_mean(first, names))
+    flags = (*(command.flags if command else ()), *GLOBAL_FLAGS)
+    names = [f"--{name}" for flag in flags for name in (flag.name, *flag.aliases)]
+    word = rest[0].partition("=")[0]
+    guess = suggest(word, names) if word.startswith("--") else None
+    help_ = f"`imagist{f' {command.name}' if command else ''} --help` lists what there is"
+    raise RequestError(
+        f"unrecognized arguments: {' '.join(rest)}",
+        help=f"did you mean `{guess}`? {help_}" if guess else help_,
+    )
 
 
 def _describe(command: Command) -> str:
@@ -202,10 +227,12 @@ def _typed(flag: Flag, value: object) -> object:
 def _number(flag: Flag, text: str) -> int | None:
     if not text:
         return None
-    try:
-        number = int(text)
-    except ValueError:
-        raise RequestError(f"--{flag.name} takes a whole number, not `{text}`") from None
+    match = re.fullmatch(_SIZE if flag.kind == "bytes" else _COUNT, text)
+    if match is None:
+        kind = "a whole number" if flag.kind == "count" else "a number of bytes, as 500M or 2G"
+        raise RequestError(f"--{flag.name} takes {kind}, not `{text}`")
+    number = int(match[1])
     if number < (1 if flag.kind == "count" else -1):
         raise RequestError(f"--{flag.name} cannot be {number}")
-    return number
+    unit = match[2] if flag.kind == "bytes" else ""
+    return number << 10 * (_UNITS.index(unit.upper()) + 1) if unit else number

@@ -42,16 +42,16 @@ def _find_one(values: argparse.Namespace) -> Push:
 
 def _find_all(values: argparse.Namespace) -> list[Push]:
     """Every named image of a layout, for the tag of that name."""
-    from imagist.oci.reference import parse_reference
+    from imagist.cli.registries import read_repository
     from imagist.store.layout import read_named
 
+    read_repository(values.reference)
     folder = Path(values.image.removeprefix("oci:"))
     if not folder.is_dir():
         raise RequestError(
             f"{values.image} is no layout folder", help="--all-tags takes the images of a layout"
         )
     repository = values.reference.removeprefix("docker://")
-    parse_reference(repository)
     named = read_named(folder)
     if not named:
         raise NotFound(f"no image in {folder} has a name", help="push it without --all-tags")

@@ -77,10 +77,10 @@ def read_repository(name: str) -> Reference:
     last = name.rpartition("/")[2]
     reference = parse_reference(name.removeprefix("docker://"))
     if ":" in last or "@" in last:
-        raise RequestError(
-            f"`{name}` is not the name of a repository",
-            help=f"leave out what comes behind {reference.repository.rpartition('/')[2]}",
-        )
+        help_ = f"leave out what comes behind {reference.repository.rpartition('/')[2]}"
+        if "/" not in name and reference.tag.isdigit():  # a host and its port look like this
+            help_ += f"; of a registry, `imagist catalog {name}` lists the repositories"
+        raise RequestError(f"`{name}` is not the name of a repository", help=help_)
     return replace(reference, tag="")
 
 

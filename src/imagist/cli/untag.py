@@ -42,7 +42,7 @@ def _remove(repository: Repository, reference: Reference) -> None:
     try:
         repository.delete_manifest(reference.tag)
     except Refused as error:
-        if error.status not in _CANNOT:
+        if error.status not in _CANNOT or error.is_read_only:
             raise
         raise Refused(
             f"{reference.registry} cannot remove a tag without its image: {error}",

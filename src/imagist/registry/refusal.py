@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import contextlib
+import re
 from collections.abc import Iterable
 from typing import Final
 
@@ -17,6 +18,7 @@ _MOST: Final = 1 << 16
 """Bytes of an error document that are read."""
 _SHOWN: Final = 300
 """Characters of what is no error document that are shown."""
+_READ_ONLY: Final = "(?i)read[- ]?only"
 _OVER_QUOTA: Final = "delete what is not needed there, or ask whoever runs it for a larger quota"
 
 
@@ -39,6 +41,8 @@ class Refused(NetworkError):
     """When it may be asked again, as its header says."""
     is_over_quota = False
     """Whether what it may hold is used up: no credentials help there."""
+    is_read_only = False
+    """Whether it says that it takes and removes nothing."""
 
 
 class Missing(NotFound):
@@ -77,14 +81,20 @@ def read_refusal(
     message = f"{method} {redact(url)}: the registry answers {response.status}"
     message += f": {told}" if told else ""
     is_over_quota = "quota" in told.lower()
-    help_ = _OVER_QUOTA if is_over_quota else _next_step(response.status, codes, url)
+    is_read_only = bool(re.search(_READ_ONLY, told))
+    if is_over_quota:
+        help_: str | None = _OVER_QUOTA
+    elif is_read_only:
+        help_ = "nothing can be pushed or removed there; ask whoever runs it"
+    else:
+        help_ = _next_step(response.status, codes, url)
     if response.status in {404, 410}:
         missing = Missing(message, help=help_)
         missing.codes = codes
         return missing
     refused = Refused(message, help=help_)
     refused.status, refused.codes = response.status, codes
-    refused.is_over_quota = is_over_quota
+    refused.is_over_quota, refused.is_read_only = is_over_quota, is_read_only
     refused.retry_after = response.headers.get("retry-after", "")
     return refused
 

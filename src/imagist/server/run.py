@@ -16,7 +16,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, NamedTuple
 
-from imagist.errors import InputError, NetworkError, RequestError
+from imagist.errors import InputError, NetworkError, NotFound, RequestError
 from imagist.server.app import Application
 
 if TYPE_CHECKING:
@@ -196,12 +196,21 @@ def _reserve(address: Address) -> socket.socket:
 def _check(certificate: Certificate) -> None:
     import ssl  # noqa: PLC0415 - most registries on this machine speak plain http
 
+    def refuse() -> str:
+        raise InputError(
+            f"the key {certificate.key} has a passphrase, which nobody is asked for",
+            help="write it without one: `openssl pkey -in KEY -out FILE`",
+        )
+
+    for file in certificate:
+        if not file.is_file():
+            raise NotFound(f"there is no file {file}", help="check --tls-cert and --tls-key")
     try:
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-        context.load_cert_chain(certificate.chain, certificate.key)
+        context.load_cert_chain(*certificate, password=refuse)
     except (OSError, ValueError) as error:  # ssl.SSLError is an OSError
         raise InputError(
             f"the certificate {certificate.chain} with the key {certificate.key} "
             f"cannot be used: {error}",
-            help="both are files in PEM; the key has no passphrase",
+            help="both are files in PEM, and the key is the certificate's",
         ) from error

@@ -34,7 +34,7 @@ KEEPING = (
             Flag("htpasswd", "let only these users in (htpasswd -B)", metavar="FILE"),
             Flag("anonymous-pull", "let everybody pull, and users push", kind="switch"),
             Flag("read-only", "take nothing, remove nothing", kind="switch"),
-            Flag("quota", "how much the store may hold", metavar="BYTES", kind="bytes"),
+            Flag("quota", "how much the store may hold: 500M, 2G", metavar="SIZE", kind="bytes"),
             Flag("sparse", "take manifests whose blobs or images are not here", kind="switch"),
             Flag("access-log", "write the access log here, not to stderr", metavar="FILE"),
         ),
