@@ -83,6 +83,25 @@ def test_collisions_between_layers(store: Store, size: int) -> None:
         build_environment(store, [put(store, one)], target(), project=put(store, APP))
 
 
+def test_collisions_that_do_not_matter(store: Store) -> None:
+    """In one layer the first by name is there, else that of the later layer; also said again."""
+    made = [Made(name, files={"tests/x.py": name, f"{name}.py": ""}) for name in ("one", "two")]
+    wheels = [put(store, each) for each in made]
+    shared = ("tests/**",)
+    layers = build_environment(store, wheels, target(), shared=shared).layers
+    path = f"opt/venv/lib/python{MINOR}/site-packages/tests/x.py"
+    assert read_layer(layers[-1].layer)[path].data == b"one"
+    for _ in range(2):  # that a layer of both is remembered allows nothing to others
+        with pytest.raises(InputError, match=r"both install .*tests/x\.py") as caught:
+            build_environment(store, wheels, target())
+        assert 'shared = ["tests/**"]' in str(caught.value.problems[0].help)
+    with pytest.raises(InputError, match="both install"):
+        build_environment(store, wheels, target(), shared=("test/**", "x.py"))
+    project = put(store, Made("app", files={"tests/x.py": "app"}))
+    layers = build_environment(store, wheels, target(), project=project, shared=shared).layers
+    assert read_layer(layers[-1].layer)[path].data == b"app"
+
+
 def test_compiled_files_are_checked_against_the_base(
     store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -64,6 +64,9 @@ class Project(
     """Dependency groups to install besides."""
     sdists: Strings = ()
     """Packages of which a source distribution will do where no wheel fits; it must be pure."""
+    shared: Strings = ()
+    """Patterns of files in site-packages that several packages may install, each its own, since it
+    does not matter whose is there: `tests/**`. Absent: that is an error."""
     mode: Literal["", "wheel", "source", "none"] = ""
     """How the project itself gets in: built as a `wheel`, copied as `source`, or not (`none`).
     Absent: `wheel` where pyproject.toml names a build system, else `source`."""

@@ -65,6 +65,7 @@ def build_environment(
     *,
     project: Wheel | None = None,
     base: Base | None = None,
+    shared: Collection[str] = (),
     bytecode: bool = False,
     mtime: int = 0,
     bring: Callable[[Collection[str]], object] = lambda _: None,
@@ -79,6 +80,7 @@ def build_environment(
         target: the Python they are for.
         project: the project's own wheel.
         base: the image below, as far as it is known.
+        shared: patterns of files in site-packages that wheels may both have, each its own.
         bytecode: whether compiled files follow, in layers of their own.
         mtime: of all entries, seconds since 1970.
         bring: asked for the digests of wheels that are needed, before they are opened.
@@ -96,10 +98,11 @@ def build_environment(
     if base.tree is not None:
         check_place(venv, base.tree)
     wheels = list(wheels)
-    maker = WheelLayers(store, bring=bring, jobs=jobs, meter=meter)
+    maker = WheelLayers(store, shared=shared, bring=bring, jobs=jobs, meter=meter)
     made = maker.build(wheels, venv, project=project, mtime=mtime)
     others, own = (made[:-1], made[-1]) if project is not None else (made, None)
-    warnings = _check(store, others, own, target.platform.architecture, base.libraries)
+    machine = target.platform.architecture
+    warnings = _check(store, others, own, machine, base.libraries, shared)
     layers = [BuiltLayer(skeleton_layer(store, target, mtime=mtime), "imagist: environment")]
     layers += [BuiltLayer(layer.layer, layer.created_by) for layer in made]
     if bytecode:
@@ -126,13 +129,14 @@ def _check(
     own: WheelLayer | None,
     architecture: str,
     libraries: Collection[str] | None,
+    shared: Collection[str],
 ) -> list[str]:
     """Whether wheels go together, and with the base; what is right is remembered as such.
 
     Of the project, contents make no difference where it shares no file with another wheel.
     """
     known = None if libraries is None else sorted(libraries)
-    rest = ([layer.layer.digest for layer in others], architecture, known)
+    rest = ([layer.layer.digest for layer in others], architecture, known, list(shared))
     mine = own.wheels if own is not None else ()
     paths = [file.path for wheel in mine for file in wheel.files]
     outline = memo_key(FORMAT, *rest, paths, [(wheel.objects, wheel.warnings) for wheel in mine])
@@ -149,7 +153,7 @@ def _check(
     facts = [*theirs, *mine]
     warnings = [
         *(warning for wheel in facts for warning in wheel.warnings),
-        *check_collisions(facts),
+        *check_collisions(facts, shared),
         *check_objects(facts, architecture, libraries),
     ]
     is_apart = not {file.path for wheel in theirs for file in wheel.files}.intersection(paths)

@@ -198,6 +198,7 @@ def _environment(
         seen.target,
         project=project,
         base=Base(seen.tree, seen.libraries),
+        shared=loaded.project.shared,
         bytecode=loaded.project.bytecode,
         mtime=mtime,
         bring=gathered.bring,

@@ -100,6 +100,7 @@ class WheelLayers:
         self,
         store: Store,
         *,
+        shared: Collection[str] = (),
         bring: Callable[[Collection[str]], object] = lambda _: None,
         jobs: int | None = None,
         meter: Meter = SILENT,
@@ -108,12 +109,15 @@ class WheelLayers:
 
         Args:
             store: where wheels are, and layers go.
+            shared: patterns of files in site-packages that wheels may both have, each its own: in
+                a layer that of the first is taken, as they are sorted here.
             bring: asked for the digests of wheels before they are opened, so that whoever has
                 them may fetch them, and only those.
             jobs: layers that are made at a time; default: one for each processor.
             meter: counts the bytes of contents.
         """
         self._store = store
+        self._shared = shared
         self._bring = bring
         self._jobs = jobs or len(os.sched_getaffinity(0))
         self._meter = meter
@@ -165,7 +169,7 @@ class WheelLayers:
                 stream = open_files.enter_context(self._store.open_blob(wheel.digest))
                 archive = WheelArchive(stream, wheel.filename)
                 planned.append((archive, install_wheel(archive, venv, wheel.origin)))
-            check_collisions(facts_of(installed, {}) for _, installed in planned)
+            check_collisions((facts_of(installed, {}) for _, installed in planned), self._shared)
             self._meter.expect(sum(f.size for _, installed in planned for f in installed.files))
             writer = SpliceWriter(blob.write)
             seen: set[str] = set()
@@ -191,7 +195,7 @@ class WheelLayers:
         """Write what of a wheel is not there yet; folders come before what lies in them."""
         for file in sorted(files, key=lambda file: order(file.path)):
             if file.path in seen:
-                continue  # the same file of another wheel
+                continue  # the same file of another wheel, or one that may be anybody's
             for folder in _new_folders(file.path, seen):
                 writer.add(Entry(folder, "directory", 0o755, mtime=mtime))
             seen.add(file.path)

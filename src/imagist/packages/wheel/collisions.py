@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import re
+from collections.abc import Collection, Iterable, Sequence
 from typing import Final
 
 from imagist.errors import InputError, Problem
+from imagist.packages.globs import translate
 from imagist.packages.wheel.facts import FileFact, WheelFacts
 from imagist.rootfs.entry import parent
 
@@ -13,8 +15,13 @@ _SHOWN: Final = 3
 """Files named for each pair of distributions that collide."""
 
 
-def check_collisions(wheels: Iterable[WheelFacts]) -> list[str]:
+def check_collisions(wheels: Iterable[WheelFacts], shared: Collection[str] = ()) -> list[str]:
     """Compare the files of all distributions of an environment.
+
+    Args:
+        wheels: as they are installed.
+        shared: patterns (`globs`) of paths below site-packages where it does not matter whose
+            file is there.
 
     Returns:
         Warnings: paths that are one on file systems that do not tell cases apart.
@@ -28,10 +35,11 @@ def check_collisions(wheels: Iterable[WheelFacts]) -> list[str]:
     folded: dict[str, str] = {}
     warnings: list[str] = []
     folders: dict[str, WheelFacts] = {}
+    indifferent = [re.compile(translate(pattern), re.DOTALL) for pattern in shared]
     for wheel in wheels:
         for file in wheel.files:
             before, owner = owners.setdefault(file.path, (file, wheel))
-            if before is not file and before.sha256 != file.sha256:
+            if before.sha256 != file.sha256 and not _is_any(file.path, indifferent):
                 clashes.setdefault((str(owner), str(wheel)), []).append(f"/{file.path}")
             other = folded.setdefault(file.path.casefold(), file.path)
             if other != file.path:
@@ -50,10 +58,16 @@ def check_collisions(wheels: Iterable[WheelFacts]) -> list[str]:
     return warnings
 
 
+def _is_any(path: str, patterns: Sequence[re.Pattern[str]]) -> bool:
+    below = path.partition("/site-packages/")[2]
+    return bool(below) and any(pattern.fullmatch(below) for pattern in patterns)
+
+
 def _describe(one: str, other: str, paths: list[str]) -> Problem:
     shown = ", ".join(paths[:_SHOWN])
     more = f" and {len(paths) - _SHOWN} more" if len(paths) > _SHOWN else ""
     return Problem(
         f"{one} and {other} both install {shown}{more}, with different contents",
-        help="leave one of the two out, or choose versions that do not share files",
+        help="leave one of the two out, choose versions that do not share files, or say that it "
+        'does not matter whose are there: `shared = ["tests/**"]`',
     )
