@@ -1,9 +1,12 @@
 from __future__ import annotations
 
 import errno
+import gzip
 import io
 import json
 import os
+import re
+import subprocess
 import tarfile
 from collections.abc import Callable
 from pathlib import Path
@@ -182,6 +185,23 @@ def test_what_is_no_archive_is_refused(tmp_path: Path, data: bytes) -> None:
         read_archive(tmp_path / "a.tar")
     with pytest.raises(NotFound):
         read_archive(tmp_path / "b.tar")
+
+
+def test_a_pipe_is_told_to_become_a_file(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    with pytest.raises(InputError, match="pipe or a device, and an archive is read more than"):
+        read_archive(tmp_path / "pipe")
+
+
+def test_a_compressed_archive_is_told_how_to_become_one(tmp_path: Path) -> None:
+    write_archive(random_image(1), tmp_path / "a.tar")
+    file = tmp_path / "a.tgz"
+    file.write_bytes(gzip.compress((tmp_path / "a.tar").read_bytes()))
+    with pytest.raises(InputError, match="is compressed") as caught:
+        read_archive(file)
+    [command] = re.findall("`(.*) > FILE`", str(caught.value.problems[0].help))
+    done = subprocess.run(["sh", "-c", command], capture_output=True, check=True)
+    assert done.stdout == (tmp_path / "a.tar").read_bytes()
 
 
 def test_a_tar_that_ends_too_early_is_refused(tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import io
 import tarfile
 from pathlib import Path
@@ -13,6 +14,7 @@ from imagist.digest import Digest
 from imagist.errors import InputError, NotFound
 from imagist.oci.derive import MAX_DOCUMENT
 from imagist.oci.reader import verified
+from imagist.rootfs.uncompress import tell_form
 
 _MAX_MEMBERS: Final = 100_000
 
@@ -95,6 +97,11 @@ def _scan(file: Path) -> dict[str, _Member]:
     """The files of a tar by path; links, which old Docker wrote for equal layers, are followed."""
     found: dict[str, _Member] = {}
     links: dict[str, str] = {}
+    if file.exists() and not (file.is_file() or file.is_dir()):
+        raise InputError(
+            f"{file} is a pipe or a device, and an archive is read more than once",
+            help="write it to a file, and name that",
+        )
     try:
         with tarfile.open(file, "r:") as archive:
             for number, member in enumerate(archive):
@@ -110,12 +117,25 @@ def _scan(file: Path) -> dict[str, _Member]:
     except FileNotFoundError:
         raise NotFound(f"there is no file {file}") from None
     except (tarfile.TarError, OSError, ValueError) as error:
-        raise InputError(
-            f"{file} cannot be read as a tar: {error}",
-            help="name an OCI layout folder, or an archive, which is decompressed before",
-        ) from error
+        raise _explain(file, error) from error
     found.update({path: found[to] for path, to in links.items() if to in found})
     return found
+
+
+def _explain(file: Path, error: Exception) -> InputError:
+    """What to tell a person of a file that is no tar; many are compressed."""
+    form = "tar"
+    with contextlib.suppress(OSError), file.open("rb") as stream:
+        form = tell_form(stream.read(4))
+    if form == "tar":
+        return InputError(
+            f"{file} cannot be read as a tar: {error}",
+            help="name an OCI layout folder, or an archive",
+        )
+    return InputError(
+        f"{file} is compressed, and the parts of an archive are read where they lie",
+        help=f"`{form} -d < {file} > FILE` decompresses it",
+    )
 
 
 def normal_path(path: str) -> str:
