@@ -78,7 +78,7 @@ def refused(deb: Deb = DEMO, *, blob: bytes | None = None, **changes: object) ->
 def test_everything_a_package_says_is_kept() -> None:
     files = verify_made(DEMO)
     package = files.package
-    assert (package.name, package.version, package.arch) == ("demo", "1:2.0-3", "amd64")
+    assert (package.name, package.version, package.architecture) == ("demo", "1:2.0-3", "amd64")
     assert (package.origin, package.source_version) == ("source", "2.0-2")
     assert package.offered_names() == ("demo", "virtual")
     assert package.needed_names() == ("libc6", "a", "b")
@@ -298,7 +298,7 @@ def test_only_the_package_asked_for_is_taken() -> None:
     assert "the name is not other" in refused(name="other")
     assert "the version is not 2.0-3" in refused(version="2.0-3")
     assert "built for amd64, not for arm64" in refused(arch="arm64")
-    assert verify_made(replace(DEMO, arch="all"), arch="arm64").package.arch == "all"
+    assert verify_made(replace(DEMO, arch="all"), arch="arm64").package.architecture == "all"
 
 
 def with_control(*items: Item) -> bytes:

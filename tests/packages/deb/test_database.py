@@ -114,7 +114,7 @@ def test_files_that_a_link_led_elsewhere_are_listed() -> None:
 def test_two_packages_never_write_one_name() -> None:
     _, records = install(verify_made(ONE))
     foreign = msgspec.structs.replace(
-        records[0], package=msgspec.structs.replace(records[0].package, arch="i386")
+        records[0], package=msgspec.structs.replace(records[0].package, architecture="i386")
     )
     with pytest.raises(InputError, match="amd64 and i386"):
         format_status_folder([*records, foreign])

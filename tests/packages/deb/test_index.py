@@ -43,7 +43,7 @@ def test_a_record() -> None:
     package = parse_record(RECORD.encode())
     assert package == Package(
         "base-files", "13.8+deb13u8", "amd64", "foreign", essential=True, priority="required",
-        source="base", source_version="13.8", size=88324, installed_size=500, sha256=HASH,
+        source="base", source_version="13.8", size=88324, installed_size=500 * 1024, sha256=HASH,
         filename="pool/main/b/base-files.deb", pre_depends="awk",
         replaces="base, dpkg (<= 1.15.0), miscutils", provides="base, usr-is-merged (= 1)",
     )  # fmt: skip

@@ -214,8 +214,8 @@ def _check_identity(package: BinaryPackage, what: str, name: str, version: str, 
                 f"{wanted}, which the index has",
                 help="the repository serves one package in place of another; do not use it",
             )
-    if arch and package.arch not in {arch, "all"}:
-        raise Untrusted(f"{what} is built for {package.arch}, not for {arch}", help=_HELP)
+    if arch and package.architecture not in {arch, "all"}:
+        raise Untrusted(f"{what} is built for {package.architecture}, not for {arch}", help=_HELP)
 
 
 def _parse_conffiles(text: str) -> tuple[str, ...]:

@@ -5,47 +5,28 @@ from __future__ import annotations
 import re
 from typing import Final
 
-import msgspec
 from msgspec.structs import replace
 
 from imagist.errors import InputError
 from imagist.packages.deb.control import Stanza
-from imagist.packages.deb.dependency import NAME, parse_clauses, parse_provides
+from imagist.packages.deb.dependency import NAME
+from imagist.packages.deb.index import KIBI, Package
 from imagist.packages.deb.relations import qualify
 from imagist.packages.deb.version import is_valid
 
 _SOURCE: Final = re.compile(r"(\S+)(?:\s+\((\S+)\))?")
 _ARCH: Final = re.compile(r"[a-z0-9][a-z0-9-]*")
 _SIZE: Final = re.compile(r"[0-9]{1,12}")
-_KIBI: Final = 1024
 
 
-class BinaryPackage(msgspec.Struct, frozen=True, gc=False):
-    """A package that can be installed; relations are fields as they were written."""
+class BinaryPackage(Package, frozen=True):
+    """A package whose .deb is at hand: what an index says of it, and how it is with others' files.
 
-    name: str
-    """With `:ARCH` behind it in an image of another architecture (`named_in`)."""
-    version: str
-    arch: str
-    """A Debian architecture, or `all`."""
-    source: str = ""
-    """The source package; empty where it has the same name."""
-    source_version: str = ""
-    """Its version; empty where it is the same."""
-    installed_size: int = 0
-    """Bytes, as its maker counted them."""
-    depends: str = ""
-    pre_depends: str = ""
-    provides: str = ""
-    replaces: str = ""
-    multi_arch: str = ""
-    """`same`, `foreign`, `allowed` or empty."""
-    essential: bool = False
+    Its name has `:ARCH` behind it in an image of another architecture (`named_in`).
+    """
+
     build_time: int = 0
     """Seconds since 1970: the newest of its files, which debhelper dates to the changelog."""
-
-    def __str__(self) -> str:
-        return f"{self.name}-{self.version}"
 
     @property
     def own_name(self) -> str:
@@ -54,7 +35,7 @@ class BinaryPackage(msgspec.Struct, frozen=True, gc=False):
 
     def named_in(self, native: str) -> BinaryPackage:
         """The package as an image of an architecture knows it, where others may have its name."""
-        return replace(self, name=qualify(self.own_name, self.arch, native))
+        return replace(self, name=qualify(self.own_name, self.architecture, native))
 
     @property
     def origin(self) -> str:
@@ -63,14 +44,12 @@ class BinaryPackage(msgspec.Struct, frozen=True, gc=False):
 
     def offered_names(self) -> tuple[str, ...]:
         """Its own name, then those it provides."""
-        return (self.own_name, *(each.name for each in parse_provides(self.provides)))
+        return (self.own_name, *(each.name for each in self.offers))
 
     def needed_names(self) -> tuple[str, ...]:
         """The names it depends on, those of all alternatives."""
-        clauses = [
-            *parse_clauses(self.pre_depends, self.arch),
-            *parse_clauses(self.depends, self.arch),
-        ]
+        own = self.architecture
+        clauses = (*self.clauses("pre_depends", own), *self.clauses("depends", own))
         return tuple(each.name for clause in clauses for each in clause.relations)
 
     def replaces_files_of(self, other: BinaryPackage) -> bool:
@@ -78,11 +57,9 @@ class BinaryPackage(msgspec.Struct, frozen=True, gc=False):
 
         As dpkg has it, only the other's own name counts, not what it provides.
         """
-        if not self.replaces:
-            return False
         return any(
             relation.name == other.own_name and relation.accepts(other.version)
-            for clause in parse_clauses(self.replaces, self.arch)
+            for clause in self.clauses("replaces", self.architecture)
             for relation in clause.relations
         )
 
@@ -97,7 +74,7 @@ class BinaryPackage(msgspec.Struct, frozen=True, gc=False):
 
 
 def parse_binary(stanza: Stanza) -> BinaryPackage:
-    """The package that a control file, or a stanza of an index, describes.
+    """The package that a control file describes.
 
     Raises:
         InputError: its name, version or architecture is none.
@@ -119,13 +96,17 @@ def parse_binary(stanza: Stanza) -> BinaryPackage:
         name,
         version,
         arch,
-        source[1] if source and source[1] != name else "",
-        (source[2] or "") if source and source[2] != version else "",
-        int(size) * _KIBI if _SIZE.fullmatch(size) else 0,
-        stanza.get("Depends"),
-        stanza.get("Pre-Depends"),
-        stanza.get("Provides"),
-        stanza.get("Replaces"),
-        stanza.get("Multi-Arch"),
-        stanza.get("Essential").lower() == "yes",
+        multi_arch=stanza.get("Multi-Arch"),
+        essential=stanza.get("Essential").lower() == "yes",
+        priority=stanza.get("Priority"),
+        section=stanza.get("Section"),
+        source=source[1] if source and source[1] != name else "",
+        source_version=(source[2] or "") if source and source[2] != version else "",
+        installed_size=int(size) * KIBI if _SIZE.fullmatch(size) else 0,
+        depends=stanza.get("Depends"),
+        pre_depends=stanza.get("Pre-Depends"),
+        conflicts=stanza.get("Conflicts"),
+        breaks=stanza.get("Breaks"),
+        replaces=stanza.get("Replaces"),
+        provides=stanza.get("Provides"),
     )

@@ -52,7 +52,7 @@ class InstalledDeb(msgspec.Struct, frozen=True):
         """The name by which `info` tells packages apart."""
         package = self.package
         name = package.own_name
-        return f"{name}:{package.arch}" if package.multi_arch == "same" else name
+        return f"{name}:{package.architecture}" if package.multi_arch == "same" else name
 
 
 class DatabaseFile(NamedTuple):
@@ -128,7 +128,7 @@ def format_status_folder(records: Sequence[InstalledDeb]) -> list[DatabaseFile]:
     for record in records:
         other = once.setdefault(record.package.name, record)
         if other is not record:
-            archs = f"{other.package.arch} and {record.package.arch}"
+            archs = f"{other.package.architecture} and {record.package.architecture}"
             problems.append(
                 Problem(
                     f"{record.package.name} is installed for {archs}, which `status.d` cannot say",
@@ -166,7 +166,7 @@ def format_full(
 
 def merge_status(old: bytes, records: Iterable[InstalledDeb]) -> bytes:
     """A `status` with some packages more; those of the same name and architecture give way."""
-    added = {(record.package.own_name, record.package.arch): record for record in records}
+    added = {(record.package.own_name, record.package.architecture): record for record in records}
     kept = [
         stanza
         for stanza in split_status(old)

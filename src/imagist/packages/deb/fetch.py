@@ -102,7 +102,7 @@ def _is_wanted(files: DebFiles, wanted: WantedDeb) -> bool:
     found = files.package
     return (
         (found.name, found.version, files.sha256) == (wanted.name, wanted.version, wanted.sha256)
-        and found.arch in {wanted.arch, "all"}
+        and found.architecture in {wanted.arch, "all"}
         and wanted.size in {None, files.size}
     )
 

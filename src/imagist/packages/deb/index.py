@@ -26,6 +26,8 @@ MAX_INDEX: Final = 512 << 20
 """Bytes of an uncompressed Packages file, unless the caller says otherwise."""
 ALL: Final = "all"
 """The architecture of packages that are alike on every one."""
+KIBI: Final = 1024
+"""Bytes of a unit of `Installed-Size`."""
 PRIORITIES: Final = {
     name: place
     for place, name in enumerate(("required", "important", "standard", "optional", "extra"), 1)
@@ -70,7 +72,7 @@ class Package(msgspec.Struct, frozen=True, dict=True):
     size: int = 0
     """Bytes of the .deb."""
     installed_size: int = 0
-    """Kibibytes of its files, by the packager's estimate."""
+    """Bytes of its files, by the packager's estimate."""
     sha256: str = ""
     """Of the .deb, in hex: the package's identity. Empty for an installed one."""
     filename: str = ""
@@ -171,7 +173,7 @@ def _parse(record: bytes) -> Package:
         source[1] if source and source[1] != name else "",
         (source[2] or "") if source else "",
         _number(fields, "Size", f"{name}-{version}"),
-        _number(fields, "Installed-Size", f"{name}-{version}"),
+        _number(fields, "Installed-Size", f"{name}-{version}") * KIBI,
         get("SHA256", "").lower(),
         get("Filename", ""),
         get("Depends", ""),

@@ -26,7 +26,7 @@ from imagist.packages.packed import (
 )
 from imagist.rootfs import compress
 
-FORMAT: Final = f"deb-files/1:{compress.FORMAT}"
+FORMAT: Final = f"deb-files/2:{compress.FORMAT}"
 """Raise the number whenever the bytes, or what verification finds out, change."""
 
 

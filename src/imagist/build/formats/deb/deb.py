@@ -126,7 +126,7 @@ class DebFormat:
         cut = cut_packages(packages, resolved.slices.get(platform, ()))
         return [
             replace(files, package=files.package.named_in(platform.deb))
-            if files.package.arch not in {platform.deb, ALL}
+            if files.package.architecture not in {platform.deb, ALL}
             else files
             for files in cut
         ]
@@ -157,7 +157,7 @@ class DebFormat:
             "license": "",
             "description": "",
             "size": wanted.size or 0,
-            "installed_size": package.installed_size * 1024 if package else 0,
+            "installed_size": package.installed_size if package else 0,
             "checksum": f"sha256:{wanted.sha256}",
         }
 
@@ -204,6 +204,6 @@ class DebFormat:
             data=LockedRange(range=f"bytes=0-{files.size - 1}", checksum=f"sha256-{digest}"),
             checksum=f"sha256:{files.sha256}",
             source=wanted.source,
-            debian_architecture=files.package.arch,
+            debian_architecture=files.package.architecture,
             layer=None if files.verbatim else layer,
         )
