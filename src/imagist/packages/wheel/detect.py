@@ -306,7 +306,7 @@ def _agree(base: Base, what: str, found: str, wished: str) -> str:
     if not found:
         raise RequestError(
             f"{base.name} does not tell the exact version of its {what}",
-            help=f"say it: {what.lower()} = ...",
+            help='say it, as in `python = "3.12.7"`',
         )
     if exact and wished != found:
         raise RequestError(

@@ -165,7 +165,8 @@ class _Reader:
             return
         pinned = _PINNED.fullmatch(specifier)
         if not name:
-            self.report(f"`{text[:_EXCERPT]}` is no requirement", line.span, "as in name==1.2.3")
+            what, advice = _explain(text)
+            self.report(what, line.span, advice)
         elif pinned is None:
             advice = f"write {name}==VERSION, or make it with `uv pip compile --generate-hashes`"
             self.report(f"`{name}` is not pinned to a version", line.span, advice)
@@ -261,6 +262,15 @@ def _split(text: str) -> tuple[str, str, str, str]:
     except InvalidRequirement:
         return "", "", "", ""
     return found.name, str(found.specifier), str(found.marker or ""), found.url or ""
+
+
+def _explain(text: str) -> tuple[str, str]:
+    """What is wrong with what is no requirement, and how one looks."""
+    before, _, marker = text.partition(";")
+    if marker and _split(before)[0]:
+        known = "as in `sys_platform == 'linux' and python_version < '3.13'` (PEP 508)"
+        return f"`{marker.strip()[:_EXCERPT]}` is no marker that is known", known
+    return f"`{text[:_EXCERPT]}` is no requirement", "as in name==1.2.3"
 
 
 def _is_url(text: str) -> bool:
