@@ -208,6 +208,49 @@ def test_a_forced_package_rules_out_what_conflicts_with_it(tmp_path: Path) -> No
 @pytest.mark.parametrize(
     ("world", "chosen"),
     [
+        ("app old", "app old"),  # the break is of an older version
+        ("app older", ""),
+        ("mta rival", ""),
+        ("mta own", "mta own"),  # conflicts with the name it provides: not with itself
+        ("own other", ""),
+        ("either", "either second"),
+        ("first second", ""),
+        ("choosy first", ""),
+        ("follower", "follower new=2"),
+        ("follower new=1", ""),
+        ("chain", "chain link new=2"),
+    ],
+)
+def test_conflicts_and_breaks(tmp_path: Path, world: str, chosen: str) -> None:
+    records = [
+        _record("app", breaks="old (<< 2), older (<< 2)"),
+        _record("old", "2"),
+        _record("older", "1"),
+        _record("mta", conflicts="rival"),
+        _record("rival"),
+        _record("own", provides="agent", conflicts="agent", replaces="agent"),
+        _record("other", provides="agent", conflicts="agent", replaces="agent"),
+        _record("either", depends="first | second", conflicts="first"),
+        _record("first", conflicts="second"),
+        _record("second"),
+        _record("choosy", depends="second"),
+        _record("new", "1"),
+        _record("new", "2"),
+        _record("follower", depends="new", breaks="new (<< 2)"),
+        _record("chain", depends="link"),
+        _record("link", depends="new (>= 1)", conflicts="new (= 1)"),
+    ]
+    found = World(tmp_path, records).compare(*world.split())
+    wanted = dict(word.partition("=")[::2] for word in chosen.split())
+    assert sorted(found or ()) == sorted(wanted)
+    assert all(
+        found is None or found[name] == version for name, version in wanted.items() if version
+    )
+
+
+@pytest.mark.parametrize(
+    ("world", "chosen"),
+    [
         ("lib", "lib"),
         ("lib:i386", "lib:i386"),
         ("lib lib:i386", "lib lib:i386"),
