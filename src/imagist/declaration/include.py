@@ -14,7 +14,6 @@ import msgspec
 from imagist.declaration.model import Accounts, Contents, Declaration
 from imagist.declaration.sourcefile import Read, SourceFile
 from imagist.errors import NotFound, Problem, RequestError, Span
-from imagist.packages.deb.sources import is_source
 from imagist.text.decode import Place, decode
 
 MAX_INCLUDES: Final = 16
@@ -173,6 +172,8 @@ def _trim_repositories(declaration: Declaration) -> Declaration:
 
 def _trim(line: str) -> str:
     """A location without `/` at its end; of a Debian source that is the name of a suite."""
+    from imagist.packages.deb.sources import is_source  # noqa: PLC0415 - as above
+
     return line if is_source(line) else line.rstrip("/")
 
 
