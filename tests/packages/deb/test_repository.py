@@ -154,6 +154,15 @@ def test_a_listed_form_that_is_not_there_is_passed_over(load: Load, archive: Pat
     assert load(f"deb {archive} trixie main").universes["amd64"].named("hello")
 
 
+def test_a_form_that_is_not_as_listed_is_passed_over(load: Load, archive: Path) -> None:
+    folder = archive / "dists/trixie/main/binary-amd64"
+    xz = (folder / "Packages.xz").read_bytes()
+    for path in folder.rglob("*"):
+        if path.is_file() and path.read_bytes() != xz:
+            path.write_bytes(b"newer than the release")
+    assert load(f"deb {archive} trixie main").universes["amd64"].named("hello")
+
+
 def test_several_suites_and_components(load: Load, tmp_path: Path, signer: Signer) -> None:
     root = tmp_path / "a"
     newer = [Deb("libc6", "2.41-1+deb13u1")]

@@ -88,11 +88,21 @@ class IndexLoader:
     def _fetch(
         self, loaded: LoadedRelease, listed: Sequence[ListedFile]
     ) -> tuple[Digest, IndexTable]:
-        """The first of some listed files that is there."""
+        """The first of some listed files that is there as it is listed.
+
+        While a mirror is updated, one form may be newer than the release, and another not yet.
+        """
+        refused: list[Untrusted] = []
         for file in listed:
-            data = self._read_listed(loaded, file)
+            try:
+                data = self._read_listed(loaded, file)
+            except Untrusted as error:
+                refused.append(error)
+                continue
             if data is not None:
                 return Digest(f"sha256:{file.sha256}"), self._make(loaded.source, file, data)
+        if refused:
+            raise refused[0]
         names = ", ".join(file.path for file in listed)
         raise NotFound(
             f"{redact(loaded.source.folder)} lists {names}, and has none of them",
