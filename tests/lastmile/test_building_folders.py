@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import cast
@@ -52,6 +53,24 @@ def test_a_folder_becomes_an_index(imagist: Imagist, folder: Path, tmp_path: Pat
     assert [platform.arch for platform, _ in derive.images(made)] == ["amd64", "arm64"]
     again = imagist("build", folder)
     assert (again.out, again.err) == (built.out, "")
+
+
+def test_what_did_not_change_loads_little(imagist: Imagist, folder: Path, tmp_path: Path) -> None:
+    """Start-up is most of what a small change costs: what only a first build needs stays out."""
+    settings(folder, 'base = "../base"')
+    words = ["build", str(folder), "--cache", str(tmp_path / "cache")]
+    assert run(*words).code == 0
+    done = subprocess.run(
+        [sys.executable, "-X", "importtime", "-m", "imagist", *words],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    loaded = {line.rpartition("|")[2].strip() for line in done.stderr.splitlines()}
+    assert "imagist.lastmile.pythonjob" in loaded
+    needless = {"yaml", "subprocess", "zipfile", "tarfile", "urllib.request", "packaging.version"}
+    needless |= {"concurrent.futures", "imagist.packages.wheel.fetch", "imagist.lastmile.hooks"}
+    assert not needless & loaded
 
 
 def test_the_command_line_goes_before_the_project(
