@@ -3,28 +3,34 @@
 from __future__ import annotations
 
 import base64
+import io
 import json
 import threading
 from collections.abc import Callable, Sequence
+from contextlib import closing
 
 import pytest
 
 from fixtures.webserver import Answer, Asked, Web, serve
+from imagist.digest import sha256
 from imagist.errors import ImagistError, InputError, NetworkError, Untrusted
 from imagist.net.url import origin_of
 from imagist.oci import contents, derive, mediatype
+from imagist.oci.contents import Blob
 from imagist.oci.derive import MemoryImage, MemoryIndex
 from imagist.oci.image import Image, Index
 from imagist.oci.manifest import IndexManifest, encode
 from imagist.oci.random import random_image
 from imagist.oci.reference import parse_reference
+from imagist.progress import SILENT
+from imagist.registry.chunked import LARGEST_CHUNK, ChunkedUpload
 from imagist.registry.client import Registries
 from imagist.registry.copy import find_companions
 from imagist.registry.push import push_image
 from imagist.registry.repository import Repository
 from imagist.registry.scope import Scope
 from imagist.registry.session import join
-from imagist.registry.source import gather
+from imagist.registry.source import gather, load_image
 
 Connect = Callable[..., Registries]
 
@@ -239,3 +245,45 @@ def test_a_registry_that_refuses_leaves_the_tags_of_another(connect: Connect) ->
         with pytest.raises(ImagistError):
             push_image(connect(), image, names)
     assert "/v2/x/manifests/t" not in put
+
+
+LARGE = Blob(sha256(bytes(9 << 20)), 9 << 20, lambda: io.BytesIO(bytes(9 << 20)), layer=True)
+
+
+def test_an_upload_of_which_more_arrived_than_there_is(connect: Connect) -> None:
+    """It was passed over without end."""
+    with serve() as web:
+        uploader = at(web, connect())._uploader
+        upload = ChunkedUpload(uploader, LARGE, "/u", 100_000_000_000, SILENT)
+        with closing(upload), pytest.raises(NetworkError, match="bytes have arrived of"):
+            upload.run()
+
+
+@pytest.mark.parametrize("least", ["9" * 5000, "-1", "x", "999999999999"])
+def test_no_chunk_is_as_large_as_a_registry_may_ask(connect: Connect, least: str) -> None:
+    with serve() as web:
+        web.on("/v2/", Answer(200))
+        begun = Answer(202, headers={"Location": "/u", "OCI-Chunk-Min-Length": least})
+        web.on("/v2/x/blobs/uploads/", begun)
+        repository = at(web, connect())
+        repository._uploader.begin()
+        assert repository._uploader.chunk <= LARGEST_CHUNK
+
+
+def test_a_tag_leads_nowhere_else(connect: Connect) -> None:
+    with serve() as web:
+        web.on("/v2/", Answer(200))
+        web.on("/v2/x/tags/list?n=1000", Answer(200, b'{"tags": ["1", "../../y/manifests/1"]}'))
+        with pytest.raises(NetworkError, match="which is no tag"):
+            list(at(web, connect()).tags())
+
+
+def test_a_layer_has_no_negative_size(connect: Connect) -> None:
+    made = json.loads(random_image(1).raw_manifest)
+    made["layers"][0]["size"] = -1
+    raw = json.dumps(made).encode()
+    with serve() as web:
+        web.on("/v2/", Answer(200))
+        web.on("/v2/x/manifests/t", Answer(200, raw, headers={"Content-Type": mediatype.MANIFEST}))
+        with pytest.raises(InputError):
+            derive.manifest(load_image(connect(), parse_reference(f"127.0.0.1:{web.port}/x:t")))  # type: ignore[arg-type]

@@ -135,7 +135,7 @@ class Answer:
         self._pool = pool
         minor, self.status, self.reason, self.headers = _read_head(connection)
         tokens = self.headers.get("connection").lower()
-        self._reusable = minor == 1 and "close" not in tokens
+        self._reusable = minor == 1 and "close" not in tokens and not connection.is_spent
         self._is_chunked = False
         self._left: int | None = 0
         """Bytes that are to come, of the chunk where there are chunks; None: until the end."""

@@ -12,6 +12,7 @@ from imagist.net.body import Body
 from imagist.net.http1 import Headers
 from imagist.net.retry import Patience
 from imagist.net.url import is_remote, origin_of, redact, userinfo_of, without_userinfo
+from imagist.net.wire import ProtocolError
 
 if TYPE_CHECKING:
     from ssl import SSLContext
@@ -37,11 +38,14 @@ class ProxiedAnswer:
 
     def read(self, size: int) -> bytes:
         """The next bytes, fewer only at the end."""
-        return self._raw.read(size)
+        try:
+            return self._raw.read(size)
+        except ValueError as error:  # a chunk whose size makes no sense
+            raise ProtocolError(f"an answer cannot be read: {error}") from error
 
     def readinto(self, view: memoryview) -> int:
         """Some of the next bytes, none at the end."""
-        data = self._raw.read(len(view))
+        data = self.read(len(view))
         view[: len(data)] = data
         return len(data)
 

@@ -39,6 +39,8 @@ class Wire:
         self.socket = connected
         self.received = bytearray()
         self.idle_since = 0.0
+        self.is_spent = False
+        """Whether it is good for no further request: the server answered before it had all."""
         self._whole = 0
         """The flag that lets the kernel fill a buffer before it comes back."""
 
@@ -65,9 +67,7 @@ class Wire:
         """Whether it can be used again: what can be read now is an end, or nobody's answer."""
         if self.received or time.monotonic() - self.idle_since > _IDLE:
             return False
-        poll = select.poll()
-        poll.register(self.socket, select.POLLIN)
-        return not poll.poll(0)
+        return not self._is_readable()
 
     def send(
         self, method: str, target: str, headers: Mapping[str, str], body: bytes | Body | None
@@ -91,8 +91,11 @@ class Wire:
                 self._send_stream(head, body)
             else:
                 self.socket.sendall(head + (body or b""))
-        except (BrokenPipeError, ConnectionResetError):
+        except ProtocolError:
+            raise
+        except OSError:
             # A server may refuse before it has everything; what it says is in the socket then.
+            self.is_spent = True
             if not self._has_answer():
                 raise
 
@@ -104,10 +107,24 @@ class Wire:
             for piece in pieces_of(stream):
                 if left == body.size:
                     self.socket.sendall(head)
+                elif self._is_answered():
+                    self.is_spent = True
+                    return
                 left -= len(piece)
                 self.socket.sendall(piece)
+        if not body.size:
+            self.socket.sendall(head)
         if left:
             raise ProtocolError(f"a body has {body.size - left} bytes instead of {body.size}")
+
+    def _is_answered(self) -> bool:
+        """Whether there is an answer already; with TLS nobody knows what there is to be read."""
+        return self.origin.scheme == "http" and self._is_readable()
+
+    def _is_readable(self) -> bool:
+        poll = select.poll()
+        poll.register(self.socket, select.POLLIN)
+        return bool(poll.poll(0))
 
     def _has_answer(self) -> bool:
         try:

@@ -32,7 +32,7 @@ class Descriptor(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, 
 
     media_type: str
     digest: DigestText
-    size: int
+    size: Annotated[int, msgspec.Meta(ge=0)]
     urls: tuple[str, ...] = ()
     annotations: dict[str, str] = {}
     data: str = ""

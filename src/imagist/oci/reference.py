@@ -65,7 +65,7 @@ def parse_reference(text: str) -> Reference:
         raise _refuse(text, f"`{registry}` is not a host with an optional port")
     if not re.fullmatch(_REPOSITORY, repository) or len(repository) > 255:
         raise _refuse(text, "a repository is made of lower-case letters, digits and `._-/`")
-    if colon and not re.fullmatch(_TAG, tag):
+    if colon and not is_tag(tag):
         raise _refuse(text, "a tag has at most 128 letters, digits and `._-`")
     if at:
         digest = Digest(digest)
@@ -89,3 +89,8 @@ def is_remote_name(name: str) -> bool:
 
 def _refuse(text: str, why: str) -> RequestError:
     return RequestError(f"`{text}` is not the name of an image: {why}")
+
+
+def is_tag(text: str) -> bool:
+    """Whether a tag may be called so (distribution-spec, "Pulling manifests")."""
+    return re.fullmatch(_TAG, text) is not None

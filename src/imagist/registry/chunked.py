@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 CHUNK: Final = 8 << 20
 """Bytes of a chunk, unless the registry asks for more; some take none smaller than 5 MiB."""
-LARGEST_CHUNK: Final = 256 << 20
+LARGEST_CHUNK: Final = 64 << 20
 """Bytes of the largest that a registry can ask for: it is held in memory."""
 _STEP: Final = 1 << 18
 
@@ -47,6 +47,12 @@ class ChunkedUpload:
 
     def run(self) -> None:
         """Send the rest; what fails raises, see `Uploader.put`."""
+        if self._offset > self._blob.size:
+            raise NetworkError(
+                f"{self._blob.digest}: the registry says that {self._offset} bytes have arrived "
+                f"of {self._blob.size}",
+                help="the registry is at fault; try again, or ask who runs it",
+            )
         _skip(self._stream, self._offset)
         self._meter.add(self._offset)
         size = self._uploader.chunk

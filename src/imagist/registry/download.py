@@ -122,7 +122,11 @@ class RemoteBlob(io.RawIOBase):
             return
         left = self._received
         while left:
-            data = self._response.read(min(left, _SKIP))
+            try:
+                data = self._response.read(min(left, _SKIP))
+            except NetworkError as failure:
+                self._resume(failure)
+                return
             if not data:
                 raise NetworkError(f"{self._what} is shorter than it was a moment ago")
             left -= len(data)

@@ -150,7 +150,7 @@ class Uploader:
             manner=_REPEATED,
         ) as response:
             least = response.headers.get("oci-chunk-min-length", "")
-            if least.isdecimal():
+            if re.fullmatch("[0-9]{1,18}", least):
                 self.chunk = min(max(CHUNK, int(least)), LARGEST_CHUNK)
             return self.session.locate(response, path) if response.status == 202 else ""
 

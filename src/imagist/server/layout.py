@@ -16,7 +16,8 @@ from typing import Final
 from imagist.digest import Digest
 from imagist.errors import InputError
 from imagist.oci.manifest import AnyManifest, Descriptor, decode
-from imagist.server.routes import is_media_type, is_tag
+from imagist.oci.reference import is_tag
+from imagist.server.routes import is_media_type
 from imagist.store.layout import REF_NAME, read_index
 from imagist.store.repositories import Content, Stored
 

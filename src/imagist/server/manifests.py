@@ -10,10 +10,11 @@ from imagist.digest import Digest, sha256
 from imagist.errors import ImagistError
 from imagist.oci import mediatype
 from imagist.oci.manifest import AnyManifest, Descriptor, decode
+from imagist.oci.reference import is_tag
 from imagist.server.contents import give
 from imagist.server.messages import Refusal, Request, Response
 from imagist.server.quota import Quota
-from imagist.server.routes import Route, is_media_type, is_tag, parse_digest
+from imagist.server.routes import Route, is_media_type, parse_digest
 from imagist.server.sources import Source, Sources
 from imagist.store.blobs import BlobWriter
 from imagist.store.repositories import Repositories, Repository, Stored

@@ -16,7 +16,6 @@ Kind = Literal[
 _COMPONENT: Final = "[a-z0-9]+(?:(?:[._]|__|-+)[a-z0-9]+)*"
 _NAME: Final = re.compile(f"{_COMPONENT}(?:/{_COMPONENT})*")
 _LONGEST_NAME: Final = 255
-_TAG: Final = re.compile("[a-zA-Z0-9_][a-zA-Z0-9._-]{0,127}")
 _WORD: Final = "[A-Za-z0-9][A-Za-z0-9!#$&^_.+-]{0,126}"
 _MEDIA_TYPE: Final = re.compile(f"{_WORD}/{_WORD}")
 _FIXED: Final[dict[str, Kind]] = {
@@ -90,11 +89,6 @@ def parse_digest(text: str) -> Digest:
         message = f"digests are sha256 or sha512 here, not {digest.algorithm}"
         raise Refusal(400, "DIGEST_INVALID", message, detail={"digest": text})
     return digest
-
-
-def is_tag(text: str) -> bool:
-    """Whether a tag may be called so."""
-    return _TAG.fullmatch(text) is not None
 
 
 def is_media_type(text: str) -> bool:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import re
+import stat
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import BinaryIO, Final, NamedTuple
@@ -80,6 +81,7 @@ def write_layout(
         kind = "layout"
     if kind == "layout" or not _make(index, folder, link, meter, jobs):
         with output.alone(folder):
+            _refuse_links(folder)
             _remove_rests(folder)
             _add_blobs(index.things, folder, link=link, meter=meter, jobs=jobs)
             old = read_index(folder)
@@ -104,7 +106,18 @@ def _make(index: LayoutIndex, folder: Path, link: bool, meter: Meter, jobs: int)
 def _remove_rests(folder: Path) -> None:
     """Remove blobs that killed writers were copying; the layout must be ours alone."""
     for rest in (folder / "blobs" / "sha256").glob(".*"):
-        rest.unlink()
+        if output.PARTIAL.fullmatch(rest.name):
+            rest.unlink()
+
+
+def _refuse_links(folder: Path) -> None:
+    """A layout may be anybody's: what it writes to must be its own."""
+    for part in (folder / "blobs", folder / "blobs" / "sha256"):
+        if part.is_symlink():
+            raise RequestError(
+                f"{part} is a symlink, which imagist does not write through",
+                help="name another folder",
+            )
 
 
 class LayoutIndex(NamedTuple):
@@ -222,12 +235,16 @@ class LayoutSource:
         checked = Digest(digest)
         place = self._folder / "blobs" / checked.algorithm / checked.hex
         try:
-            stream = place.open("rb", buffering=0)
+            # Without waiting for who writes into a pipe of that name.
+            descriptor = os.open(place, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
         except OSError as error:
             raise NotFound(f"{self._folder} does not hold the blob {digest}") from error
-        return verified(
-            stream, digest, os.fstat(stream.fileno()).st_size, f"a blob of {self._folder}"
-        )
+        stream = open(descriptor, "rb", buffering=0)  # noqa: PTH123, SIM115 - closed by who reads
+        status = os.fstat(descriptor)
+        if not stat.S_ISREG(status.st_mode):
+            stream.close()
+            raise InputError(f"{place} is no file, but should be a blob")
+        return verified(stream, digest, status.st_size, f"a blob of {self._folder}")
 
 
 def choose(source: lazy.BlobSource, raw: bytes, what: str, names: Sequence[str]) -> Image | Index:
