@@ -144,8 +144,8 @@ def _read_sources(contents: Contents, context: Context) -> tuple[Source, ...]:
     declared = [source for line in lines for source in parse_sources(line)]
     machine = Machine()
     if any(not source.uri for source in declared):
-        _note_machine(machine.root / "etc/apt/sources.list", context)
-        _note_machine(machine.root / "etc/apt/sources.list.d", context)
+        for path in ("etc/apt/sources.list", "etc/apt/sources.list.d", "etc/os-release"):
+            _note_machine(machine.root / path, context)
     found = complete(declared, machine)
     return tuple(_without_secret(source, context) for source in found)
 
