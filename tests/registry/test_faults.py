@@ -460,7 +460,12 @@ def test_refusals_are_told_in_the_words_of_the_registry(
 
 
 @pytest.mark.parametrize(
-    "told", ["Quota exceeded when processing the request", "the quota of 9 bytes leaves no room"]
+    "told",
+    [
+        "the quota of 9 bytes leaves no room",
+        "Quota exceeded when processing the request",
+        "adding 2 MiB of storage will exceed the configured upper limit of 1 MiB",
+    ],
 )
 def test_a_quota_is_told_without_a_word_of_credentials(
     told: str, web: Web, registries: Registries

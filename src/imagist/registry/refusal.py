@@ -18,6 +18,8 @@ _MOST: Final = 1 << 16
 """Bytes of an error document that are read."""
 _SHOWN: Final = 300
 """Characters of what is no error document that are shown."""
+_FULL: Final = "(?i)quota|exceed the configured upper limit"
+"""Words of a registry whose quota is used up; Harbor's have been both."""
 _READ_ONLY: Final = "(?i)read[- ]?only"
 _OVER_QUOTA: Final = "delete what is not needed there, or ask whoever runs it for a larger quota"
 
@@ -80,7 +82,7 @@ def read_refusal(
         told = told.replace(secret, "***")
     message = f"{method} {redact(url)}: the registry answers {response.status}"
     message += f": {told}" if told else ""
-    is_over_quota = "quota" in told.lower()
+    is_over_quota = bool(re.search(_FULL, told))
     is_read_only = bool(re.search(_READ_ONLY, told))
     if is_over_quota:
         help_: str | None = _OVER_QUOTA
