@@ -98,7 +98,7 @@ class Changing(Heat):
         module = _write_project(folder, wheels)
         if name == "imagist":
             words = ["build", ".", "--base", f"{registry}/base:1", "--platform", "linux/amd64"]
-            words += ["-t", f"{registry}/shop:1", "--cache", "store"]
+            words += ["-t", f"{registry}/shop:1", "--cache", str(folder.with_name("store"))]
             command = ["env", f"PIP_FIND_LINKS={wheels}", find_imagist(), *words]
         else:
             install = with_uv(wheels) if name.startswith("uv") else with_pip(wheels)

@@ -24,7 +24,7 @@ from imagist.store.memo import memo_key
 from imagist.store.store import Store
 
 STEP: Final = "sdist-wheel"
-FORMAT: Final = 1
+FORMAT: Final = 2
 
 
 class SourceBuilder:
