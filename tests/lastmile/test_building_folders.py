@@ -157,6 +157,8 @@ def test_another_base_is_another_manifest(imagist: Imagist, folder: Path, tmp_pa
         ("echo 'prefix = 1' >> pyproject.toml", 2, "pyproject.toml:8:10"),
         ("cp -r ../base/* .", 2, "is an image, and nothing to build"),
         ("echo base: x > imagist.yaml", 2, "both say what the image is"),
+        ("rm pyproject.toml", 2, "write `entrypoint: python -m MODULE` into an imagist.yaml"),
+        ("sed -i 's/ --hash.*//' requirements.txt", 2, "let `imagist lock` make a lock"),
     ],
 )
 def test_what_is_wrong(change: str, code: int, said: str, imagist: Imagist, folder: Path) -> None:
@@ -167,12 +169,47 @@ def test_what_is_wrong(change: str, code: int, said: str, imagist: Imagist, fold
     assert said in built.err, built.err
 
 
+@pytest.mark.parametrize(
+    ("flags", "code", "said"),
+    [
+        ("--platform arm/v7", 3, "build for what it has: --platform linux/amd64,linux/arm64"),
+        ("--platform sparc", 2, "`sparc` is not a platform that imagist builds for"),
+        ("--base scratch", 2, "scratch has no Python for linux/amd64"),
+        ("--format erofs", 2, "a project's image is made of tar layers"),
+        ("-p curl", 2, "../base is an image"),
+        ("--bass x", 2, "did you mean `--base`?"),
+        ("--base nothing", 3, "there is no image nothing"),
+        ("--lock nothing", 3, "name a lock that exists"),
+    ],
+)
+def test_what_is_asked_wrong(
+    flags: str, code: int, said: str, imagist: Imagist, folder: Path
+) -> None:
+    settings(folder, 'base = "../base"\nplatforms = ["amd64"]')
+    built = imagist("build", folder, *flags.split())
+    assert (built.code, built.out) == (code, ""), built.err
+    assert said in built.err, built.err
+
+
+def test_without_the_default_base_another_one_is_to_be_named(
+    imagist: Imagist, folder: Path
+) -> None:
+    settings(folder, 'platforms = ["amd64"]')
+    built = imagist("build", folder, "--offline")
+    assert built.code in (2, 4), built.err  # without sources, or without what they list
+    assert "error: so the default base, a Debian with Python, cannot be made here" in built.err
+    assert "name another: --base host/repository:tag" in built.err
+
+
 def test_what_only_an_image_has(imagist: Imagist, folder: Path) -> None:
     (folder / "image.yaml").write_text("contents: {}\n")
     wrong = imagist("build", folder / "image.yaml", "--base", "x")
     assert wrong.code == 2
     assert "--base is for projects" in wrong.err
-    assert imagist("why", folder, "alpha").code == 2
+    for words in (["why", folder, "alpha"], ["show", "packages", folder], ["graph", folder]):
+        told = imagist(*words)
+        assert told.code == 2
+        assert "take a project's folder" in told.err
 
 
 def test_locking_a_folder(

@@ -15,7 +15,7 @@ from imagist.cli.environment import read_epoch
 from imagist.cli.images import count_jobs
 from imagist.cli.messages import Messages
 from imagist.cli.options import read_annotations, read_date
-from imagist.cli.projectbase import open_project_base
+from imagist.cli.projectbase import check_flags, open_project_base
 from imagist.cli.session import read_file, read_platforms
 from imagist.cli.stores import open_store
 from imagist.declaration.projectfile import LoadedProject, load_project
@@ -44,7 +44,7 @@ class ProjectWork:
         """Open the store, and what must be opened to push.
 
         Raises:
-            RequestError: the project is wrong, or has nothing to run.
+            RequestError: the project is wrong, or has nothing to run; or a flag is not for it.
             NotFound: it has no lock.
         """
         self.values = values
@@ -52,6 +52,7 @@ class ProjectWork:
         self.registries: Registries | None = None
         self._folder = Path(values.thing)
         self._loaded = read_project(values)
+        check_flags(self._loaded, values)
         # Before its base is built.
         (check_python if self._loaded.is_python else check_plain)(self._loaded, self._folder)
         self._store = open_store(values)

@@ -13,6 +13,7 @@ from imagist.cli.work import Work
 from imagist.declaration.include import LoadedDeclaration
 from imagist.declaration.model import Declaration
 from imagist.declaration.projectfile import LoadedProject
+from imagist.errors import ImagistError, Problem, RequestError
 from imagist.lastmile import scratch
 from imagist.lastmile.defaultbase import default_base
 from imagist.lastmile.job import OpenBase
@@ -21,6 +22,39 @@ from imagist.oci.platform import Platform
 from imagist.oci.reference import Reference, is_remote_name
 
 _DECLARED: Final = (".yaml", ".yml", ".json")
+
+
+_NO_DEFAULT: Final = Problem(
+    "so the default base, a Debian with Python, cannot be made here",
+    help="name another: --base host/repository:tag, or `base` in [tool.imagist]",
+)
+"""What is added to the problems of a base that nobody asked for by name."""
+
+
+def check_flags(loaded: LoadedProject, values: argparse.Namespace) -> None:
+    """Refuse flags that would change nothing of an image, or make it one that cannot be built.
+
+    Raises:
+        RequestError: there are such flags.
+    """
+    problems = []
+    if values.format == "erofs":
+        advice = "leave out --format erofs"
+        problems.append(Problem("a project's image is made of tar layers", None, advice))
+    if values.package_append and not _is_declared(loaded, values):
+        base = values.base or loaded.project.base
+        advice = "name a base that is declared: an image's YAML file with `contents`"
+        what = f"--package-append is for bases that are made of packages, and {base} is an image"
+        problems.append(Problem(what, None, advice))
+    if problems:
+        raise RequestError(problems)
+
+
+def _is_declared(loaded: LoadedProject, values: argparse.Namespace) -> bool:
+    """Whether the base is built of a declaration, if only the default one."""
+    if values.base:
+        return str(values.base).endswith(_DECLARED)
+    return loaded.base_kind in {"", "inline", "file"}
 
 
 def open_project_base(
@@ -49,7 +83,10 @@ def open_project_base(
     if not base:
         declared = default_base()
         name = declared.files[0].path
-        return OpenBase(name, _build(name, platforms, values, declared))
+        try:
+            return OpenBase(name, _build(name, platforms, values, declared))
+        except ImagistError as error:
+            raise type(error)([*error.problems, _NO_DEFAULT]) from None
     if loaded.base_kind == "registry":
         return OpenBase(base, open_image(base, values), _reference(base))
     return _open(str(Path(values.thing) / base), base, platforms, values)

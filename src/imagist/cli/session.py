@@ -98,12 +98,19 @@ def load_thing(values: argparse.Namespace, trace: Trace | None = None) -> Loaded
     """The declaration that the command line names.
 
     Raises:
-        RequestError: something in it is wrong.
+        RequestError: something in it is wrong, or it is a project's folder.
         NotFound: there is no such file.
     """
     from imagist.build.trace import Trace
     from imagist.build.watch import watch_file
     from imagist.declaration.include import load_declaration
+
+    if Path(values.thing).is_dir():
+        raise RequestError(
+            f"{values.thing} is a folder, and this command reads an image's YAML file",
+            help="build, plan, apply and lock take a project's folder; `imagist inspect` looks "
+            "into the image that was built",
+        )
 
     read = watch_file(read_file, trace or Trace())
     follow_lock(values, trace)

@@ -124,11 +124,13 @@ class LoadedProject(msgspec.Struct, frozen=True):
                 where=where,
                 help=f'say which a container runs: entrypoint = "{scripts[0]}"',
             )
-        raise RequestError(
-            "nothing says what a container runs",
-            where=where,
-            help='add a script to [project.scripts], or entrypoint = ["python", "-m", "module"]',
-        )
+        if self.metadata.name:
+            advice = (
+                'add a script to [project.scripts], or entrypoint = ["python", "-m", "module"]'
+            )
+        else:
+            advice = "write `entrypoint: python -m MODULE` into an imagist.yaml in the folder"
+        raise RequestError("nothing says what a container runs", where=where, help=advice)
 
 
 def load_project(read: Read, folder: str = "", *, names: Collection[str] = ()) -> LoadedProject:

@@ -76,7 +76,9 @@ def choose_bases(
         lacking = ", ".join(map(str, missing)) or "linux"
         raise NotFound(
             f"the base {base.name} has nothing for {lacking}; it has {have}",
-            help="build for those platforms only: platforms = [...]",
+            help=f"build for what it has: --platform {have.replace(', ', ',')}"
+            if known
+            else "name another base",
         )
     return {platform: known[platform.os, _arch(platform)] for platform in wanted}
 

@@ -134,5 +134,6 @@ def unhashed(what: str, where: Span | str | None) -> Problem:
     return Problem(
         f"{what} has no SHA-256 hash in the lock",
         where,
-        "lock again with hashes; without them nothing tells whether a file is the right one",
+        "lock again with hashes, or let `imagist lock` make a lock of the requirements; without "
+        "hashes nothing tells whether a file is the right one",
     )
