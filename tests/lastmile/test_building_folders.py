@@ -252,6 +252,7 @@ def test_files_become_an_image(imagist: Imagist, tmp_path: Path) -> None:
     [(platform, image)] = derive.images(made)
     assert str(platform) == "linux/amd64"
     assert files(flatten(image.layers)) == {"srv/www/index.html": b"<h1>No word too many</h1>\n"}
+    assert not derive.manifest(image).annotations
     (site / "imagist.yaml").write_text(f"base: ../base\n{declared}labels: {{team: web}}\n")
     built = imagist("build", site, "-o", tmp_path / "based")
     assert built.code == 0, built.err

@@ -56,7 +56,7 @@ def compose_image(
     if own:
         changed = set_config(changed, {"config": own})
     not_ours = dict.fromkeys(derive.manifest(base).annotations, "")  # they speak of the base
-    noted = note_base(derive.digest(base), reference)
+    noted = note_base(derive.digest(base), reference) if base.layers else {}  # not of `scratch`
     return annotate_image(changed, {**not_ours, **noted, **project.annotations})
 
 
