@@ -7,12 +7,11 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
-from imagist.build.assemble import BuiltLayer
 from imagist.declaration.projectfile import LoadedProject
 from imagist.errors import NotFound
 from imagist.inspection.python import PythonBase, look_for_python
 from imagist.lastmile.backend import Options
-from imagist.lastmile.environment import Base, build_environment
+from imagist.lastmile.environment import Base, Environment, build_environment
 from imagist.lastmile.filetable import FileTable
 from imagist.lastmile.job import (
     OpenBase,
@@ -21,6 +20,7 @@ from imagist.lastmile.job import (
     write_binary_layer,
     write_own_layers,
 )
+from imagist.lastmile.program import misses_program
 from imagist.lastmile.project import build_project, check_fits
 from imagist.lastmile.projectimage import compose_image
 from imagist.lastmile.sources import SourceBuilder
@@ -89,11 +89,16 @@ def build_python(
             for choice in gathered.choices[target]
             if not _is_project(choice, loaded)
         ]
-        layers = _environment(loaded, wheels, project, seen[platform], gathered, tools, mtime)
-        layers += own
+        made = _environment(loaded, wheels, project, seen[platform], gathered, tools, mtime)
+        missed = misses_program(
+            loaded, made.wheels, image, platform, tools.store.memo, jobs=tools.jobs
+        )
+        for warning in filter(None, [*made.warnings, missed]):
+            tools.warn(warning)
+        layers = [*made.layers, *own]
         layers += write_binary_layer(loaded, folder, image, platform, tools, table, mtime)
-        made = compose_image(image, base.reference, layers, loaded, created=created)
-        images.append((derive.platform(made), made))
+        built = compose_image(image, base.reference, layers, loaded, created=created)
+        images.append((derive.platform(built), built))
     table.keep()
     return make_index(images, annotations=loaded.project.annotations)
 
@@ -191,8 +196,8 @@ def _environment(
     gathered: Gathered,
     tools: Tools,
     mtime: int,
-) -> list[BuiltLayer]:
-    made = build_environment(
+) -> Environment:
+    return build_environment(
         tools.store,
         wheels,
         seen.target,
@@ -205,6 +210,3 @@ def _environment(
         jobs=tools.jobs,
         meter=tools.meter,
     )
-    for warning in made.warnings:
-        tools.warn(warning)
-    return list(made.layers)
