@@ -201,6 +201,15 @@ def test_without_the_default_base_another_one_is_to_be_named(
     assert "name another: --base host/repository:tag" in built.err
 
 
+def test_no_image_has_itself(imagist: Imagist, folder: Path) -> None:
+    """What a build writes into the project is not in the next one's source."""
+    settings(folder, 'base = "../base"\nmode = "source"')
+    built = imagist("build", folder).out
+    for _ in range(2):
+        words: list[str | Path] = ["-o", folder / "out[1].tar", "--cache", folder / "cache"]
+        assert run("build", folder, *words).out == built
+
+
 @pytest.mark.parametrize(
     ("program", "is_told"),
     [("gunicorn", True), ("/opt/venv/bin/shop", True), ("al", False), ("/usr/bin/python3", False)],

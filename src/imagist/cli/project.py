@@ -147,4 +147,5 @@ def _tools(values: argparse.Namespace, store: Store, messages: Messages, meter: 
         jobs=count_jobs(values),
         meter=meter,
         warn=messages.warn,
+        output=getattr(values, "output", ""),  # `plan` and `apply` write none
     )

@@ -23,6 +23,8 @@ class Options(NamedTuple):
     """Whether nothing may be fetched."""
     settings: Mapping[str, str] = {}
     """Settings for the backend (PEP 517, `config_settings`)."""
+    ignore: tuple[str, ...] = ()
+    """More lines of the project's ignore file."""
 
 
 class Backend(NamedTuple):

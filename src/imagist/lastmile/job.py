@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import posixpath
+import re
 from collections.abc import Callable, Collection, Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 from imagist.build.assemble import BuiltLayer
 from imagist.declaration.projectfile import LoadedProject
@@ -25,6 +26,9 @@ from imagist.oci.reference import Reference
 from imagist.progress import SILENT, Meter
 from imagist.store.store import Store
 
+_SPECIAL: Final = re.compile(r"[*?\[\\!#]")
+"""What means something in a line of an ignore file."""
+
 
 class Tools(NamedTuple):
     """What a job works with."""
@@ -39,6 +43,8 @@ class Tools(NamedTuple):
     jobs: int = 8
     meter: Meter = SILENT
     warn: Callable[[str], object] = lambda _: None
+    output: str = ""
+    """Where the image is written, if that may be in the project."""
 
 
 class OpenBase(NamedTuple):
@@ -102,7 +108,11 @@ def write_own_layers(
             file.permissions,
             mtime=mtime,
             capabilities=file.capabilities,
-            patterns=(*_patterns(file.include, file.exclude), *project.ignore),
+            patterns=(
+                *_patterns(file.include, file.exclude),
+                *project.ignore,
+                *own_writings(folder / file.source, tools),
+            ),
         )
         for file in project.files
     ]
@@ -111,7 +121,8 @@ def write_own_layers(
         layer = write_files(tools.store, rules, table=table, meter=tools.meter)
         layers.append(BuiltLayer(layer, "imagist: files of the project"))
     if loaded.mode == "source":
-        source = FileRule(str(folder), SOURCE_FOLDER, mtime=mtime, patterns=project.ignore)
+        patterns = (*project.ignore, *own_writings(folder, tools))
+        source = FileRule(str(folder), SOURCE_FOLDER, mtime=mtime, patterns=patterns)
         layer = write_files(tools.store, [source], table=table, meter=tools.meter)
         layers.append(BuiltLayer(layer, "imagist: source of the project"))
     return layers
@@ -144,6 +155,14 @@ def write_binary_layer(
     rule = FileRule(path, loaded.binary_path, mode=0o755, mtime=mtime)
     layer = write_files(tools.store, [rule], table=table, meter=tools.meter)
     return [BuiltLayer(layer, f"imagist: {posixpath.basename(loaded.binary_path)}")]
+
+
+def own_writings(folder: Path, tools: Tools) -> tuple[str, ...]:
+    """Lines of an ignore file for what this build writes below a folder: no image has itself."""
+    places = [tools.store.root, *([Path(tools.output)] if tools.output else [])]
+    root = folder.resolve()
+    below = [path for place in places if root in (path := place.resolve()).parents]
+    return tuple(_SPECIAL.sub(r"\\\g<0>", str(path.relative_to(root))) for path in below)
 
 
 def _patterns(include: Sequence[str], exclude: Sequence[str]) -> list[str]:

@@ -103,7 +103,7 @@ def build_project(
     options = options or Options()
     document = read_document(folder)
     backend = find_backend(document, str(folder / "pyproject.toml"))
-    items = find_wanted(FileRule(str(folder), "/"))
+    items = find_wanted(FileRule(str(folder), "/", patterns=options.ignore))
     digests = {item.path: str(table.digest(item)) for item in items if item.kind == "file"}
     environment = environments.find(backend.requirements, offline=options.offline)
     rest = (environment.contents(), dict(options.settings), options.mtime)

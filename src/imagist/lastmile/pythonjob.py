@@ -17,6 +17,7 @@ from imagist.lastmile.job import (
     OpenBase,
     Tools,
     choose_bases,
+    own_writings,
     write_binary_layer,
     write_own_layers,
 )
@@ -75,7 +76,8 @@ def build_python(
     table = FileTable(tools.store, folder)
     project = None
     if loaded.mode == "wheel":
-        project = build_project(folder, tools.store, tools.environments, table, options)
+        unseen = options._replace(ignore=own_writings(folder, tools))
+        project = build_project(folder, tools.store, tools.environments, table, unseen)
     own = write_own_layers(loaded, folder, tools, table, mtime)
     builder = SourceBuilder(tools.store, tools.environments, gathered, options)
     names = _requested(loaded)
