@@ -5,15 +5,12 @@ from __future__ import annotations
 import hashlib
 import os
 import shutil
-import subprocess
-from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import NamedTuple
 
 import pytest
 
-from build.commandline import command, environment
 from build.conftest import Workshop
+from build.surroundings import WAYS
 from fixtures.demo import demo_packages
 from fixtures.maker import write_repository
 from support import is_present, needs
@@ -43,31 +40,6 @@ KINDS = {
 Results = dict[str, dict[str, str]]
 
 
-class Way(NamedTuple):
-    """What is around a build, and must not matter."""
-
-    flags: Sequence[str] = ()
-    variables: Mapping[str, str] = {}
-    umask: int = 0o022
-    before: Sequence[str] = ()
-    """Words before the command."""
-
-
-WAYS = {
-    "plain": Way(),
-    "umask and one job": Way(["--jobs", "1"], {}, 0o077),
-    "zone, locale, hash seed, many jobs, home": Way(
-        ["--jobs", "7", "-v"],
-        {"TZ": "Pacific/Kiritimati", "LC_ALL": "tr_TR.UTF-8", "LANG": "de_DE", "HOME": "/nowhere",
-         "PYTHONHASHSEED": "1"},
-        0o002,
-    ),
-    "C locale, other seed": Way(
-        [], {"LC_ALL": "C", "TZ": "America/Caracas", "PYTHONHASHSEED": "77"}, 0o027
-    ),
-    "another time": Way(before=["faketime", "-f", "+1234d5h6m7s"]),
-    "a time before all packages": Way(before=["faketime", "-f", "@1999-12-31 23:59:58"]),
-}  # fmt: skip
 OTHERS = [
     pytest.param(way, marks=needs("faketime")) if WAYS[way].before else way
     for way in WAYS
@@ -104,15 +76,10 @@ def built(repositories: Path, tmp_path_factory: pytest.TempPathFactory) -> Resul
             continue
         folder = tmp_path_factory.mktemp("way") / ("sub/" * number + f"f{number}")
         prepare(repositories, folder, way.umask)
-        env = environment(XDG_CACHE_HOME=str(folder / "cache"), **way.variables)
         found = results[name] = {}
         runs = [(f"{kind}.yaml", f"{kind}.tar") for kind in KINDS] + [("package.yaml", "full.tar")]
         for declaration, output in runs:
-            words = command("build", declaration, "-o", output, "-t", "demo:1", *way.flags)
-            done = subprocess.run(
-                [*way.before, *words],
-                cwd=folder, env=env, umask=way.umask, capture_output=True, text=True,
-            )  # fmt: skip
+            done = way.build(folder, declaration, "-o", output, "-t", "demo:1")
             assert done.returncode == 0, (name, done.stderr)
             found[f"digest of {output}"] = done.stdout
             found[output] = hashlib.sha256((folder / output).read_bytes()).hexdigest()
