@@ -286,6 +286,7 @@ class Terminal:
     def _take(self) -> None:
         import fcntl
 
+        signal.signal(signal.SIGINT, signal.SIG_DFL)  # which a shell's & has it ignore
         os.setsid()
         fcntl.ioctl(0, termios.TIOCSCTTY, 0)
 

@@ -411,6 +411,16 @@ def test_tags_steer_no_terminal(tmp_path: Path, web: Web) -> None:
     assert said.count(b"\n") == 1
 
 
+def test_a_tag_leads_nowhere_else(tmp_path: Path, web: Web) -> None:
+    """Not into the path of a request to the registry that a repository is copied to."""
+    web.on("/v2/", Answer())
+    web.on("/v2/a/tags/list?n=1000", Answer(body=b'{"tags": ["1", "../../b/manifests/1"]}'))
+    here = Place(f"127.0.0.1:{web.port}", tmp_path)
+    told = here.say("copy", "-a", f"{here.host}/a", f"{here.host}/c", code=4)[1]
+    assert "which is no tag" in told
+    assert not [asked for asked in web.asked if asked.path.startswith("/v2/b/")]
+
+
 def test_a_registry_without_a_catalog_is_told(tmp_path: Path, web: Web) -> None:
     web.on("/v2/", Answer())
     here = Place(f"127.0.0.1:{web.port}", tmp_path)

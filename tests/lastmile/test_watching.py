@@ -4,12 +4,18 @@ from __future__ import annotations
 
 import signal
 import subprocess
+import threading
 from pathlib import Path
 from typing import IO, cast
 
 from build.commandline import command, environment
 
 DECLARED = "base: scratch\nplatforms: [amd64]\nfiles: [{source: page.html, path: /srv/}]\n"
+
+
+def _heed_signals() -> None:
+    """Take SIGINT as it comes: what a shell starts with `&` ignores it."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 
 def test_what_is_saved_is_built(tmp_path: Path) -> None:
@@ -21,8 +27,16 @@ def test_what_is_saved_is_built(tmp_path: Path) -> None:
     words = command("build", site, "--watch", "-o", site / "out", "--cache", tmp_path / "cache")
     pipe = subprocess.PIPE
     with subprocess.Popen(
-        words, stdout=pipe, stderr=pipe, text=True, env=environment(PYTHONUNBUFFERED="1")
+        words,
+        stdout=pipe,
+        stderr=pipe,
+        text=True,
+        env=environment(PYTHONUNBUFFERED="1"),
+        preexec_fn=_heed_signals,  # noqa: PLW1509 - no other thread runs here
     ) as process:
+        limit = threading.Timer(60, process.kill)  # no line that never comes is waited for longer
+        limit.daemon = True
+        limit.start()
         out, err = cast("IO[str]", process.stdout), cast("IO[str]", process.stderr)
         first = out.readline()
         assert first.startswith("sha256:")
@@ -36,5 +50,8 @@ def test_what_is_saved_is_built(tmp_path: Path) -> None:
         (site / "imagist.yaml").write_text(DECLARED)
         assert out.readline() == first
         process.send_signal(signal.SIGINT)
-        assert process.wait(20) == 130
+        try:
+            assert process.wait(20) == 130
+        finally:
+            process.kill()  # or a failure would wait for it without end
         assert out.read() == ""

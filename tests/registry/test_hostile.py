@@ -270,14 +270,6 @@ def test_no_chunk_is_as_large_as_a_registry_may_ask(connect: Connect, least: str
         assert repository._uploader.chunk <= LARGEST_CHUNK
 
 
-def test_a_tag_leads_nowhere_else(connect: Connect) -> None:
-    with serve() as web:
-        web.on("/v2/", Answer(200))
-        web.on("/v2/x/tags/list?n=1000", Answer(200, b'{"tags": ["1", "../../y/manifests/1"]}'))
-        with pytest.raises(NetworkError, match="which is no tag"):
-            list(at(web, connect()).tags())
-
-
 def test_a_layer_has_no_negative_size(connect: Connect) -> None:
     made = json.loads(random_image(1).raw_manifest)
     made["layers"][0]["size"] = -1

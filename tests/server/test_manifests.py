@@ -96,10 +96,10 @@ def test_a_tag_moves(ask: Direct) -> None:
         (
             image_of(CONFIG) | {"layers": [describe(CONFIG, "a/b") | SIZE]},
             mediatype.MANIFEST,
-            "-1",
+            ">= 0",
         ),
-        (image_of(CONFIG, subject=describe(CONFIG, "a/b") | SIZE), mediatype.MANIFEST, "-1"),
-        ({"manifests": [describe(CONFIG, "a/b") | SIZE]}, mediatype.INDEX, "-1"),
+        (image_of(CONFIG, subject=describe(CONFIG, "a/b") | SIZE), mediatype.MANIFEST, ">= 0"),
+        ({"manifests": [describe(CONFIG, "a/b") | SIZE]}, mediatype.INDEX, ">= 0"),
     ],
 )
 def test_what_is_no_manifest(ask: Direct, document: object, kind: str, why: str) -> None:

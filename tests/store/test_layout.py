@@ -273,7 +273,8 @@ def test_damaged_blobs_of_a_layout_that_is_there_are_written_anew(
         data[-1] ^= 1
         place.unlink()
         place.write_bytes(data)
-    (out / "blobs" / "sha256" / ".rest-of-a-killed-writer").write_bytes(b"")
+    killed_writers = out / "blobs" / "sha256" / f".{'0' * 64}-{'1' * 12}"
+    killed_writers.write_bytes(b"")
     write_layout(kept, out)
     assert validate(read_layout(out)) == []
     assert len(list((out / "blobs" / "sha256").iterdir())) == len(list(contents.blobs(image)))

@@ -16,10 +16,10 @@ from imagist.cli.messages import Messages
 from imagist.cli.places import FOREIGN, PREFIXES, Place, parse_place, write_place
 from imagist.cli.registries import open_registries, read_repository
 from imagist.cli.stores import open_store
-from imagist.errors import NotFound, RequestError
+from imagist.errors import NetworkError, NotFound, RequestError
 from imagist.oci import derive
 from imagist.oci.image import Image, Index
-from imagist.oci.reference import REMOTE, Reference
+from imagist.oci.reference import REMOTE, Reference, is_tag
 from imagist.oci.referrer import Companion
 from imagist.progress import Meter
 from imagist.registry.companions import Beside, RemoteCompanions, companions_at
@@ -126,6 +126,9 @@ def _references(values: argparse.Namespace) -> list[Reference]:
     tags = list(open_registries(values).repository(reference).tags())
     if not tags:
         raise NotFound(f"{reference.registry}/{reference.repository} has no tags")
+    for tag in tags:
+        if not is_tag(tag):  # it would lead elsewhere in the path of a request
+            raise NetworkError(f"{reference}: the registry lists {tag[:64]!r}, which is no tag")
     return [replace(reference, tag=tag) for tag in tags]
 
 

@@ -76,7 +76,7 @@ def build_python(
     table = FileTable(tools.store, folder)
     project = None
     if loaded.mode == "wheel":
-        unseen = options._replace(ignore=own_writings(folder, tools))
+        unseen = options._replace(ignore=(*own_writings(folder, tools), *loaded.project.ignore))
         project = build_project(folder, tools.store, tools.environments, table, unseen)
     own = write_own_layers(loaded, folder, tools, table, mtime)
     builder = SourceBuilder(tools.store, tools.environments, gathered, options)
