@@ -21,13 +21,11 @@ def run(values: argparse.Namespace) -> None:
 def _watch(values: argparse.Namespace) -> None:
     from imagist.cli.watch import build_again
 
-    works: list[Making] = []
+    def begin() -> Making:
+        # Work changes what it is given: a lock becomes the declaration that it is of.
+        return open_work(argparse.Namespace(**vars(values)), read_destination(values))
 
-    def build() -> Image | Index:
-        works[:] = [open_work(argparse.Namespace(**vars(values)), read_destination(values))]
-        return works[0].recall() or works[0].build()
-
-    build_again(values, build, lambda thing: _bring(works[0], thing))
+    build_again(values, begin, _bring)
 
 
 def _bring(work: Making, thing: Image | Index) -> None:

@@ -70,6 +70,17 @@ def deliver(thing: Image | Index, to: Destination, values: argparse.Namespace) -
         push(thing, to.references, open_registries(values), values)
 
 
+def ask_to_push(references: Sequence[Reference], registries: Registries | None) -> None:
+    """Find out before any work whether its result may be pushed, where it is to be.
+
+    Raises:
+        NetworkError: a registry cannot be reached, or refuses.
+    """
+    if registries is not None:
+        for reference in references:
+            registries.repository(reference).resolve(reference.tag, push=True)
+
+
 def push(
     thing: Image | Index,
     references: Sequence[Reference],

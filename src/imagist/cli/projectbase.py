@@ -12,7 +12,7 @@ from imagist.cli.images import open_image, read_reference
 from imagist.cli.work import Work
 from imagist.declaration.include import LoadedDeclaration
 from imagist.declaration.model import Declaration
-from imagist.declaration.projectfile import LoadedProject
+from imagist.declaration.projectfile import DECLARED, LoadedProject
 from imagist.errors import ImagistError, Problem, RequestError
 from imagist.lastmile import scratch
 from imagist.lastmile.defaultbase import default_base
@@ -20,9 +20,6 @@ from imagist.lastmile.job import OpenBase
 from imagist.oci.image import Image, Index
 from imagist.oci.platform import Platform
 from imagist.oci.reference import Reference, is_remote_name
-
-_DECLARED: Final = (".yaml", ".yml", ".json")
-
 
 _NO_DEFAULT: Final = Problem(
     "so the default base, a Debian with Python, cannot be made here",
@@ -53,7 +50,7 @@ def check_flags(loaded: LoadedProject, values: argparse.Namespace) -> None:
 def _is_declared(loaded: LoadedProject, values: argparse.Namespace) -> bool:
     """Whether the base is built of a declaration, if only the default one."""
     if values.base:
-        return str(values.base).endswith(_DECLARED)
+        return str(values.base).endswith(DECLARED)
     return loaded.base_kind in {"", "inline", "file"}
 
 
@@ -96,7 +93,7 @@ def _open(
     path: str, name: str, platforms: Sequence[Platform], values: argparse.Namespace
 ) -> OpenBase:
     """What a word of the command line names, or a path of the project."""
-    if path.endswith(_DECLARED):
+    if path.endswith(DECLARED):
         return OpenBase(name, _build(path, platforms, values))
     return OpenBase(name, open_image(path, values), _reference(path))
 
@@ -118,7 +115,5 @@ def _build(
     own.base = own.lock = own.output = ""
     own.platform = list(map(str, platforms))
     work = Work(own, Destination(), declared)
-    own.quiet = True  # of a base that did not change everything was said before
-    known = work.recall()
-    own.quiet = values.quiet
-    return known or work.build()
+    # Of a base that did not change everything was said before.
+    return work.recall(warn=False) or work.build()

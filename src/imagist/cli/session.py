@@ -103,9 +103,10 @@ def load_thing(values: argparse.Namespace, trace: Trace | None = None) -> Loaded
     """
     from imagist.build.trace import Trace
     from imagist.build.watch import watch_file
+    from imagist.cli.things import is_project
     from imagist.declaration.include import load_declaration
 
-    if Path(values.thing).is_dir():
+    if is_project(values.thing):
         raise RequestError(
             f"{values.thing} is a folder, and this command reads an image's YAML file",
             help="build, plan, apply and lock take a project's folder; `imagist inspect` looks "

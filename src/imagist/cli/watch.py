@@ -11,6 +11,7 @@ from typing import Final
 from imagist.cli.closing import UNTIL_THE_END
 from imagist.cli.messages import Messages
 from imagist.cli.telling import tell_error
+from imagist.cli.things import Making
 from imagist.errors import ImagistError, RequestError
 from imagist.oci import derive
 from imagist.oci.image import Image, Index
@@ -24,15 +25,15 @@ _PULSE: Final = 100
 
 def build_again(
     values: argparse.Namespace,
-    build: Callable[[], Image | Index],
-    deliver: Callable[[Image | Index], None],
+    open_work: Callable[[], Making],
+    bring: Callable[[Making, Image | Index], None],
 ) -> None:
     """Build now and after every change, until a signal ends it; what fails waits for the next one.
 
     Args:
         values: of the command line.
-        build: builds.
-        deliver: brings where it goes what is another image than before.
+        open_work: begins the work on what the command line names.
+        bring: brings where it goes what is another image than before.
 
     Raises:
         RequestError: there is nothing to watch, or nothing to watch with.
@@ -40,10 +41,11 @@ def build_again(
     last = ""
     for _ in _changes(values):
         try:
-            thing = build()
+            work = open_work()
+            thing = work.recall() or work.build()
             digest = derive.digest(thing)
             if digest != last:
-                deliver(thing)
+                bring(work, thing)
                 sys.stdout.flush()
                 last = digest
         except ImagistError as error:

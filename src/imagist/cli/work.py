@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 from imagist import __version__
 from imagist.build import trace
 from imagist.build.trace import Note, Trace
-from imagist.cli.delivery import Destination
+from imagist.cli.delivery import Destination, ask_to_push
 from imagist.cli.environment import read_epoch
 from imagist.cli.options import read_vcs_url
 from imagist.cli.stores import open_store
@@ -83,7 +83,7 @@ class Work:
         Raises:
             RequestError: --base is given, which is for projects.
         """
-        if values.base and declared is None:
+        if values.base:
             raise RequestError(
                 "--base is for projects",
                 help="an image's YAML names its base: `contents: {baseimage: {image: ...}}`",
@@ -103,14 +103,17 @@ class Work:
 
             self.registries = open_registries(values)
 
-    def recall(self) -> Image | Index | None:
-        """What the same command line gave, if everything it read is as it was."""
+    def recall(self, *, warn: bool = True) -> Image | Index | None:
+        """What the same command line gave, if everything it read is as it was.
+
+        `warn`: whether what was warned of then is told again.
+        """
         store = self._store
         answer = trace.recall_answer(store, self._key, self._find_documents)
         thing = store.find_image(answer.digest) if answer else None
         if answer is None or thing is None:
             return None
-        if answer.warnings and not self.values.quiet:
+        if warn and answer.warnings and not self.values.quiet:
             from imagist.cli.messages import Messages
 
             messages = Messages(self.values)
@@ -171,10 +174,7 @@ class Work:
         """
         from imagist.build.job import build_plan
 
-        if self.registries is not None:
-            # Better to learn before the work than after it that nothing can be pushed.
-            for reference in self.to.references:
-                self.registries.repository(reference).resolve(reference.tag, push=True)
+        ask_to_push(self.to.references, self.registries)
         plan, options, context = self.planned()
         built = build_plan(plan, options, context)
         # One platform that was asked for as such is an image; everything else is an index.

@@ -26,7 +26,8 @@ from imagist.text.words import split_words
 PYPROJECT: Final = "pyproject.toml"
 OWN_FILES: Final = ("imagist.yaml", "imagist.yml")
 TABLE: Final = "tool.imagist"
-_YAML: Final = (".yaml", ".yml", ".json")
+DECLARED: Final = (".yaml", ".yml", ".json")
+"""How names of files with a declaration end."""
 
 
 class LoadedProject(msgspec.Struct, frozen=True):
@@ -72,7 +73,7 @@ class LoadedProject(msgspec.Struct, frozen=True):
         base = self.project.base
         if isinstance(base, Declaration):
             return "inline"
-        if base.endswith(_YAML):
+        if base.endswith(DECLARED):
             return "file"
         return "layout" if base.startswith((".", "/")) else ("registry" if base else "")
 
