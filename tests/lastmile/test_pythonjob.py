@@ -14,7 +14,8 @@ from fixtures.simpleindex import SimpleIndex
 from imagist.declaration.projectfile import load_project
 from imagist.errors import ImagistError, InputError, NotFound, RequestError, Untrusted
 from imagist.lastmile.buildenv import BuildEnvironments
-from imagist.lastmile.job import OpenBase, Tools, choose_bases
+from imagist.lastmile.filetable import FileTable
+from imagist.lastmile.job import Job, OpenBase, Tools, choose_bases, wanted_platforms
 from imagist.lastmile.pythonjob import build_python
 from imagist.lastmile.sources import unpack_source
 from imagist.net.environment import Environment
@@ -43,7 +44,9 @@ def build(folder: Path, store: Store, environments: BuildEnvironments) -> Build:
         )
         name = "host.example/alpine:3"
         where = OpenBase(name, on or base("amd64", "arm64"), parse_reference(name))
-        return build_python(loaded, folder, where, tools, **more)
+        table = FileTable(store, folder)
+        job = Job(loaded, folder, where, tools, table, more.pop("created", None))
+        return build_python(job, wanted_platforms(loaded), **more)
 
     return run
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from msgspec.structs import replace
 
-from imagist.cli.delivery import Destination
+from imagist.cli.delivery import Destination, ask_to_push
 from imagist.cli.environment import read_epoch
 from imagist.cli.images import count_jobs
 from imagist.cli.messages import Messages
@@ -21,8 +21,9 @@ from imagist.cli.stores import open_store
 from imagist.declaration.projectfile import LoadedProject, load_project
 from imagist.errors import RequestError
 from imagist.lastmile.buildenv import BuildEnvironments
-from imagist.lastmile.job import Tools
-from imagist.lastmile.plainjob import build_plain, check_plain, wanted_platforms
+from imagist.lastmile.filetable import FileTable
+from imagist.lastmile.job import Job, Tools, wanted_platforms
+from imagist.lastmile.plainjob import build_plain, check_plain
 from imagist.lastmile.pythonjob import build_python, check_python
 from imagist.net.environment import Environment, read_environment
 from imagist.net.transport import HttpTransport
@@ -79,22 +80,21 @@ class ProjectWork:
             NetworkError: an index or a registry cannot be reached, or refuses.
         """
         values = self.values
-        if self.registries is not None:
-            for reference in self.to.references:  # better told before the work than after it
-                self.registries.repository(reference).resolve(reference.tag, push=True)
+        ask_to_push(self.to.references, self.registries)
         messages = Messages(values)
         wanted = choose_platforms(self._loaded, values)
         base = open_project_base(self._loaded, wanted, values)
         epoch = read_epoch(os.environ)
         with messages.meter("packages") as meter:
-            index = (build_python if self._loaded.is_python else build_plain)(
+            job = Job(
                 self._loaded,
                 self._folder,
                 base,
                 _tools(values, self._store, messages, meter),
-                platforms=wanted,
-                created=read_date(values.build_date) if epoch is None else epoch,
+                FileTable(self._store, self._folder),
+                read_date(values.build_date) if epoch is None else epoch,
             )
+            index = (build_python if self._loaded.is_python else build_plain)(job, wanted)
         images = derive.images(index)
         single = len(values.platform) == 1 and len(images) == 1
         thing: Image | Index = images[0][1] if single else index

@@ -1,26 +1,28 @@
-"""What the jobs of all projects share: their tools, their bases, and the project's own files."""
+"""What all projects share: what a job is given, its bases, and what of the project is its own."""
 
 from __future__ import annotations
 
 import posixpath
 import re
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Final, NamedTuple
 
 from imagist.build.assemble import BuiltLayer
 from imagist.declaration.projectfile import LoadedProject
 from imagist.errors import NotFound
-from imagist.inspection.python import view_base
 from imagist.lastmile.binary import check_binary, check_loader, choose_binary
 from imagist.lastmile.buildenv import BuildEnvironments
 from imagist.lastmile.files import FileRule, write_files
 from imagist.lastmile.filetable import FileTable
-from imagist.lastmile.projectimage import SOURCE_FOLDER
+from imagist.lastmile.program import is_in_base
+from imagist.lastmile.projectimage import SOURCE_FOLDER, compose_image
 from imagist.net.environment import Environment
 from imagist.net.transport import Transport
 from imagist.oci import derive
+from imagist.oci.derive import BlobLayer
 from imagist.oci.image import Image, Index
+from imagist.oci.mutate import make_index
 from imagist.oci.platform import Platform, parse_platform
 from imagist.oci.reference import Reference
 from imagist.progress import SILENT, Meter
@@ -55,6 +57,52 @@ class OpenBase(NamedTuple):
     thing: Image | Index
     reference: Reference | None = None
     """Where others find it, if it is in a registry."""
+
+
+class Job(NamedTuple):
+    """One project that becomes an image."""
+
+    loaded: LoadedProject
+    """What it says."""
+    folder: Path
+    base: OpenBase
+    tools: Tools
+    table: FileTable
+    """Of the files in the folder."""
+    created: int | None = None
+    """SOURCE_DATE_EPOCH; where None, files are of 1970, and images as old as the base."""
+
+    @property
+    def mtime(self) -> int:
+        """The time of files, in seconds since 1970."""
+        return self.created or 0
+
+
+def compose_images(
+    job: Job,
+    bases: Mapping[Platform, Image],
+    environment: Callable[[Platform, Image], Sequence[BuiltLayer]],
+) -> Index:
+    """The image for every platform: its base, its environment, and what is the project's own.
+
+    Args:
+        job: the project.
+        bases: by the platforms that are wanted.
+        environment: gives the layers between a base and the project's files.
+
+    Raises:
+        RequestError: a platform has no program.
+        NotFound: a file is not there.
+        InputError: a program is for another machine, or needs what the base has not.
+    """
+    own = _write_own_layers(job)
+    images: list[tuple[Platform | None, Image | Index]] = []
+    for platform, image in bases.items():
+        layers = [*environment(platform, image), *own, *_write_binary(job, platform, image)]
+        made = compose_image(image, job.base.reference, layers, job.loaded, created=job.created)
+        images.append((derive.platform(made), made))
+    job.table.keep()
+    return make_index(images, annotations=job.loaded.project.annotations)
 
 
 def choose_bases(
@@ -94,10 +142,15 @@ def _arch(platform: Platform) -> str:
     return {"arm": "arm/v7", "arm64/v8": "arm64"}.get(platform.arch, platform.arch)
 
 
-def write_own_layers(
-    loaded: LoadedProject, folder: Path, tools: Tools, table: FileTable, mtime: int
-) -> list[BuiltLayer]:
+def wanted_platforms(loaded: LoadedProject) -> tuple[Platform, ...]:
+    """The platforms that a project names: as such, or as those that it has programs for."""
+    project = loaded.project
+    return tuple(map(parse_platform, project.platforms or project.binary))
+
+
+def _write_own_layers(job: Job) -> list[BuiltLayer]:
     """The files that the project adds, and its source where it is copied; the same everywhere."""
+    loaded, folder, tools = job.loaded, job.folder, job.tools
     project = loaded.project
     rules = [
         FileRule(
@@ -106,7 +159,7 @@ def write_own_layers(
             file.uid,
             file.gid,
             file.permissions,
-            mtime=mtime,
+            mtime=job.mtime,
             capabilities=file.capabilities,
             patterns=(
                 *_patterns(file.include, file.exclude),
@@ -118,43 +171,36 @@ def write_own_layers(
     ]
     layers = []
     if rules:
-        layer = write_files(tools.store, rules, table=table, meter=tools.meter)
-        layers.append(BuiltLayer(layer, "imagist: files of the project"))
+        layers.append(BuiltLayer(_write(job, rules), "imagist: files of the project"))
     if loaded.mode == "source":
         patterns = (*project.ignore, *own_writings(folder, tools))
-        source = FileRule(str(folder), SOURCE_FOLDER, mtime=mtime, patterns=patterns)
-        layer = write_files(tools.store, [source], table=table, meter=tools.meter)
-        layers.append(BuiltLayer(layer, "imagist: source of the project"))
+        source = FileRule(str(folder), SOURCE_FOLDER, mtime=job.mtime, patterns=patterns)
+        layers.append(BuiltLayer(_write(job, [source]), "imagist: source of the project"))
     return layers
 
 
-def write_binary_layer(
-    loaded: LoadedProject,
-    folder: Path,
-    image: Image,
-    platform: Platform,
-    tools: Tools,
-    table: FileTable,
-    mtime: int,
-) -> list[BuiltLayer]:
-    """The program that was built elsewhere for a platform; nothing where none is declared.
-
-    Raises:
-        RequestError: none is for the platform.
-        NotFound: it is not there.
-        InputError: it is for another machine, or needs what the base has not.
-    """
+def _write_binary(job: Job, platform: Platform, image: Image) -> list[BuiltLayer]:
+    """The program that was built elsewhere for a platform; nothing where none is declared."""
+    loaded, tools = job.loaded, job.tools
     binaries = loaded.project.binary
     if not binaries:
         return []
-    path = str(folder / choose_binary(binaries, platform))
+    path = str(job.folder / choose_binary(binaries, platform))
     linkage = check_binary(path, platform)
     if linkage.interpreter:
-        tree = view_base(image, "the base", platform, jobs=tools.jobs).tree
-        check_loader(path, linkage, lambda place: tree.find(place) is not None)
-    rule = FileRule(path, loaded.binary_path, mode=0o755, mtime=mtime)
-    layer = write_files(tools.store, [rule], table=table, meter=tools.meter)
-    return [BuiltLayer(layer, f"imagist: {posixpath.basename(loaded.binary_path)}")]
+        memo = tools.store.memo
+
+        def is_there(place: str) -> bool:
+            return is_in_base(f"/{place}", image, platform, memo, jobs=tools.jobs)
+
+        check_loader(path, linkage, is_there)
+    rule = FileRule(path, loaded.binary_path, mode=0o755, mtime=job.mtime)
+    name = posixpath.basename(loaded.binary_path)
+    return [BuiltLayer(_write(job, [rule]), f"imagist: {name}")]
+
+
+def _write(job: Job, rules: Sequence[FileRule]) -> BlobLayer:
+    return write_files(job.tools.store, rules, table=job.table, meter=job.tools.meter)
 
 
 def own_writings(folder: Path, tools: Tools) -> tuple[str, ...]:

@@ -64,10 +64,9 @@ def is_in_base(
     known = memo.get(STEP, key)
     if known is not None:
         return known == b"1"
-    tree = view_base(image, "the base", platform, jobs=jobs).tree
-    run = derive.config(image).config
-    variables = dict(line.partition("=")[::2] for line in (run.env if run else None) or ())
-    folders = [""] if "/" in program else variables.get("PATH", "/usr/bin:/bin").split(":")
-    found = any(tree.find(f"{folder}/{program}") is not None for folder in folders)
+    base = view_base(image, "the base", platform, jobs=jobs)
+    path = base.environment.get("PATH", "/usr/bin:/bin")
+    folders = [""] if "/" in program else path.split(":")
+    found = any(base.tree.find(f"{folder}/{program}") is not None for folder in folders)
     memo.put(STEP, key, b"1" if found else b"0")
     return found

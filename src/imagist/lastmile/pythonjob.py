@@ -7,29 +7,19 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
+from imagist.build.assemble import BuiltLayer
 from imagist.declaration.projectfile import LoadedProject
 from imagist.errors import NotFound
 from imagist.inspection.python import PythonBase, look_for_python
 from imagist.lastmile.backend import Options
 from imagist.lastmile.environment import Base, Environment, build_environment
-from imagist.lastmile.filetable import FileTable
-from imagist.lastmile.job import (
-    OpenBase,
-    Tools,
-    choose_bases,
-    own_writings,
-    write_binary_layer,
-    write_own_layers,
-)
+from imagist.lastmile.job import Job, choose_bases, compose_images, own_writings
 from imagist.lastmile.program import misses_program
 from imagist.lastmile.project import build_project, check_fits
-from imagist.lastmile.projectimage import compose_image
 from imagist.lastmile.sources import SourceBuilder
 from imagist.lastmile.wheels import Wheel
-from imagist.oci import derive
 from imagist.oci.image import Image, Index
-from imagist.oci.mutate import make_index
-from imagist.oci.platform import Platform, parse_platform
+from imagist.oci.platform import Platform
 from imagist.packages.wheel.choose import Choice
 from imagist.packages.wheel.gather import Gathered, Request, find_project_lock, gather_wheels
 from imagist.packages.wheel.lock.model import normalize
@@ -38,51 +28,28 @@ from imagist.packages.wheel.target import MACHINES, Target, Wishes
 _NAME: Final = re.compile(r"[\w.-]+")
 
 
-def build_python(
-    loaded: LoadedProject,
-    folder: Path,
-    base: OpenBase,
-    tools: Tools,
-    *,
-    platforms: Sequence[Platform] = (),
-    created: int | None = None,
-) -> Index:
-    """Build the image of a Python project for every platform.
-
-    Args:
-        loaded: what the project says.
-        folder: of the project.
-        base: what it is built on.
-        tools: what is worked with.
-        platforms: instead of those that the project names.
-        created: SOURCE_DATE_EPOCH; where None, files are of 1970, and images as old as the base.
+def build_python(job: Job, platforms: Sequence[Platform]) -> Index:
+    """Build the image of a Python project for some platforms; for all of its base if none.
 
     Raises:
         RequestError: the project, its lock and the base do not go together; all of it at once.
         InputError: something is missing, damaged or hostile.
         NetworkError: an index cannot be reached or refuses.
     """
+    loaded, folder, tools = job.loaded, job.folder, job.tools
     check_python(loaded, folder)
-    wanted = platforms or tuple(map(parse_platform, loaded.project.platforms))
-    bases = choose_bases(base, wanted, MACHINES)
-    seen = {
-        platform: _look(loaded, image, base.name, platform, tools)
-        for platform, image in bases.items()
-    }
-    targets = [each.target for each in seen.values()]
-    gathered = _gather(loaded, folder, targets, tools)
-    mtime = created or 0
-    options = Options(mtime=mtime, offline=tools.offline)
-    table = FileTable(tools.store, folder)
+    bases = choose_bases(job.base, platforms, MACHINES)
+    seen = {platform: _look(job, platform, image) for platform, image in bases.items()}
+    gathered = _gather(job, [each.target for each in seen.values()])
+    options = Options(mtime=job.mtime, offline=tools.offline)
     project = None
     if loaded.mode == "wheel":
         unseen = options._replace(ignore=(*own_writings(folder, tools), *loaded.project.ignore))
-        project = build_project(folder, tools.store, tools.environments, table, unseen)
-    own = write_own_layers(loaded, folder, tools, table, mtime)
+        project = build_project(folder, tools.store, tools.environments, job.table, unseen)
     builder = SourceBuilder(tools.store, tools.environments, gathered, options)
     names = _requested(loaded)
-    images: list[tuple[Platform | None, Image | Index]] = []
-    for platform, image in bases.items():
+
+    def environment(platform: Platform, image: Image) -> Sequence[BuiltLayer]:
         target = seen[platform].target
         if project is not None:
             check_fits(project, target)
@@ -91,18 +58,15 @@ def build_python(
             for choice in gathered.choices[target]
             if not _is_project(choice, loaded)
         ]
-        made = _environment(loaded, wheels, project, seen[platform], gathered, tools, mtime)
+        made = _environment(job, wheels, project, seen[platform], gathered)
         missed = misses_program(
             loaded, made.wheels, image, platform, tools.store.memo, jobs=tools.jobs
         )
         for warning in filter(None, [*made.warnings, missed]):
             tools.warn(warning)
-        layers = [*made.layers, *own]
-        layers += write_binary_layer(loaded, folder, image, platform, tools, table, mtime)
-        built = compose_image(image, base.reference, layers, loaded, created=created)
-        images.append((derive.platform(built), built))
-    table.keep()
-    return make_index(images, annotations=loaded.project.annotations)
+        return made.layers
+
+    return compose_images(job, bases, environment)
 
 
 def check_python(loaded: LoadedProject, folder: Path) -> None:
@@ -117,28 +81,25 @@ def check_python(loaded: LoadedProject, folder: Path) -> None:
         find_project_lock(_request(loaded, folder))
 
 
-def _look(
-    loaded: LoadedProject, image: Image, name: str, platform: Platform, tools: Tools
-) -> PythonBase:
-    project = loaded.project
+def _look(job: Job, platform: Platform, image: Image) -> PythonBase:
+    project = job.loaded.project
     wishes = Wishes(project.python, project.libc, project.interpreter)
     return look_for_python(
         image,
-        name,
+        job.base.name,
         platform,
         wishes=wishes,
         prefix=project.prefix,
-        memo=tools.store.memo,
-        jobs=tools.jobs,
+        memo=job.tools.store.memo,
+        jobs=job.tools.jobs,
     )
 
 
-def _gather(
-    loaded: LoadedProject, folder: Path, targets: Sequence[Target], tools: Tools
-) -> Gathered:
-    request = _request(loaded, folder)
-    if not _needs_lock(loaded) and not _has_lock(request):
-        return Gathered(folder / "pyproject.toml", {target: [] for target in targets})
+def _gather(job: Job, targets: Sequence[Target]) -> Gathered:
+    tools = job.tools
+    request = _request(job.loaded, job.folder)
+    if not _needs_lock(job.loaded) and not _has_lock(request):
+        return Gathered(job.folder / "pyproject.toml", {target: [] for target in targets})
     return gather_wheels(
         request,
         targets,
@@ -191,23 +152,18 @@ def _requested(loaded: LoadedProject) -> set[str]:
 
 
 def _environment(
-    loaded: LoadedProject,
-    wheels: Sequence[Wheel],
-    project: Wheel | None,
-    seen: PythonBase,
-    gathered: Gathered,
-    tools: Tools,
-    mtime: int,
+    job: Job, wheels: Sequence[Wheel], project: Wheel | None, seen: PythonBase, gathered: Gathered
 ) -> Environment:
+    settings, tools = job.loaded.project, job.tools
     return build_environment(
         tools.store,
         wheels,
         seen.target,
         project=project,
         base=Base(seen.tree, seen.libraries),
-        shared=loaded.project.shared,
-        bytecode=loaded.project.bytecode,
-        mtime=mtime,
+        shared=settings.shared,
+        bytecode=settings.bytecode,
+        mtime=job.mtime,
         bring=gathered.bring,
         jobs=tools.jobs,
         meter=tools.meter,
