@@ -6,8 +6,8 @@ Neither hashes nor files nor sockets need the interpreter's lock while they are 
 from __future__ import annotations
 
 import threading
-from types import TracebackType
-from typing import Final, Protocol, Self
+from collections.abc import Generator, Iterable
+from typing import Final, Protocol
 
 WORTH: Final = 8 << 20
 """Bytes of a stream from which on a thread of its own pays."""
@@ -20,48 +20,27 @@ class Updatable(Protocol):
         """Take more bytes."""
 
 
-class HashBeside:
-    """Brings a hash up to date in a thread; a context manager, for one thread to use."""
+def hash_beside(state: Updatable, pieces: Iterable[memoryview]) -> Generator[memoryview]:
+    """The same pieces, each of which a thread hashes while whoever asked for it works.
 
-    def __init__(self, state: Updatable) -> None:
-        """Take the hash, which is nobody else's until the block ends."""
-        self._state = state
-        self._piece: memoryview | None = None
-        self._is_busy = False
-        self._given = threading.Semaphore(0)
-        self._taken = threading.Semaphore(0)
+    The hash is nobody else's until the iterator has ended, or was closed.
+    """
+    piece: memoryview | None = None
+    given, taken = threading.Semaphore(0), threading.Semaphore(0)
 
-    def __enter__(self) -> Self:
-        self._thread = threading.Thread(target=self._hash, daemon=True)
-        self._thread.start()
-        return self
+    def work() -> None:
+        while given.acquire() and piece is not None:
+            state.update(piece)
+            taken.release()
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        self.wait()
-        self._piece = None
-        self._given.release()
-
-    def begin(self, piece: memoryview) -> None:
-        """Hash the next piece, which must stay as it is until `wait`."""
-        self._piece = piece
-        self._is_busy = True
-        self._given.release()
-
-    def wait(self) -> None:
-        """Wait until the piece is hashed."""
-        if self._is_busy:
-            self._taken.acquire()
-            self._is_busy = False
-
-    def _hash(self) -> None:
-        while True:
-            self._given.acquire()
-            if self._piece is None:
-                return
-            self._state.update(self._piece)
-            self._taken.release()
+    threading.Thread(target=work, daemon=True).start()
+    try:
+        for piece in pieces:
+            given.release()
+            try:
+                yield piece
+            finally:
+                taken.acquire()
+    finally:
+        piece = None
+        given.release()

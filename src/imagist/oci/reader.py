@@ -5,11 +5,12 @@ from __future__ import annotations
 import hashlib
 import io
 from collections.abc import Iterator
+from contextlib import closing
 from typing import BinaryIO, Final, cast
 
 from imagist.digest import CHUNK, Digest
 from imagist.errors import InputError, Untrusted
-from imagist.oci.beside import WORTH, HashBeside
+from imagist.oci.beside import WORTH, hash_beside
 
 _ALGORITHMS: Final = frozenset({"sha256", "sha512"})
 _HELP: Final = (
@@ -95,12 +96,10 @@ class VerifyingReader(io.RawIOBase):
             Untrusted: size or digest is not what was promised.
         """
         if self._left >= WORTH:
-            with HashBeside(self._state) as hashing:
-                for piece in pieces_of(self._stream):
-                    hashing.begin(piece)
+            with closing(hash_beside(self._state, pieces_of(self._stream))) as pieces:
+                for piece in pieces:
                     self._count(len(piece))
                     yield piece
-                    hashing.wait()
         else:
             for piece in pieces_of(self._stream):
                 self._account(piece)
