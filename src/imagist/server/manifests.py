@@ -182,9 +182,9 @@ class ManifestIntake:
     def _has(self, item: Descriptor) -> bool:
         """Whether a member is here; an index of a build cache names blobs."""
         digest = parse_digest(item.digest)
-        if self._repository.find_manifest(digest):
+        if not _is_manifest(item) and self._repository.find_blob(digest) is not None:
             return True
-        return not _is_manifest(item) and self._repository.find_blob(digest) is not None
+        return self._repository.find_manifest(digest) is not None
 
     def _describe(self, digest: Digest, subject: str) -> list[tuple[str, str]]:
         fields = [
