@@ -90,6 +90,11 @@ def is_remote(location: str) -> bool:
     return re.match(_REMOTE, location) is not None
 
 
+def local_path(location: str) -> str:
+    """The path that a location which is not remote means: itself, or that of a `file:` URL."""
+    return unquote(urlsplit(location).path) if location.startswith("file:") else location
+
+
 @functools.lru_cache(1024)  # asked for several times a request
 def origin_of(url: str) -> Origin:
     """The origin of an HTTP URL.

@@ -6,13 +6,12 @@ import threading
 from collections.abc import Sequence
 from pathlib import Path
 from typing import BinaryIO, Final, cast
-from urllib.parse import unquote, urlsplit
 
 from imagist.digest import CHUNK, Digest
 from imagist.errors import ImagistError, InputError, NetworkError, NotFound, Problem, Untrusted
 from imagist.net.response import Interrupted
 from imagist.net.transport import Transport, open_url
-from imagist.net.url import is_remote, redact
+from imagist.net.url import is_remote, local_path, redact
 from imagist.packages.wheel.lock.model import File
 from imagist.progress import SILENT, Meter
 from imagist.store.memo import memo_key
@@ -157,9 +156,9 @@ class WheelFetcher:
                     help="build once without --offline",
                 )
             return cast("BinaryIO", open_url(self._transport, location, limit=bound))
-        path = unquote(urlsplit(location).path) if location.startswith("file:") else location
+        path = local_path(location).replace("\\", "/")
         try:
-            return (self._folder / path.replace("\\", "/")).open("rb", buffering=0)
+            return (self._folder / path).open("rb", buffering=0)
         except FileNotFoundError:
             raise NotFound("it is not there", help="lock again, or put it there") from None
         except OSError as error:

@@ -11,13 +11,13 @@ from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Final
-from urllib.parse import quote, unquote, urlsplit
+from urllib.parse import quote
 
 import msgspec
 
 from imagist.errors import ImagistError, NetworkError, NotFound, Problem
 from imagist.net.transport import Transport, open_url
-from imagist.net.url import is_remote, origin_of, redact, userinfo_of, without_userinfo
+from imagist.net.url import is_remote, local_path, origin_of, redact, userinfo_of, without_userinfo
 from imagist.packages.wheel.indexes import Indexes
 from imagist.packages.wheel.lock.model import File, Lock, Package, normalize
 from imagist.packages.wheel.simple import ACCEPT, Link, read_page
@@ -218,7 +218,7 @@ def _list_folder(place: str) -> list[Link]:
     """The files of a local folder, with their own hashes; one that is absent has none."""
     import hashlib  # noqa: PLC0415 - few come here
 
-    folder = Path(unquote(urlsplit(place).path) if place.startswith("file:") else place)
+    folder = Path(local_path(place))
     links: list[Link] = []
     for file in sorted(folder.glob("*")):
         if file.name.endswith((".whl", ".tar.gz", ".zip")) and file.is_file():
