@@ -19,7 +19,7 @@ from imagist.cli.stores import open_store
 from imagist.errors import NetworkError, NotFound, RequestError
 from imagist.oci import derive
 from imagist.oci.image import Image, Index
-from imagist.oci.reference import REMOTE, Reference, is_tag
+from imagist.oci.reference import REMOTE, Reference, is_tag, names_registry
 from imagist.oci.referrer import Companion
 from imagist.progress import Meter
 from imagist.registry.companions import Beside, RemoteCompanions, companions_at
@@ -73,11 +73,9 @@ def _read_place(target: str) -> Place | str | None:
     is_path = target.endswith((".tar", "/")) or target.startswith(("/", "./", "../"))
     if is_path or kind in (*PREFIXES, *FOREIGN) or Path(target).exists():
         return parse_place(target)
-    first, slash, _ = target.partition("/")
     last = target.rpartition("/")[2]
-    has_host = slash and ("." in first or ":" in first or first == "localhost")
-    if not (has_host or ":" in last or "@" in last):
-        whole = target if slash else f"library/{target}"
+    if not (names_registry(target) or ":" in last or "@" in last):
+        whole = target if "/" in target else f"library/{target}"
         raise RequestError(
             f"`{target}` can be a folder, or docker.io/{whole}",
             help=f"write `./{target}` or `docker.io/{whole}`",
@@ -235,12 +233,12 @@ def _warn_of_another(name: str, item: _Item, place: Place, values: argparse.Name
     folder = Path(place.path)
     if place.is_archive or not name or not (folder / "index.json").is_file():
         return
-    from imagist.store.layout import read_named
+    from imagist.store.layout import find_named
 
-    old = read_named(folder).get(name)
-    if old is not None and derive.digest(old) != derive.digest(item.thing):
+    old = find_named(folder, name)
+    if old not in {"", derive.digest(item.thing)}:
         Messages(values).warn(
-            f"`{name}` in {place.path} was {derive.digest(old)}, which has no name there now; "
+            f"`{name}` in {place.path} was {old}, which has no name there now; "
             f"`oci:{place.path}:NAME` gives the new one another"
         )
 

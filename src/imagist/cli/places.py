@@ -66,7 +66,7 @@ def write_place(
     """Write an image to its place, under the name that the place says or else under some names.
 
     Raises:
-        RequestError: the place holds something else, or another repository's image by that name.
+        RequestError: the place holds something else.
         Untrusted: a blob is not what its digest says.
         InputError: the place cannot be written.
     """

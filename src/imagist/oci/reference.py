@@ -53,9 +53,9 @@ def parse_reference(text: str) -> Reference:
         RequestError: the text is not such a name.
     """
     rest, at, digest = text.partition("@")
-    first, slash, remaining = rest.partition("/")
+    first, _, remaining = rest.partition("/")
     registry = DOCKER_HUB
-    if slash and (first == "localhost" or any(mark in first for mark in ".:")):
+    if names_registry(rest):
         registry, rest = first, remaining
     repository, colon, tag = rest.partition(":")
     if registry in {DOCKER_HUB, "index.docker.io"}:
@@ -80,11 +80,16 @@ def is_remote_name(name: str) -> bool:
     """
     if name.startswith(REMOTE):
         return True
-    first, slash, rest = name.partition("/")
+    first, _, rest = name.partition("/")
     if not re.fullmatch(_HOST, first) or rest.endswith(_SUFFIXES):
         return False
-    hosted = bool(slash) and (first == "localhost" or "." in first or ":" in first)
-    return hosted or "@sha" in name or bool(re.search(_TAGGED, name))
+    return names_registry(name) or "@sha" in name or bool(re.search(_TAGGED, name))
+
+
+def names_registry(name: str) -> bool:
+    """Whether the first part of a name is a registry's host, and not a part of a repository."""
+    first, slash, _ = name.partition("/")
+    return bool(slash) and (first == "localhost" or "." in first or ":" in first)
 
 
 def _refuse(text: str, why: str) -> RequestError:

@@ -219,6 +219,16 @@ def find_names(folder: Path, digest: str) -> list[str]:
     return [name for item in items if (name := item.annotations.get(REF_NAME, ""))]
 
 
+def find_named(folder: Path, name: str) -> str:
+    """The digest of the image that has a name in a layout; empty where none has.
+
+    Raises:
+        InputError: the layout is damaged.
+    """
+    items = read_index(folder)
+    return next((item.digest for item in items if item.annotations.get(REF_NAME) == name), "")
+
+
 class LayoutSource:
     """The blobs of a layout, checked while they are read; a `BlobSource`."""
 
