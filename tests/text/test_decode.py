@@ -10,6 +10,7 @@ from msgspec import Meta
 
 from imagist.text.decode import Decoded, decode
 from imagist.text.nodes import Document
+from imagist.text.tomlnodes import parse_toml
 from imagist.text.yamlnodes import parse_yaml
 
 Mode = Annotated[int, Meta(ge=0, le=0o7777)]
@@ -33,6 +34,12 @@ class Outer(msgspec.Struct, frozen=True):
     choice: Literal["", "one", "two"] = ""
     either: str | tuple[str, ...] = ()
     maybe: Inner | None = None
+
+
+class Numbered(msgspec.Struct, frozen=True):
+    port: Annotated[str, Meta(extra_json_schema={"$comment": "plain"})] = ""
+    flag: bool = False
+    inner: Inner = Inner()
 
 
 def read(text: str) -> tuple[Decoded[Outer], Document]:
@@ -133,3 +140,43 @@ def test_places_are_found_by_path() -> None:
     assert str(place.find("many[0].mode").span) == "f.yaml:4:5"
     assert str(place.find("words[10]").span) == "f.yaml:1:8"
     assert str(place.find("inner.mode").span) == "f.yaml:1:1"
+
+
+@pytest.mark.parametrize(
+    ("line", "message", "advice"),
+    [
+        ('flag = "yes"', "`flag` must be true or false, not `yes`", "write true, without quotes"),
+        ('flag = "maybe"', "`flag` must be true or false, not `maybe`", None),
+        ("flag = 1", "`flag` must be true or false, not `1`", None),
+        ("text = 3.10", "`text` must be text, not `3.10`", 'write "3.10"'),
+        ("text = true", "`text` must be text, not `true`", 'write "true"'),
+        ("text = [1]", "`text` must be text, not a list", None),
+        ("either = 5", "`either` must be text, not `5`", 'write "5"'),
+        ("words = 'a'", "`words` must be a list, not `a`", 'write ["a"]'),
+        ("words = [1]", "`words[0]` must be text, not `1`", 'write "1"'),
+        ("table = 'a'", "`table` must be a table, not `a`", None),
+        ("table = { a = 1 }", "`table.a` must be text, not `1`", 'write "1"'),
+        ("inner = [1]", "`inner` must be a table, not a list", None),
+        ("inner.number = '1'", "`inner.number` must be a whole number", "remove the quotes"),
+        ("inner.number = 1.0", "`inner.number` must be a whole number, not `1.0`", None),
+        ("inner.number = -1", "`inner.number` must be 0 to 9, not `-1`", None),
+        ("inner.number = 2026-01-02", "`inner.number` must be a whole number", None),
+        ("choice = 1", "`choice` must be one of one, two, not `1`", None),
+    ],
+)
+def test_toml_tells_text_from_numbers(line: str, message: str, advice: str | None) -> None:
+    document = parse_toml(line.encode(), "f.toml")
+    decode(document, Outer)
+    [problem] = document.problems
+    assert message in problem.message
+    assert problem.help == advice
+    assert str(problem.where).startswith("f.toml:1:")
+
+
+def test_toml_takes_any_value_for_text_that_looks_like_a_number() -> None:
+    text = b"port = 8080\nflag = true\ninner = { number = 0x5, mode = 0o755 }\n"
+    document = parse_toml(text, "f.toml")
+    assert decode(document, Numbered).value == Numbered(
+        port="8080", flag=True, inner=Inner(number=5, mode=0o755)
+    )
+    assert document.problems == []

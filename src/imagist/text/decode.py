@@ -1,7 +1,9 @@
-"""From YAML nodes to typed, frozen structs, with every error of the file and its place.
+"""From nodes of YAML or TOML to typed, frozen structs, with every error of the file and its place.
 
 The types say what is allowed: `str`, `int` (with bounds), `bool`, `Literal`, `tuple[T, ...]`,
 `dict[str, T]`, `msgspec.Struct`, and unions of these; anything else is a mistake in our own code.
+TOML tells text from numbers and booleans, so there a value must be what is asked for; of a `str`
+whose schema is described otherwise (`model.Text`) any single value will do.
 """
 
 from __future__ import annotations
@@ -24,6 +26,8 @@ MODES: Final = 0o7777
 """An upper bound that tells that a number is permission bits, which people write in octal."""
 _MISSING: Final = object()
 """A value that could not be decoded; its problem is noted."""
+_QUOTED: Final = types.StrType()
+"""Text that is written as such, where the syntax tells."""
 
 
 class Place:
@@ -98,12 +102,16 @@ def _is_null(node: Node) -> bool:
 class _Decoder:
     def __init__(self, document: Document) -> None:
         self.document = document
+        self.is_typed = document.syntax == "TOML"
 
     def decode(self, node: Node, kind: types.Type, path: str, place: Place) -> Any:
         """The value of a node as `kind`; `path` names it in messages ("": the whole document)."""
+        takes_any = isinstance(kind, types.Metadata)
         kind = _plain(kind)
         if isinstance(kind, types.UnionType):
             kind = self.choose(node, kind)
+        if self.is_typed and isinstance(kind, types.StrType) and not takes_any:
+            kind = _QUOTED
         method = self.methods.get(type(kind))
         if method is None:
             raise TypeError(f"{path}: no way to decode {kind}")
@@ -121,15 +129,22 @@ class _Decoder:
 
     def refuse(self, node: Node, path: str, wanted: str, advice: str | None = None) -> object:
         found = {"scalar": f"`{_shorten(node.text)}`", "sequence": "a list"}.get(
-            node.kind, "a mapping"
+            node.kind, self.mapping
         )
         name = f"`{path}`" if path else "the document"
         self.document.report(f"{name} must be {wanted}, not {found}", node, advice)
         return _MISSING
 
-    def decode_text(self, node: Node, _kind: types.Type, path: str, _place: Place) -> object:
+    @property
+    def mapping(self) -> str:
+        """What the file's syntax calls keys and values."""
+        return "a table" if self.is_typed else "a mapping"
+
+    def decode_text(self, node: Node, kind: types.Type, path: str, _place: Place) -> object:
         if node.kind != "scalar":
             return self.refuse(node, path, "text")
+        if kind is _QUOTED and node.tag != "str":
+            return self.refuse(node, path, "text", f'write "{_shorten(node.text)}"')
         return "" if _is_null(node) else node.text
 
     def decode_integer(self, node: Node, kind: types.IntType, path: str, _place: Place) -> object:
@@ -138,7 +153,7 @@ class _Decoder:
         value = read_integer(node.text)
         if value is not None and node.tag == "str":
             return self.refuse(node, path, "a whole number", "remove the quotes")
-        if value is None:
+        if value is None or (self.is_typed and node.tag != "int"):
             octal = node.text.startswith("0") and node.text.isdigit()
             advice = "after a leading 0 come the octal digits 0 to 7" if octal else None
             return self.refuse(node, path, "a whole number", advice)
@@ -154,8 +169,12 @@ class _Decoder:
         return self.refuse(node, path, wanted)
 
     def decode_boolean(self, node: Node, _kind: types.Type, path: str, _place: Place) -> object:
-        quoted = node.tag == "str"
-        value = read_boolean(node.text, quoted=quoted) if node.kind == "scalar" else None
+        is_scalar, quoted = node.kind == "scalar", node.tag == "str"
+        if self.is_typed and node.tag != "bool":
+            meant = read_boolean(node.text) if is_scalar else None
+            advice = None if meant is None else f"write {str(meant).lower()}, without quotes"
+            return self.refuse(node, path, "true or false", advice)
+        value = read_boolean(node.text, quoted=quoted) if is_scalar else None
         return self.refuse(node, path, "true or false") if value is None else value
 
     def decode_literal(
@@ -170,8 +189,10 @@ class _Decoder:
 
     def decode_list(self, node: Node, kind: types.VarTupleType, path: str, place: Place) -> object:
         if node.kind != "sequence":
-            single = node.kind == "scalar" and node.text
-            advice = f"write [{_shorten(node.text)}]" if single else None
+            single = node.kind == "scalar" and _shorten(node.text)
+            if single and self.is_typed and node.tag == "str":
+                single = f'"{single}"'
+            advice = f"write [{single}]" if single else None
             return self.refuse(node, path, "a list", advice)
         values: list[object] = []
         for index, item in enumerate(node.items):
@@ -187,7 +208,7 @@ class _Decoder:
 
     def decode_dict(self, node: Node, kind: types.DictType, path: str, place: Place) -> object:
         if node.kind != "mapping":
-            return self.refuse(node, path, "a mapping")
+            return self.refuse(node, path, self.mapping)
         values: dict[str, object] = {}
         for key, item in node.pairs:
             if _is_null(key):
@@ -201,7 +222,7 @@ class _Decoder:
 
     def decode_struct(self, node: Node, kind: types.StructType, path: str, place: Place) -> object:
         if node.kind != "mapping":
-            return self.refuse(node, path, "a mapping")
+            return self.refuse(node, path, self.mapping)
         fields = {entry.encode_name: entry for entry in kind.fields}
         values: dict[str, object] = {}
         for key, item in node.pairs:

@@ -38,12 +38,13 @@ class Node(msgspec.Struct, eq=False):
 class Document:
     """The nodes of a file, and what is wrong with them so far."""
 
-    __slots__ = ("file", "lines", "problems", "root", "text")
+    __slots__ = ("file", "lines", "problems", "root", "syntax", "text")
 
-    def __init__(self, file: str, text: str) -> None:
+    def __init__(self, file: str, text: str, syntax: Literal["YAML", "TOML"] = "YAML") -> None:
         """Start with the text of a file that is called `file` in messages."""
         self.file = file
         self.text = text
+        self.syntax = syntax
         self.lines = LINE_END.split(text)
         self.root: Node | None = None
         self.problems: list[Problem] = []

@@ -22,6 +22,7 @@ _STRING: Final = re.compile(
 )
 _BARE_KEY: Final = re.compile(r"[A-Za-z0-9_-]+")
 _BARE: Final = re.compile(r"[^,\]}#\r\n]+")
+_INTEGER: Final = re.compile(r"[-+]?[0-9_]+|0x[0-9A-Fa-f_]+|0o[0-7_]+|0b[01_]+")
 _AT: Final = re.compile(r" \(at (?:line (\d+), column (\d+)|end of document)\)$")
 _LINE: Final = re.compile("\r?\n")
 
@@ -43,7 +44,7 @@ def parse_toml(data: bytes, file: str) -> Document:
     """
     text = _decode(data, file)
     _load(text, file)
-    document = Document(file, text)
+    document = Document(file, text, "TOML")
     document.lines = _LINE.split(text)
     document.root = _Scanner(document).scan()
     return document
@@ -174,7 +175,7 @@ class _Scanner:
         assert match is not None  # noqa: S101 - tomllib has read it
         word = match[0].rstrip()
         self.at = start + len(word)
-        return self._node("scalar", start, word, "")
+        return self._node("scalar", start, word, _tag(word))
 
     def _array(self, start: int) -> Node:
         items: list[Node] = []
@@ -239,6 +240,13 @@ class _Scanner:
         match = what.match(self.text, self.at)
         self.at = match.end() if match else self.at
         return self.at
+
+
+def _tag(word: str) -> str:
+    """The type of a value without quotes; floats and dates are nothing that anybody asks for."""
+    if word in {"true", "false"}:
+        return "bool"
+    return "int" if _INTEGER.fullmatch(word) else ""
 
 
 def _unquote(literal: str) -> str:
