@@ -190,6 +190,71 @@ files = [{ source = "../x", path = "etc" }, { path = "/x" }]
     assert advice[4] == "did you mean `fast`?"
 
 
+WRONG = [
+    ("base = 5", "must be text"),
+    ("platforms = 'amd64'", "must be a list"),
+    ("python = '3.x'", "`3.x` is no version of Python"),
+    ("python = []", "must be text"),
+    ("libc = 2.36", "must be text"),
+    ("libc = 'uclibc'", "`uclibc` is no libc"),
+    ("interpreter = 'python'", "must begin with /"),
+    ("lock = true", "must be text"),
+    ("extras = 'fast'", "must be a list"),
+    ("groups = {}", "must be a list"),
+    ("sdists = [5]", "must be text"),
+    ("shared = 'x'", "must be a list"),
+    ("mode = true", "must be one of"),
+    ("prefix = 5", "must be text"),
+    ("bytecode = 'yes'", "must be true or false"),
+    ("entrypoint = 5", "must be text"),
+    ("command = {}", "must be text"),
+    ("user = ['a']", "must be text"),
+    ("user = -5", "`-5` is nobody that a container can run as"),
+    ("user = 'a b'", "`a b` is nobody that a container can run as"),
+    ("user = 'a:'", "`a:` is nobody that a container can run as"),
+    ("user = 4294967295", "is nobody that a container can run as"),
+    ("work-dir = 5", "must be text"),
+    ("work-dir = 'app'", "must begin with /"),
+    ("env = ['A=1']", "must be a table"),
+    ("ports = 80", "must be a list"),
+    ("ports = [0]", "`0` is not a port"),
+    ("ports = ['80/http']", "`80/http` is not a port"),
+    ("volumes = [1]", "must be text"),
+    ("stop-signal = 15", "must be text"),
+    ("stop-signal = 'SIGFOO'", "`SIGFOO` is not a signal"),
+    ("stop-signal = '99'", "`99` is not a signal"),
+    ("labels = 5", "must be a table"),
+    ("annotations = []", "must be a table"),
+    ("binary = 'x'", "must be a table"),
+    ("binary = { amd64 = 1 }", "must be text"),
+    ("binary-path = 1", "must be text"),
+    ("files = 'x'", "must be a list"),
+    ("files = ['x']", "must be a table"),
+    ("files = [{ source = 1 }]", "must be text"),
+    ("files = [{ source = 'a', path = '/a', uid = '1' }]", "must be a whole number"),
+    ("files = [{ source = 'a', path = '/a', permissions = 755 }]", "755 is decimal"),
+    (
+        "files = [{ source = 'a', path = '/a', capabilities = 'fly' }]",
+        "names no file capabilities",
+    ),
+    ("ignore = 'x'", "must be a list"),
+    ("base = { archs = 'amd64' }", "must be a list"),
+    ("base = { contents = { pycache = 'no' } }", "must be true or false"),
+]
+
+
+@pytest.mark.parametrize(("line", "said"), WRONG)
+def test_every_key_refuses_what_is_none_of_its_values(line: str, said: str) -> None:
+    found = problems(line)
+    assert any(said in message for _, message, _ in found), found
+    assert all(place.startswith("1:") for place, _, _ in found)
+
+
+def test_every_key_is_tried_with_something_wrong() -> None:
+    names = {line.partition(" ")[0] for line, _ in WRONG}
+    assert names == {entry.encode_name for entry in msgspec.structs.fields(Project)}
+
+
 @pytest.mark.parametrize(
     ("text", "said"),
     [

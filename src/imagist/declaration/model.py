@@ -8,8 +8,7 @@ apko does not have.
 
 from __future__ import annotations
 
-import re
-from typing import Annotated, Final, Literal
+from typing import Annotated, Literal
 
 import msgspec
 from msgspec import Meta
@@ -23,9 +22,6 @@ Budget = Annotated[int, Meta(ge=0, le=127)]
 Text = Annotated[str, Meta(extra_json_schema={"$comment": "plain"})]
 """A text that people write without quotes though it looks like a number."""
 Retries = Annotated[int, Meta(ge=0, le=0x7FFF_FFFF)]
-
-PORT: Final = re.compile(r"([0-9]{1,5})(?:/(?:tcp|udp|sctp))?")
-SIGNAL: Final = re.compile(r"(?:SIG)?[A-Z][A-Z0-9]*(?:[+-][0-9]+)?|[0-9]+")
 
 PathType = Literal["directory", "empty-file", "hardlink", "symlink", "permissions"]
 

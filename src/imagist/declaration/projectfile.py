@@ -3,23 +3,22 @@
 from __future__ import annotations
 
 import posixpath
-from collections.abc import Callable, Collection, Iterable, Mapping
+from collections.abc import Collection, Mapping
 from typing import Any, Final
 
 import msgspec
 
 from imagist.declaration.metadata import Metadata, read_metadata
-from imagist.declaration.model import PORT, SIGNAL, Declaration
+from imagist.declaration.model import Declaration
 from imagist.declaration.project import Project
+from imagist.declaration.projectcheck import check_project
 from imagist.declaration.sourcefile import Read, SourceFile
-from imagist.errors import NotFound, Problem, RequestError, Span
-from imagist.oci.platform import parse_platform
+from imagist.errors import NotFound, RequestError, Span
 from imagist.packages.wheel.lock.find import find_lock
 from imagist.packages.wheel.lock.model import normalize
 from imagist.packages.wheel.upkeep import expand_groups
 from imagist.text.decode import Decoded, Place, decode
 from imagist.text.nodes import Document
-from imagist.text.suggest import did_you_mean
 from imagist.text.tomlnodes import find_node, parse_toml, read_toml
 from imagist.text.words import split_words
 
@@ -43,10 +42,34 @@ class LoadedProject(msgspec.Struct, frozen=True):
     """Whether a lock of Python packages lies in the folder."""
     folder: str = ""
     """The name of the folder."""
+    flags: tuple[str, ...] = ()
+    """Flags that go before keys of the same name, or of its plural."""
 
     def span_of(self, path: str) -> Span | None:
         """Where `files[1].source` was written, or the innermost part of it that was."""
         return self.place.find(path).span if self.place else None
+
+    def where(self, key: str) -> Span | str | None:
+        """Where the value of a key is from: its place, its flag, or None where nobody said it."""
+        flag = key.removesuffix("s")
+        if flag in self.flags:
+            return f"--{flag}"
+        known = self.place is not None and key in self.place.children
+        return self.span_of(key) if known else None
+
+    def where_in_pyproject(self, path: str) -> Span | str | None:
+        """Where pyproject.toml says something, such as `project.requires-python`."""
+        file = next((f for f in self.files if posixpath.basename(f.path) == PYPROJECT), None)
+        if file is None:
+            return None
+        document = parse_toml(file.data, file.path)
+        node = find_node(document, path)
+        return document.span(node) if node is not None else file.path
+
+    def setting(self, key: str, value: str) -> str:
+        """How a text is written for a key, in the syntax of the file with the settings."""
+        is_yaml = self.place is not None and not self.place.file.endswith(PYPROJECT)
+        return f"`{key}: {value}`" if is_yaml or not self.files else f'`{key} = "{value}"`'
 
     @property
     def mode(self) -> str:
@@ -92,17 +115,27 @@ class LoadedProject(msgspec.Struct, frozen=True):
         Raises:
             RequestError: nothing says what to run.
         """
-        project = self.project
-        entrypoint = _words(project.entrypoint)
-        if not entrypoint and project.binary:
-            entrypoint = (self.binary_path,)
-        if not self.is_python:  # what the base runs may be just what is wanted
-            return entrypoint, _words(project.command)
-        entrypoint = entrypoint or (self._script(),)
-        called = self.metadata.scripts.get(entrypoint[0])
-        if called is not None:
-            entrypoint = (*self._call(entrypoint[0], called), *entrypoint[1:])
-        return entrypoint, _words(project.command)
+        entrypoint, command = self._entrypoint(), _words(self.project.command)
+        script = self.script()
+        if script:
+            entrypoint = (*self._call(script, self.metadata.scripts[script]), *entrypoint[1:])
+        return entrypoint, command
+
+    def script(self) -> str:
+        """The script of the project that a container runs; empty where it is another program.
+
+        Raises:
+            RequestError: nothing says what to run.
+        """
+        first = next(iter(self._entrypoint()), "")
+        return first if self.is_python and first in self.metadata.scripts else ""
+
+    def _entrypoint(self) -> tuple[str, ...]:
+        entrypoint = _words(self.project.entrypoint)
+        if not entrypoint and self.project.binary:
+            return (self.binary_path,)
+        # Without Python, what the base runs may be just what is wanted.
+        return entrypoint if entrypoint or not self.is_python else (self._script(),)
 
     def _call(self, script: str, called: str) -> tuple[str, ...]:
         """How a script is run: a project that is not installed has no file for it."""
@@ -123,12 +156,13 @@ class LoadedProject(msgspec.Struct, frozen=True):
             raise RequestError(
                 f"the project has several scripts: {', '.join(scripts)}",
                 where=where,
-                help=f'say which a container runs: entrypoint = "{scripts[0]}"',
+                help=f"say which a container runs: {self.setting('entrypoint', scripts[0])}",
             )
         if self.metadata.name:
-            advice = (
-                'add a script to [project.scripts], or entrypoint = ["python", "-m", "module"]'
-            )
+            said = self.setting("entrypoint", "python -m MODULE")
+            advice = f"add a script to [project.scripts], or write {said}"
+            if self.place is None:
+                advice += " below [tool.imagist]"
         else:
             advice = "write `entrypoint: python -m MODULE` into an imagist.yaml in the folder"
         raise RequestError("nothing says what a container runs", where=where, help=advice)
@@ -175,7 +209,7 @@ def load_project(read: Read, folder: str = "", *, names: Collection[str] = ()) -
         has_lock=find_lock(names) is not None,
         folder=posixpath.basename(posixpath.abspath(folder)),
     )
-    problems = [*(document.problems if document else ()), *_Checker(loaded).check()]
+    problems = [*(document.problems if document else ()), *check_project(loaded)]
     if problems:
         raise RequestError(problems)
     return loaded
@@ -203,99 +237,3 @@ def _open_table(data: bytes, path: str) -> Document | None:
 
 def _words(value: str | tuple[str, ...]) -> tuple[str, ...]:
     return tuple(split_words(value)) if isinstance(value, str) else value
-
-
-class _Checker:
-    """What a project must satisfy beyond its types."""
-
-    def __init__(self, loaded: LoadedProject) -> None:
-        self.project = loaded.project
-        self.metadata = loaded.metadata
-        self.span_of: Callable[[str], Span | None] = loaded.span_of
-        self.problems: list[Problem] = []
-
-    def report(self, path: str, message: str, advice: str | None = None) -> None:
-        self.problems.append(Problem(message, self.span_of(path) or path, advice))
-
-    def check(self) -> list[Problem]:
-        project = self.project
-        self.check_base()
-        self.check_platforms()
-        for key in ("entrypoint", "command"):
-            self.check_words(key, getattr(project, key))
-        self.check_known("extras", project.extras, self.metadata.extras)
-        self.check_known("groups", project.groups, self.metadata.groups)
-        for key in ("prefix", "work_dir", "interpreter", "binary_path"):
-            value = getattr(project, key)
-            if value and not value.startswith("/"):
-                name = key.replace("_", "-")
-                self.report(name, f"`{name}` must begin with /: `{value}`")
-        if not project.prefix.strip("/") or ".." in project.prefix.split("/"):
-            self.report("prefix", f"`{project.prefix}` cannot hold a virtual environment")
-        for index, volume in enumerate(project.volumes):
-            if not volume.startswith("/"):
-                self.report(f"volumes[{index}]", f"a volume must begin with /: `{volume}`")
-        for index, port in enumerate(project.ports):
-            match = PORT.fullmatch(port)
-            if match is None or not 1 <= int(match[1]) <= 0xFFFF:
-                self.report(f"ports[{index}]", f"`{port}` is not a port", "write 8080 or 53/udp")
-        if project.stop_signal and not SIGNAL.fullmatch(project.stop_signal):
-            self.report("stop-signal", f"`{project.stop_signal}` is not a signal", "as in SIGTERM")
-        for name in project.env:
-            if not name or "=" in name or "\0" in name:
-                self.report(f"env.{name}", f"`{name}` cannot name a variable")
-        self.check_files()
-        return self.problems
-
-    def check_base(self) -> None:
-        base = self.project.base
-        if isinstance(base, Declaration):
-            from imagist.declaration.validate import check_declaration  # noqa: PLC0415 - large
-
-            try:
-                check_declaration(base, lambda path: self.span_of(f"base.{path}"))
-            except RequestError as error:
-                self.problems += error.problems
-
-    def check_platforms(self) -> None:
-        named = [(f"platforms[{i}]", name) for i, name in enumerate(self.project.platforms)]
-        for path, name in [*named, *((f"binary.{name}", name) for name in self.project.binary)]:
-            try:
-                parse_platform(name)
-            except RequestError as error:
-                problem = error.problems[0]
-                self.report(path, problem.message, problem.help)
-
-    def check_words(self, key: str, value: str | tuple[str, ...]) -> None:
-        try:
-            _words(value)
-        except ValueError as error:
-            self.report(key, f"`{key}` cannot be split into words: {error}")
-
-    def check_known(self, key: str, names: Iterable[str], known: Mapping[str, Any]) -> None:
-        """An extra or group that pyproject.toml does not have is a slip of the pen."""
-        if not self.metadata.name:
-            return  # a folder of requirements, whose lock knows
-        normal = {normalize(name) for name in known}
-        for index, name in enumerate(names):
-            if normalize(name) not in normal:
-                what = f"`{name}` is not one of the project's {key}"
-                self.report(f"{key}[{index}]", what, did_you_mean(name, known))
-
-    def check_files(self) -> None:
-        for name, path in self.project.binary.items():
-            if path.startswith("/") or ".." in path.split("/"):
-                advice = "name something in the project's folder"
-                self.report(f"binary.{name}", f"`{path}` is outside the project", advice)
-        for index, file in enumerate(self.project.files):
-            path = f"files[{index}]"
-            for key, value in (("source", file.source), ("path", file.path)):
-                if not value:
-                    self.report(path, f"`{path}` has no `{key}`", f"add `{key}`")
-            if file.source.startswith("/") or ".." in file.source.split("/"):
-                advice = "name something in the project's folder"
-                self.report(f"{path}.source", f"`{file.source}` is outside the project", advice)
-            if file.path and not file.path.startswith("/"):
-                self.report(f"{path}.path", f"`path` must begin with /: `{file.path}`")
-            elif ".." in file.path.split("/") or "\0" in file.path:
-                self.report(f"{path}.path", f"a path must not go upwards: `{file.path}`")

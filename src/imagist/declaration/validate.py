@@ -11,9 +11,8 @@ from collections.abc import Callable, Iterable
 from typing import Final
 
 from imagist.declaration import pem
+from imagist.declaration.checks import check_mode, check_running, check_user
 from imagist.declaration.model import (
-    PORT,
-    SIGNAL,
     Accounts,
     BaseImage,
     Certificates,
@@ -38,10 +37,6 @@ _FILE_NAME: Final = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9_.-]*")
 _WORLD_ENTRY: Final = re.compile(r"!?[^@=><~!\s]+(?:[=><~]+[^@=><~\s]+)?(?:@[A-Za-z0-9_.-]+)?")
 _ACCOUNT_NAME: Final = re.compile(r"[^\s:,/\x00-\x1f\x7f]+")
 _ACCOUNT_FIELD: Final = re.compile(r"[^:\x00-\x1f\x7f]*")
-_DECIMAL_MODES: Final = frozenset(
-    (755, 644, 777, 700, 600, 555, 444, 640, 750, 775, 664, 770, 660, 1777, 2775)
-)
-"""Numbers that are modes when read as octal, and nonsense as the decimal they are."""
 
 
 def check_declaration(
@@ -189,26 +184,14 @@ class _Checker:
             self.report(path, f"`{path}` cannot be split into words: {error}")
 
     def check_config(self, declaration: Declaration) -> None:
-        if declaration.stop_signal and not SIGNAL.fullmatch(declaration.stop_signal):
-            self.report(
-                "stop-signal",
-                f"`{declaration.stop_signal}` is not a signal",
-                "write a name such as SIGTERM, or a number",
-            )
-        if declaration.work_dir and not declaration.work_dir.startswith("/"):
-            self.report("work-dir", f"`work-dir` must begin with /: {declaration.work_dir}")
-        for index, volume in enumerate(declaration.volumes):
-            if not volume.startswith("/"):
-                self.report(f"volumes[{index}]", f"a volume must begin with /: `{volume}`")
-        for index, port in enumerate(declaration.ports):
-            match = PORT.fullmatch(port)
-            if match is None or not 1 <= int(match[1]) <= 0xFFFF:
-                self.report(
-                    f"ports[{index}]", f"`{port}` is not a port", "write `8080`, or `53/udp`"
-                )
-        for name in declaration.environment:
-            if not name or "=" in name or "\0" in name:
-                self.report(f"environment.{name}", f"`{name}` cannot name a variable")
+        check_running(
+            self.report,
+            stop_signal=declaration.stop_signal,
+            work_dir=declaration.work_dir,
+            volumes=declaration.volumes,
+            ports=declaration.ports,
+            variables=("environment", declaration.environment),
+        )
         for key in ("annotations", "labels"):
             if "" in (getattr(declaration, key) or {}):
                 self.report(key, f"a key of `{key}` is empty")
@@ -253,8 +236,7 @@ class _Checker:
                 self.check_account_name(path, f"members[{number}]", member)
             if groups.setdefault(group.groupname, group) != group:
                 self.report(path, f"group `{group.groupname}` is there twice, with differences")
-        if not re.fullmatch(r"[^\s\x00-\x1f]*", accounts.run_as):
-            self.report("accounts.run-as", "`run-as` takes a user's name or number")
+        check_user(self.report, "accounts.run-as", accounts.run_as)
 
     def check_account_name(self, path: str, key: str, name: str) -> None:
         if not name:
@@ -279,17 +261,9 @@ class _Checker:
         elif any(part.startswith(".wh.") for part in value.split("/")):
             self.report(f"{path}.path", f"a name that begins with `.wh.` deletes files: `{value}`")
 
-    def check_mode(self, path: str, mode: int | None) -> None:
-        if mode in _DECIMAL_MODES:
-            self.report(
-                f"{path}.permissions",
-                f"permissions are octal, and {mode} is decimal (0o{mode:o})",
-                f"write 0o{mode}",
-            )
-
     def check_mutation(self, path: str, mutation: PathMutation) -> None:
         self.check_path(path, mutation.path)
-        self.check_mode(path, mutation.permissions)
+        check_mode(self.report, path, mutation.permissions)
         if not mutation.type:
             self.report(path, f"`{path}` does not say what to do", "add `type`")
             return
@@ -306,7 +280,7 @@ class _Checker:
 
     def check_file(self, path: str, file: File) -> None:
         self.check_path(path, file.path)
-        self.check_mode(path, file.permissions)
+        check_mode(self.report, path, file.permissions)
         if (file.content is None) == (file.source is None):
             self.report(path, f"`{path}` needs either `content` or `source`")
         elif file.source == "":

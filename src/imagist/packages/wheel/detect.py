@@ -13,10 +13,17 @@ from typing import Final
 
 import msgspec
 
-from imagist.errors import Problem, RequestError
+from imagist.errors import RequestError
 from imagist.oci.platform import Platform
 from imagist.packages.wheel.libc import DATABASES, Kind, Libc, find_libc, read_databases
-from imagist.packages.wheel.target import PREFIX, Target, Wishes, check_target
+from imagist.packages.wheel.target import (
+    PREFIX,
+    Target,
+    Wishes,
+    check_target,
+    parse_libc,
+    parse_python,
+)
 from imagist.rootfs.tree import Tree
 
 Read = Callable[[Sequence[str]], Mapping[str, bytes]]
@@ -26,10 +33,10 @@ _NAME: Final = re.compile(r"python(3\.\d+)(t?)")
 _GENERIC: Final = ("python3", "python")
 _PATH: Final = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 """Where programs are looked for in an image that does not say."""
-_WISH: Final = re.compile(r"(3\.\d+)(?:\.\d+(?:(?:a|b|rc)\d+)?)?(t?)")
 _HEADER: Final = re.compile(rb'^#define\s+PY_VERSION\s+"([^"+]+)\+?"', re.MULTILINE)
 _PACKAGED: Final = re.compile(r"(?:\d+:)?(\d+\.\d+\.\d+)(?:[~_]?(a|b|rc|alpha|beta)(\d+))?")
 _SHORT: Final = {"alpha": "a", "beta": "b"}
+_USUAL: Final = {"glibc": "2.36", "musl": "1.2"}
 _SYSTEM: Final = ("usr/bin", "bin")
 """Where the interpreter of a distribution's package is."""
 _REMEDY: Final = (
@@ -89,8 +96,8 @@ def detect_target(base: Base, wishes: Wishes = Wishes(), prefix: str = PREFIX) -
     contents = base.read([*binaries, *libc.unread]) if binaries or libc.unread else {}
     libc = libc.settle(contents)
     python = python or _built_version(contents, interpreter) or _stated(base, interpreter)
-    python = _agree(base, "Python", python, wishes.python.removesuffix("t"))
-    kind, version = _agree_libc(base, libc, wishes.libc)
+    python = _agree(base, python, wishes)
+    kind, version = _agree_libc(base, libc, wishes)
     return check_target(
         Target(
             platform=base.platform,
@@ -108,28 +115,30 @@ def detect_target(base: Base, wishes: Wishes = Wishes(), prefix: str = PREFIX) -
 
 
 def _choose(base: Base, wishes: Wishes) -> _Interpreter:
-    wish = _WISH.fullmatch(wishes.python) if wishes.python else None
-    if wishes.python and wish is None:
-        raise RequestError(
-            f"`{wishes.python}` is no version of Python", help="write 3.12, 3.12.7 or 3.13t"
-        )
+    wish = parse_python(wishes.python)
     found = _find_all(base, wishes.interpreter)
     if not found:
-        place = f" at {wishes.interpreter}" if wishes.interpreter else ""
-        raise RequestError(f"{base.name} has no Python{place} for {base.platform}", help=_REMEDY)
+        only = wishes.interpreter
+        raise RequestError(
+            f"{base.name} has no Python{f' at {only}' if only else ''} for {base.platform}",
+            where=wishes.where("interpreter") if only else None,
+            help=_REMEDY,
+        )
     if wish is None:
         usual = found[0].path if len(found) == 1 else _usual(base)
         for each in found:
             if _real(base.tree, each.path) == _real(base.tree, usual):
                 return each
         raise RequestError(
-            f"{base.name} has several Pythons: {_listed(found)}", help="say which: python = ..."
+            f"{base.name} has several Pythons: {_listed(found)}",
+            help=f"say which with `python`, such as {found[0].minor}",
         )
     for each in found:
-        if (each.minor, each.threaded) == (wish[1], bool(wish[2])):
+        if (each.minor, each.threaded) == wish:
             return each
     raise RequestError(
         f"{base.name} has {_listed(found)}, but not the Python {wishes.python} that is asked for",
+        where=wishes.where("python"),
         help="ask for one that it has, or use another base image",
     )
 
@@ -299,44 +308,48 @@ def _stated(base: Base, interpreter: _Interpreter) -> str:
 # what was wished
 
 
-def _agree(base: Base, what: str, found: str, wished: str) -> str:
+def _agree(base: Base, found: str, wishes: Wishes) -> str:
+    wished = wishes.python.removesuffix("t")
     exact = wished.count(".") == 2
     if not found and exact:
         return wished
     if not found:
         raise RequestError(
-            f"{base.name} does not tell the exact version of its {what}",
-            help='say it, as in `python = "3.12.7"`',
+            f"{base.name} does not tell the exact version of its Python",
+            where=wishes.where("python"),
+            help="say it with `python`, as in 3.12.7",
         )
     if exact and wished != found:
         raise RequestError(
-            Problem(
-                f"{base.name} has {what} {found}, but {wished} is asked for",
-                None,
-                "ask for what it has, or use another base image",
-            )
+            f"{base.name} has Python {found}, but {wished} is asked for",
+            where=wishes.where("python"),
+            help="ask for what it has, or use another base image",
         )
     return found
 
 
-def _agree_libc(base: Base, libc: Libc, wished: str) -> tuple[Kind, tuple[int, int]]:
-    match = re.fullmatch(r"(glibc|musl)[ -](\d+)\.(\d+)", wished)
-    if wished and match is None:
-        raise RequestError(f"`{wished}` is no libc", help="write `glibc 2.36` or `musl 1.2`")
-    if match is None:
+def _agree_libc(base: Base, libc: Libc, wishes: Wishes) -> tuple[Kind, tuple[int, int]]:
+    wished = parse_libc(wishes.libc)
+    if wished is None:
         if libc.kind and libc.version == (0, 0):
             raise RequestError(
                 f"{base.name} does not tell the version of its {libc.kind}",
-                help=f"say it: libc = '{libc.kind} ...'",
+                help=f"say it with `libc`, as in {libc.kind} {_USUAL[libc.kind]}",
             )
         return libc.kind, libc.version
-    version = int(match[2]), int(match[3])
-    if libc.kind and (match[1] != libc.kind or libc.version not in {(0, 0), version}):
+    where = wishes.where("libc")
+    kind, version = wished
+    if libc.kind and (kind != libc.kind or libc.version not in {(0, 0), version}):
         own = f"{libc.kind} {'.'.join(map(str, libc.version))}"
         raise RequestError(
-            f"{base.name} has {own}, but {wished} is asked for",
+            f"{base.name} has {own}, but {wishes.libc} is asked for",
+            where=where,
             help="ask for what it has, or use another base image",
         )
     if not libc.kind:
-        raise RequestError(f"{base.name} has no libc, but {wished} is asked for")
-    return libc.kind, version
+        raise RequestError(
+            f"{base.name} has no libc, but {wishes.libc} is asked for",
+            where=where,
+            help="leave `libc` out, or use another base image",
+        )
+    return kind, version

@@ -7,13 +7,13 @@ everything instead: markers get all eleven variables, ABI tags are named, platfo
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from functools import cache
 from typing import TYPE_CHECKING, Final, Literal
 
 import msgspec
 
-from imagist.errors import RequestError
+from imagist.errors import RequestError, Span
 from imagist.oci.platform import Platform
 
 if TYPE_CHECKING:
@@ -43,6 +43,8 @@ _LATER_GLIBC: Final = 17
 _WITHOUT_MANYLINUX: Final = frozenset({"armv6l"})
 _VERSION: Final = re.compile(r"(\d+)\.(\d+)\.(\d+)(?:(?:a|b|rc)\d+)?")
 _ABI: Final = re.compile(r"cp(\d)(\d+)t?")
+_PYTHON: Final = re.compile(r"(3\.\d+)(?:\.\d+(?:(?:a|b|rc)\d+)?)?(t?)")
+_LIBC: Final = re.compile(r"(glibc|musl)[ -](\d+)\.(\d+)")
 
 
 class Wishes(msgspec.Struct, frozen=True):
@@ -54,6 +56,34 @@ class Wishes(msgspec.Struct, frozen=True):
     """`glibc 2.36`, `musl 1.2`."""
     interpreter: str = ""
     """Absolute path, where it is in none of the folders of PATH."""
+    where: Callable[[str], Span | str | None] = lambda _: None
+    """The place where a wish was written, by its name."""
+
+
+def parse_python(text: str) -> tuple[str, bool] | None:
+    """The minor version that is wished, and whether free-threaded; None where nothing is.
+
+    Raises:
+        RequestError: it is no version.
+    """
+    match = _PYTHON.fullmatch(text)
+    if text and match is None:
+        raise RequestError(f"`{text}` is no version of Python", help="write 3.12, 3.12.7 or 3.13t")
+    return (match[1], bool(match[2])) if match else None
+
+
+def parse_libc(text: str) -> tuple[Libc, tuple[int, int]] | None:
+    """The libc that is wished, and its version; None where nothing is.
+
+    Raises:
+        RequestError: it is no libc.
+    """
+    match = _LIBC.fullmatch(text)
+    if text and match is None:
+        raise RequestError(f"`{text}` is no libc", help="write it as in glibc 2.36 or musl 1.2")
+    if match is None:
+        return None
+    return ("musl" if match[1] == "musl" else "glibc"), (int(match[2]), int(match[3]))
 
 
 class Target(msgspec.Struct, frozen=True, kw_only=True):
