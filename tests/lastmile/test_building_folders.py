@@ -210,20 +210,6 @@ def test_no_image_has_itself(imagist: Imagist, folder: Path) -> None:
         assert run("build", folder, *words).out == built
 
 
-@pytest.mark.parametrize(
-    ("program", "is_told"),
-    [("gunicorn", True), ("/opt/venv/bin/shop", True), ("al", False), ("/usr/bin/python3", False)],
-)
-def test_a_program_that_nobody_brings(
-    program: str, is_told: bool, imagist: Imagist, folder: Path
-) -> None:
-    settings(folder, f'base = "../base"\nmode = "none"\nentrypoint = "{program} -v"')
-    for _ in range(2):
-        built = imagist("build", folder, "--platform", "amd64")
-        assert built.code == 0, built.err
-        assert (f"would run `{program}`, which is neither" in built.err) == is_told, built.err
-
-
 def test_what_only_an_image_has(imagist: Imagist, folder: Path) -> None:
     (folder / "image.yaml").write_text("contents: {}\n")
     wrong = imagist("build", folder / "image.yaml", "--base", "x")

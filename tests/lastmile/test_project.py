@@ -56,6 +56,15 @@ def build_wheel(folder, config_settings=None, metadata_directory=None):
 """
 
 
+def with_script(backend: str, script: str) -> str:
+    """The backend, whose wheel has a console script besides."""
+    line = f"[console_scripts]\\n{script}\\n"
+    return backend.replace(
+        '    files["app/epoch"]',
+        f'    files["app-1.0.dist-info/entry_points.txt"] = b"{line}"\n    files["app/epoch"]',
+    )
+
+
 @pytest.fixture
 def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     folder = tmp_path / "project"

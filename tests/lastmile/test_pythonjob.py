@@ -27,7 +27,7 @@ from imagist.oci.reference import parse_reference
 from imagist.store.store import Store
 from lastmile.layering import files, flatten
 from lastmile.shop import BUILD, PROJECT, SDIST, base, source_of
-from lastmile.test_project import BACKEND
+from lastmile.test_project import BACKEND, with_script
 
 Build = Callable[..., Index]
 
@@ -120,9 +120,9 @@ def test_the_same_again_asks_nobody(build: Build, index: SimpleIndex, store: Sto
 def test_a_project_with_a_build_system_is_installed(build: Build, folder: Path) -> None:
     text = PROJECT.replace("shop", "app", 1) + BUILD
     (folder / "pyproject.toml").write_text(
-        text.replace('{ shop = "shop:main" }', '{ app = "app:main" }')
+        text.replace('{ shop = "shop:main" }', '{ app = "app.backend:build_wheel" }')
     )
-    (folder / "backend.py").write_text(BACKEND)
+    (folder / "backend.py").write_text(with_script(BACKEND, "app = app.backend:build_wheel"))
     made = images(build())["amd64"]
     assert "opt/venv/lib/python3.12/site-packages/app/src/shop/__init__.py" in added(made)
     assert config(made)["config"]["Entrypoint"] == ["/opt/venv/bin/app"]
@@ -136,7 +136,7 @@ def test_files_of_the_project_are_added_with_their_patterns(build: Build, folder
     made = images(
         build(
             'files = [{ source = "conf", path = "/etc/shop", include = ["*.ini"], '
-            'exclude = ["b.ini"], permissions = 0o600, uid = 3 }]\nmode = "none"\n'
+            'exclude = ["b.ini"], permissions = 0o600, uid = 3 }]\nmode = "none"\nentrypoint = "al"\n'
         )
     )["amd64"]
     with made.layers[-1].compressed() as stream, tarfile.open(fileobj=stream, mode="r|gz") as tar:

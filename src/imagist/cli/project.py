@@ -120,12 +120,14 @@ def read_project(values: argparse.Namespace) -> LoadedProject:
     loaded = load_project(read_file, folder, names=names)
     project = loaded.project
     lock = getattr(values, "lock", "")  # `imagist lock` has no such flag
+    flags = {"lock": lock, "base": values.base, "platform": values.platform}
     if lock:
         project = replace(project, lock=str(Path(lock).absolute()))
     if values.annotation:
         annotations = {**project.annotations, **dict(read_annotations(values))}
         project = replace(project, annotations=annotations)
-    return replace(loaded, project=project)
+    said = tuple(name for name, value in flags.items() if value)
+    return replace(loaded, project=project, flags=said)
 
 
 def choose_platforms(loaded: LoadedProject, values: argparse.Namespace) -> tuple[Platform, ...]:

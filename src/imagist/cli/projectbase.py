@@ -67,6 +67,16 @@ def open_project_base(
         InputError: it cannot be read, or built.
         NetworkError: a registry or a repository cannot be reached, or refuses.
     """
+    where = loaded.where("base")
+    try:
+        return _open_base(loaded, platforms, values)._replace(where=where)
+    except ImagistError as error:
+        raise (error.placed(where) if where else error) from None
+
+
+def _open_base(
+    loaded: LoadedProject, platforms: Sequence[Platform], values: argparse.Namespace
+) -> OpenBase:
     base = values.base or loaded.project.base
     if base == scratch.NAME:
         return OpenBase(base, scratch.empty_base(platforms))

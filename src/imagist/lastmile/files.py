@@ -82,7 +82,17 @@ def write_files(
         InputError: something cannot be read or carried, or a symlink leads out of its folder.
         RequestError: a rule means nothing.
     """
-    placed = place_files(rules, base or Tree())
+    return write_placed(store, place_files(rules, base or Tree()), table=table, meter=meter)
+
+
+def write_placed(
+    store: Store, placed: Sequence[Placed], *, table: FileTable, meter: Meter = SILENT
+) -> BlobLayer:
+    """The layer of some entries; see `write_files`.
+
+    Raises:
+        InputError: there are none, or something cannot be read.
+    """
     if not placed:
         raise InputError("there are no files to add: everything is ignored")
     contents = [

@@ -6,27 +6,33 @@ import posixpath
 import re
 from collections.abc import Callable, Collection, Mapping, Sequence
 from pathlib import Path
-from typing import Final, NamedTuple
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from imagist.build.assemble import BuiltLayer
 from imagist.declaration.projectfile import LoadedProject
-from imagist.errors import NotFound
+from imagist.errors import InputError, NotFound, Problem, RequestError, Span
+from imagist.lastmile.account import check_account
 from imagist.lastmile.binary import check_binary, check_loader, choose_binary
 from imagist.lastmile.buildenv import BuildEnvironments
-from imagist.lastmile.files import FileRule, write_files
+from imagist.lastmile.files import FileRule, place_files, write_placed
 from imagist.lastmile.filetable import FileTable
-from imagist.lastmile.program import is_in_base
+from imagist.lastmile.program import Above, check_program, has_file
 from imagist.lastmile.projectimage import SOURCE_FOLDER, compose_image
 from imagist.net.environment import Environment
 from imagist.net.transport import Transport
 from imagist.oci import derive
-from imagist.oci.derive import BlobLayer
 from imagist.oci.image import Image, Index
 from imagist.oci.mutate import make_index
 from imagist.oci.platform import Platform, parse_platform
 from imagist.oci.reference import Reference
+from imagist.packages.wheel.target import Target
 from imagist.progress import SILENT, Meter
+from imagist.rootfs.entry import Entry
+from imagist.rootfs.tree import Tree
 from imagist.store.store import Store
+
+if TYPE_CHECKING:
+    from imagist.packages.wheel.facts import WheelFacts
 
 _SPECIAL: Final = re.compile(r"[*?\[\\!#]")
 """What means something in a line of an ignore file."""
@@ -57,6 +63,8 @@ class OpenBase(NamedTuple):
     thing: Image | Index
     reference: Reference | None = None
     """Where others find it, if it is in a registry."""
+    where: Span | str | None = None
+    """Where it is said, if it is."""
 
 
 class Job(NamedTuple):
@@ -78,35 +86,74 @@ class Job(NamedTuple):
         return self.created or 0
 
 
+class Between(NamedTuple):
+    """What goes between a base and the project's files."""
+
+    layers: Sequence[BuiltLayer] = ()
+    wheels: Sequence[WheelFacts] = ()
+    target: Target | None = None
+
+
+class _Own(NamedTuple):
+    """A layer of the project's own files."""
+
+    layer: BuiltLayer
+    entries: list[Entry]
+
+
 def compose_images(
     job: Job,
     bases: Mapping[Platform, Image],
-    environment: Callable[[Platform, Image], Sequence[BuiltLayer]],
+    environment: Callable[[Platform, Image], Between],
 ) -> Index:
     """The image for every platform: its base, its environment, and what is the project's own.
 
     Args:
         job: the project.
         bases: by the platforms that are wanted.
-        environment: gives the layers between a base and the project's files.
+        environment: gives what goes between a base and the project's files.
 
     Raises:
-        RequestError: a platform has no program.
+        RequestError: a platform has no program, or a container could not start.
         NotFound: a file is not there.
         InputError: a program is for another machine, or needs what the base has not.
     """
+    tools = job.tools
     own = _write_own_layers(job)
     images: list[tuple[Platform | None, Image | Index]] = []
     for platform, image in bases.items():
-        layers = [*environment(platform, image), *own, *_write_binary(job, platform, image)]
+        _check_account(job, platform, image, own)
+        between = environment(platform, image)
+        all_own = [*own, *_write_binary(job, platform, image)]
+        above = Above(
+            [e for each in all_own for e in each.entries], between.wheels, between.target
+        )
+        memo = tools.store.memo
+        for said in check_program(job.loaded, image, platform, above, memo, jobs=tools.jobs):
+            tools.warn(said)
+        layers = [*between.layers, *(each.layer for each in all_own)]
         made = compose_image(image, job.base.reference, layers, job.loaded, created=job.created)
         images.append((derive.platform(made), made))
     job.table.keep()
     return make_index(images, annotations=job.loaded.project.annotations)
 
 
+def _check_account(job: Job, platform: Platform, image: Image, own: Sequence[_Own]) -> None:
+    """See that the base knows who runs a container, unless the project brings accounts."""
+    user, tools = job.loaded.project.user, job.tools
+    if user and not any(e.path == "etc/passwd" for each in own for e in each.entries):
+        where, memo = job.loaded.where("user"), tools.store.memo
+        said = check_account(user, image, platform, memo, where=where, jobs=tools.jobs)
+        if said:
+            tools.warn(said)
+
+
 def choose_bases(
-    base: OpenBase, platforms: Sequence[Platform], machines: Collection[str] | None = None
+    base: OpenBase,
+    platforms: Sequence[Platform],
+    machines: Collection[str] | None = None,
+    *,
+    where: Span | str | None = None,
 ) -> dict[Platform, Image]:
     """The images of a base for some platforms; for all that it has where none are named.
 
@@ -114,6 +161,7 @@ def choose_bases(
         base: where to choose.
         platforms: those that are wanted.
         machines: architectures that can be wanted; None for any.
+        where: the place of those that are wanted.
 
     Raises:
         NotFound: the base has none for a platform.
@@ -130,6 +178,7 @@ def choose_bases(
         lacking = ", ".join(map(str, missing)) or "linux"
         raise NotFound(
             f"the base {base.name} has nothing for {lacking}; it has {have}",
+            where=where or base.where,
             help=f"build for what it has: --platform {have.replace(', ', ',')}"
             if known
             else "name another base",
@@ -148,7 +197,7 @@ def wanted_platforms(loaded: LoadedProject) -> tuple[Platform, ...]:
     return tuple(map(parse_platform, project.platforms or project.binary))
 
 
-def _write_own_layers(job: Job) -> list[BuiltLayer]:
+def _write_own_layers(job: Job) -> list[_Own]:
     """The files that the project adds, and its source where it is copied; the same everywhere."""
     loaded, folder, tools = job.loaded, job.folder, job.tools
     project = loaded.project
@@ -171,36 +220,70 @@ def _write_own_layers(job: Job) -> list[BuiltLayer]:
     ]
     layers = []
     if rules:
-        layers.append(BuiltLayer(_write(job, rules), "imagist: files of the project"))
+        layers.append(_write(job, rules, "files of the project", "files"))
     if loaded.mode == "source":
         patterns = (*project.ignore, *own_writings(folder, tools))
         source = FileRule(str(folder), SOURCE_FOLDER, mtime=job.mtime, patterns=patterns)
-        layers.append(BuiltLayer(_write(job, [source]), "imagist: source of the project"))
+        layers.append(_write(job, [source], "source of the project", "ignore"))
     return layers
 
 
-def _write_binary(job: Job, platform: Platform, image: Image) -> list[BuiltLayer]:
+def _write_binary(job: Job, platform: Platform, image: Image) -> list[_Own]:
     """The program that was built elsewhere for a platform; nothing where none is declared."""
     loaded, tools = job.loaded, job.tools
     binaries = loaded.project.binary
     if not binaries:
         return []
-    path = str(job.folder / choose_binary(binaries, platform))
-    linkage = check_binary(path, platform)
-    if linkage.interpreter:
-        memo = tools.store.memo
-
-        def is_there(place: str) -> bool:
-            return is_in_base(f"/{place}", image, platform, memo, jobs=tools.jobs)
-
-        check_loader(path, linkage, is_there)
+    try:
+        name = choose_binary(binaries, platform)
+    except RequestError as error:
+        raise error.placed(loaded.where("platforms") or loaded.span_of("binary") or "") from None
+    path = str(job.folder / name)
+    try:
+        linkage = check_binary(path, platform)
+        if linkage.interpreter:
+            memo = tools.store.memo
+            check_loader(
+                path, linkage, lambda file: has_file(file, image, platform, memo, jobs=tools.jobs)
+            )
+    except InputError as error:
+        key = next(key for key, value in binaries.items() if value == name)
+        raise error.placed(loaded.span_of(f"binary.{key}") or key) from None
     rule = FileRule(path, loaded.binary_path, mode=0o755, mtime=job.mtime)
-    name = posixpath.basename(loaded.binary_path)
-    return [BuiltLayer(_write(job, [rule]), f"imagist: {name}")]
+    return [_write(job, [rule], posixpath.basename(loaded.binary_path), "binary")]
 
 
-def _write(job: Job, rules: Sequence[FileRule]) -> BlobLayer:
-    return write_files(job.tools.store, rules, table=job.table, meter=job.tools.meter)
+def _write(job: Job, rules: Sequence[FileRule], what: str, key: str) -> _Own:
+    """The layer of some rules, which a key of the project asks for."""
+    placed = place_files(rules, Tree())
+    try:
+        layer = write_placed(job.tools.store, placed, table=job.table, meter=job.tools.meter)
+    except InputError as error:
+        where = job.loaded.where(key)
+        raise (error.placed(where) if where else error) from None
+    return _Own(BuiltLayer(layer, f"imagist: {what}"), [each.entry for each in placed])
+
+
+def check_sources(loaded: LoadedProject, folder: Path) -> None:
+    """See that the files which a project names are there.
+
+    Raises:
+        NotFound: some are not; all of them are told.
+    """
+    project = loaded.project
+    named = [(f"files[{index}].source", file.source) for index, file in enumerate(project.files)]
+    named += [(f"binary.{platform}", path) for platform, path in project.binary.items()]
+    problems = [
+        Problem(
+            f"there is no {folder / path}",
+            loaded.span_of(key) or key,
+            "name something in the project's folder that is there",
+        )
+        for key, path in named
+        if not (folder / path).exists()
+    ]
+    if problems:
+        raise NotFound(problems)
 
 
 def own_writings(folder: Path, tools: Tools) -> tuple[str, ...]:

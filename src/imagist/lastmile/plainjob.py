@@ -7,7 +7,7 @@ from pathlib import Path
 
 from imagist.declaration.projectfile import LoadedProject
 from imagist.errors import RequestError
-from imagist.lastmile.job import Job, choose_bases, compose_images
+from imagist.lastmile.job import Between, Job, check_sources, choose_bases, compose_images
 from imagist.oci.image import Index
 from imagist.oci.platform import Platform
 
@@ -20,14 +20,17 @@ def build_plain(job: Job, platforms: Sequence[Platform]) -> Index:
         NotFound: a file is not there, or the base has not a platform.
         InputError: a program is for another machine, or needs what the base has not.
     """
-    return compose_images(job, choose_bases(job.base, platforms), lambda _, __: ())
+    where = job.loaded.where("platforms")
+    bases = choose_bases(job.base, platforms, where=where)
+    return compose_images(job, bases, lambda _, __: Between())
 
 
 def check_plain(loaded: LoadedProject, folder: Path) -> None:
-    """See that something of the folder gets into the image.
+    """See that something of the folder gets into the image, and that it is there.
 
     Raises:
         RequestError: nothing does.
+        NotFound: what is named is not there.
     """
     loaded.command()
     project = loaded.project
@@ -37,3 +40,4 @@ def check_plain(loaded: LoadedProject, folder: Path) -> None:
             help="a Python project has a pyproject.toml or a lock; for anything else write "
             "`files` or `binary` into an imagist.yaml (`imagist schema project` describes them)",
         )
+    check_sources(loaded, folder)

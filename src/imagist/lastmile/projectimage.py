@@ -65,22 +65,39 @@ def _settings(loaded: LoadedProject, run: RunConfig) -> Settings:
     entrypoint, command = loaded.command()
     return Settings(
         labels=project.labels,
-        env=_environment(loaded, run),
+        env=_own_variables(loaded, run),
         entrypoint=entrypoint,
         cmd=command,
         user=project.user,
-        workdir=project.work_dir or (SOURCE_FOLDER if loaded.mode == "source" else ""),
+        workdir=_own_folder(loaded),
         exposed_ports=[port if "/" in port else f"{port}/tcp" for port in project.ports],
     )
 
 
-def _environment(loaded: LoadedProject, run: RunConfig) -> Mapping[str, str]:
+def find_variables(loaded: LoadedProject, run: RunConfig) -> Mapping[str, str]:
+    """The variables that a container gets: the base's, with what the project adds and changes."""
+    return {"PATH": _PATH, **_variables(run), **_own_variables(loaded, run)}
+
+
+def find_working_folder(loaded: LoadedProject, run: RunConfig) -> str:
+    """The folder that a container starts in."""
+    return _own_folder(loaded) or run.working_dir or "/"
+
+
+def _own_folder(loaded: LoadedProject) -> str:
+    return loaded.project.work_dir or (SOURCE_FOLDER if loaded.mode == "source" else "")
+
+
+def _variables(run: RunConfig) -> dict[str, str]:
+    return dict(line.partition("=")[::2] for line in run.env or ())
+
+
+def _own_variables(loaded: LoadedProject, run: RunConfig) -> Mapping[str, str]:
     """The environment's programs come first; a container has no use for compiled files."""
     if not loaded.is_python:
         return loaded.project.env
-    known = dict(line.partition("=")[::2] for line in run.env or ())
     prefix = loaded.project.prefix
-    path = known.get("PATH") or _PATH
+    path = _variables(run).get("PATH") or _PATH
     found = {
         "PATH": f"{prefix}/bin:{path}",
         "VIRTUAL_ENV": prefix,

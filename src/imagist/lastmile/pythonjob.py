@@ -7,15 +7,21 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
-from imagist.build.assemble import BuiltLayer
 from imagist.declaration.projectfile import LoadedProject
-from imagist.errors import NotFound
+from imagist.errors import NotFound, RequestError
 from imagist.inspection.python import PythonBase, look_for_python
 from imagist.lastmile.backend import Options
 from imagist.lastmile.environment import Base, Environment, build_environment
-from imagist.lastmile.job import Job, choose_bases, compose_images, own_writings
-from imagist.lastmile.program import misses_program
+from imagist.lastmile.job import (
+    Between,
+    Job,
+    check_sources,
+    choose_bases,
+    compose_images,
+    own_writings,
+)
 from imagist.lastmile.project import build_project, check_fits
+from imagist.lastmile.requires import check_requires_python
 from imagist.lastmile.sources import SourceBuilder
 from imagist.lastmile.wheels import Wheel
 from imagist.oci.image import Image, Index
@@ -38,9 +44,11 @@ def build_python(job: Job, platforms: Sequence[Platform]) -> Index:
     """
     loaded, folder, tools = job.loaded, job.folder, job.tools
     check_python(loaded, folder)
-    bases = choose_bases(job.base, platforms, MACHINES)
+    bases = choose_bases(job.base, platforms, MACHINES, where=loaded.where("platforms"))
     seen = {platform: _look(job, platform, image) for platform, image in bases.items()}
-    gathered = _gather(job, [each.target for each in seen.values()])
+    targets = [each.target for each in seen.values()]
+    check_requires_python(loaded, job.base.name, targets, tools.store.memo)
+    gathered = _gather(job, targets)
     options = Options(mtime=job.mtime, offline=tools.offline)
     project = None
     if loaded.mode == "wheel":
@@ -49,7 +57,7 @@ def build_python(job: Job, platforms: Sequence[Platform]) -> Index:
     builder = SourceBuilder(tools.store, tools.environments, gathered, options)
     names = _requested(loaded)
 
-    def environment(platform: Platform, image: Image) -> Sequence[BuiltLayer]:
+    def environment(platform: Platform, _image: Image) -> Between:
         target = seen[platform].target
         if project is not None:
             check_fits(project, target)
@@ -59,40 +67,45 @@ def build_python(job: Job, platforms: Sequence[Platform]) -> Index:
             if not _is_project(choice, loaded)
         ]
         made = _environment(job, wheels, project, seen[platform], gathered)
-        missed = misses_program(
-            loaded, made.wheels, image, platform, tools.store.memo, jobs=tools.jobs
-        )
-        for warning in filter(None, [*made.warnings, missed]):
+        for warning in made.warnings:
             tools.warn(warning)
-        return made.layers
+        return Between(made.layers, made.wheels, target)
 
     return compose_images(job, bases, environment)
 
 
 def check_python(loaded: LoadedProject, folder: Path) -> None:
-    """Find out what can be known before any work: something is run, and a lock is there.
+    """Find out what can be known before any work: something is run, and what is named is there.
 
     Raises:
         RequestError: nothing says what a container runs.
-        NotFound: there is no lock.
+        NotFound: there is no lock, or not a file that is to be added.
     """
     loaded.command()
+    check_sources(loaded, folder)
     if _needs_lock(loaded):
-        find_project_lock(_request(loaded, folder))
+        try:
+            find_project_lock(_request(loaded, folder))
+        except NotFound as error:
+            where = loaded.where("lock")
+            raise (error.placed(where) if where else error) from None
 
 
 def _look(job: Job, platform: Platform, image: Image) -> PythonBase:
     project = job.loaded.project
-    wishes = Wishes(project.python, project.libc, project.interpreter)
-    return look_for_python(
-        image,
-        job.base.name,
-        platform,
-        wishes=wishes,
-        prefix=project.prefix,
-        memo=job.tools.store.memo,
-        jobs=job.tools.jobs,
-    )
+    wishes = Wishes(project.python, project.libc, project.interpreter, job.loaded.where)
+    try:
+        return look_for_python(
+            image,
+            job.base.name,
+            platform,
+            wishes=wishes,
+            prefix=project.prefix,
+            memo=job.tools.store.memo,
+            jobs=job.tools.jobs,
+        )
+    except RequestError as error:
+        raise (error.placed(job.base.where) if job.base.where else error) from None
 
 
 def _gather(job: Job, targets: Sequence[Target]) -> Gathered:
