@@ -15,6 +15,7 @@ from build.commandline import Answer, run
 from fixtures.elf import build_program
 from fixtures.registries import running
 from fixtures.simpleindex import SimpleIndex
+from fixtures.wheelmaker import Made
 from imagist.oci import derive
 from imagist.oci.image import Image, Index
 from imagist.store.layout import read_layout, write_layout
@@ -238,14 +239,83 @@ def test_locking_a_folder(
     (folder / "pyproject.toml").write_text(text.replace('"alpha", ', ""))
     told = imagist("lock", folder, "--check")
     assert (told.code, told.out) == (1, "")
-    assert "is not what would be locked now" in told.err
+    assert "removed alpha 1.0" in told.err
 
 
-def test_the_lock_of_another_tool_stays(imagist: Imagist, folder: Path) -> None:
-    (folder / "uv.lock").write_text("version = 1\n")
-    told = imagist("lock", folder)
+def test_locking_with_an_extra(
+    imagist: Imagist, folder: Path, index: SimpleIndex, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What is locked is built; a lock made with other extras is not."""
+    monkeypatch.setenv("UV_DEFAULT_INDEX", index.url)
+    index.add("omega", "omega-1.0-py3-none-any.whl", Made("omega").build())
+    (folder / "requirements.txt").unlink()
+    place = folder / "pyproject.toml"
+    optional = '[project.optional-dependencies]\nmore = ["omega"]\n'
+    place.write_text(optional + place.read_text())
+    said = 'base = "../base"\npython = "3.12"\n'
+    settings(folder, f'{said}extras = ["more"]')
+    assert imagist("lock", folder).code == 0
+    built = imagist("build", folder)
+    assert built.code == 0, built.err
+    settings(folder, said)
+    told = imagist("build", folder)
     assert told.code == 2
-    assert "`uv lock` makes it anew" in told.err
+    assert "made with the extra `more`, which is not asked for" in told.err
+    again = imagist("lock", folder)
+    assert (again.code, "removed omega 1.0" in again.err) == (0, True), again.err
+    assert imagist("build", folder).code == 0
+
+
+def test_updating_a_lock(
+    imagist: Imagist, folder: Path, index: SimpleIndex, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("UV_DEFAULT_INDEX", index.url)
+    settings(folder, 'base = "../base"\npython = "3.12"')
+    (folder / "requirements.txt").unlink()
+    assert imagist("lock", folder, "--update", "alpha").code == 3
+    assert imagist("lock", folder).code == 0
+    index.add("alpha", "alpha-1.1-py3-none-any.whl", Made("alpha", version="1.1").build())
+    same = imagist("lock", folder)
+    assert "nothing moved" in same.err
+    moved = json.loads(imagist("lock", folder, "--update", "alpha", "--json").out)["moved"]
+    assert moved == [{"name": "alpha", "before": "1.0", "after": "1.1"}]
+    wrong = imagist("lock", folder, "--update", "alhpa")
+    assert (wrong.code, "did you mean `alpha`?" in wrong.err) == (2, True)
+
+
+def test_a_lock_made_of_a_list_that_changed_since(
+    imagist: Imagist, tmp_path: Path, index: SimpleIndex, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A folder of requirements alone: its lock is told to be old as that of a project is."""
+    monkeypatch.setenv("UV_DEFAULT_INDEX", index.url)
+    place = tmp_path / "listed"
+    place.mkdir()
+    (place / "requirements.in").write_text("alpha>=1  # a library\n")
+    (place / "imagist.yaml").write_text("base: ../base\nentrypoint: python -c pass\n")
+    assert imagist("lock", place).code == 0
+    assert imagist("build", place).code == 0
+    (place / "requirements.in").write_text("alpha>=2\ngamma\n")
+    told = imagist("build", place)
+    assert told.code == 2
+    for said in ("requirements.in:1:1", "requirements.in:2:1", "lock again", "has 1.0"):
+        assert said in told.err
+
+
+@pytest.mark.parametrize(
+    ("flags", "advice"),
+    [
+        ((), "`uv lock` makes it anew"),
+        (("--check",), "`uv lock --check` checks it"),
+        (("--update", "alpha"), "`uv lock --upgrade-package alpha` updates it"),
+    ],
+)
+def test_the_lock_of_another_tool_stays(
+    imagist: Imagist, folder: Path, flags: tuple[str, ...], advice: str
+) -> None:
+    (folder / "uv.lock").write_text("version = 1\n")
+    told = imagist("lock", folder, *flags)
+    assert told.code == 2
+    assert advice in told.err
 
 
 def test_files_become_an_image(imagist: Imagist, tmp_path: Path) -> None:

@@ -5,8 +5,9 @@ from __future__ import annotations
 import argparse
 import sys
 from pathlib import Path
-from typing import Final
+from typing import Final, NamedTuple
 
+from imagist.build.lock import Move
 from imagist.cli.answer import print_json
 from imagist.cli.messages import Messages
 from imagist.cli.project import read_project
@@ -14,11 +15,31 @@ from imagist.cli.session import read_file
 from imagist.declaration.projectfile import LoadedProject
 from imagist.errors import CheckFailed, NotFound, Problem, RequestError
 from imagist.packages.wheel.lock.find import find_lock
-from imagist.packages.wheel.relock import NAME, SOURCES, find_source, least_python, make_lock
+from imagist.packages.wheel.relock import (
+    NAME,
+    SOURCES,
+    Moved,
+    Relocked,
+    find_source,
+    least_python,
+    make_lock,
+)
 from imagist.store.output import replace_file
 
-_TOOLS: Final = {"uv.lock": "uv lock", "poetry.lock": "poetry lock", "pdm.lock": "pdm lock"}
-"""Locks of other tools, and what makes them anew."""
+
+class _Tool(NamedTuple):
+    """What makes, checks and updates a lock that another tool made."""
+
+    make: str
+    check: str
+    update: str
+
+
+_TOOLS: Final = {
+    "uv.lock": _Tool("uv lock", "uv lock --check", "uv lock --upgrade-package"),
+    "poetry.lock": _Tool("poetry lock", "poetry check --lock", "poetry update --lock"),
+    "pdm.lock": _Tool("pdm lock", "pdm lock --check", "pdm update --no-sync"),
+}
 _LEAST_PYTHON: Final = "3.11"
 """For which a lock is made where the project does not say."""
 
@@ -27,7 +48,8 @@ def lock_project(values: argparse.Namespace) -> None:
     """Lock, update a lock, or check one; the answer is its path.
 
     Raises:
-        RequestError: there is nothing to lock, another tool's lock counts, or nothing fits.
+        RequestError: there is nothing to lock, another tool's lock counts, nothing fits, or what
+            is to be updated is not in the lock.
         CheckFailed: --check, and the lock is not what would be written now.
         NotFound: there is no lock to check, or uv is not installed.
     """
@@ -43,8 +65,9 @@ def lock_project(values: argparse.Namespace) -> None:
         )
     place = Path(values.output or folder / NAME)
     old = read_file(str(place)) if place.is_file() else None
-    if values.check and old is None:
-        raise NotFound(f"there is no {place} to check", help="make it without --check")
+    if old is None and (values.check or values.update):
+        flag = "--check" if values.check else "--update"
+        raise NotFound(f"there is no lock {place}", help=f"make it without {flag}")
     made = make_lock(
         folder,
         source,
@@ -56,25 +79,48 @@ def lock_project(values: argparse.Namespace) -> None:
     )
     changed = made.data != old
     if values.json:
-        print_json({"lock": str(place), "changed": changed})
+        moved = [move._asdict() for move in made.moved]
+        print_json({"path": str(place), "changed": changed, "moved": moved})
     if values.check:
-        if changed:
-            what = f"{place} is not what would be locked now"
-            raise CheckFailed(Problem(what, None, "lock again with `imagist lock`"))
+        _check(place, made, changed=changed)
     elif changed:
         replace_file(place, made.data)
         Messages(values).stage(made.notice)
     if not values.json:
+        if old is not None and not values.check and not values.quiet:
+            said = [_tell(move) for move in made.moved] or ["nothing moved"]
+            sys.stderr.write("".join(f"{line}\n" for line in said))
         sys.stdout.write(f"{place}\n")
+
+
+def _check(place: Path, made: Relocked, *, changed: bool) -> None:
+    if not changed:
+        return
+    step = "lock again with `imagist lock`"
+    problems = [Problem(_tell(move), str(place)) for move in made.moved]
+    if not problems:
+        problems = [Problem(f"{place} is not what would be locked now")]
+    raise CheckFailed([*problems[:-1], problems[-1]._replace(help=step)])
+
+
+def _tell(move: Moved) -> str:
+    """What moved, in the words that locks of images have for it."""
+    return str(Move(move.name, move.before, move.after, (), everywhere=True))
 
 
 def _refuse_others(folder: Path, names: set[str], values: argparse.Namespace) -> None:
     """Two locks of one project would be one too many, unless somebody names the second."""
     found = find_lock(names)
     if found in _TOOLS and not values.output:
+        tool = _TOOLS[found]
+        if values.check:
+            advice = f"`{tool.check}` checks it"
+        elif values.update:
+            advice = f"`{tool.update} {' '.join(values.update)}` updates it"
+        else:
+            advice = f"`{tool.make}` makes it anew"
         raise RequestError(
-            f"{folder} has a {found}, which counts",
-            help=f"`{_TOOLS[found]}` makes it anew; or name another lock with -o",
+            f"{folder} has a {found}, which counts", help=f"{advice}; or name another lock with -o"
         )
 
 

@@ -58,12 +58,13 @@ def test_a_lock_is_for_every_platform_and_has_hashes(
     project: tuple[Path, SimpleIndex],
 ) -> None:
     folder, index = project
-    data, notice = make_lock(folder, "pyproject.toml", python="3.11", extras=["fast"])
+    data, notice, moved = make_lock(folder, "pyproject.toml", python="3.11", extras=["fast"])
     lock = read_pylock(data, "pylock.toml")
     assert [str(package) for package in lock.packages] == ["alpha 1.0", "beta 1.0", "gamma 1.0"]
     assert lock.packages[0].files[0].sha256 == index.sha256("alpha-1.0-py3-none-any.whl")
     assert lock.packages[2].marker == 'sys_platform == "win32"'
     assert b"secret" not in data
+    assert moved == ()
     assert "locked 3 packages of pyproject.toml for Python 3.11 and later with uv" in notice
     assert sorted(path.name for path in folder.iterdir()) == ["pyproject.toml"]
 
@@ -75,9 +76,48 @@ def test_versions_stay_until_an_update_is_asked_for(project: tuple[Path, SimpleI
     again = make_lock(folder, "pyproject.toml", python="3.11", old=first).data
     assert again == first
     for wish in ("alpha", "*"):
-        newer = make_lock(folder, "pyproject.toml", python="3.11", old=first, update=[wish]).data
-        assert read_pylock(newer, "p").packages[0].version == "1.5"
+        newer = make_lock(folder, "pyproject.toml", python="3.11", old=first, update=[wish])
+        assert read_pylock(newer.data, "p").packages[0].version == "1.5"
+        assert newer.moved == (("alpha", "1.0", "1.5"),)
     assert not list(folder.glob("pylock*"))
+
+
+def test_what_is_updated_must_be_there(project: tuple[Path, SimpleIndex]) -> None:
+    folder, _ = project
+    first = make_lock(folder, "pyproject.toml", python="3.11").data
+    with pytest.raises(RequestError, match="no package `alfa` to update") as caught:
+        make_lock(folder, "pyproject.toml", python="3.11", old=first, update=["alfa", "Gamma"])
+    assert [problem.help for problem in caught.value.problems] == ["did you mean `alpha`?"]
+
+
+def test_a_lock_is_for_the_extras_and_groups_that_it_was_made_with(
+    project: tuple[Path, SimpleIndex],
+) -> None:
+    """uv puts what they want in, and does not say whose it is."""
+    folder, _ = project
+    made = make_lock(folder, "pyproject.toml", python="3.11", extras=["fast"], groups=["dev"])
+    again = make_lock(
+        folder, "pyproject.toml", python="3.11", extras=["fast"], groups=["dev"], old=made.data
+    )
+    assert (again.data, again.moved) == (made.data, ())
+    lock = read_pylock(made.data, "pylock.toml")
+
+    def told(**wishes: Sequence[str]) -> list[str]:
+        with pytest.raises(RequestError) as caught:
+            wanted_packages(lock, target(), **wishes)
+        return [problem.message for problem in caught.value.problems]
+
+    found = wanted_packages(lock, target(), extras=["Fast"], groups=["dev"])
+    assert [package.name for package in found] == ["alpha", "beta", "delta"]
+    assert told(extras=["fast", "slow"], groups=["dev"]) == [
+        "the lock was made without the extra `slow`"
+    ]
+    assert told() == [
+        "the lock was made with the extra `fast`, which is not asked for",
+        "the lock was made with the group `dev`, which is not asked for",
+    ]
+    other = make_lock(folder, "pyproject.toml", python="3.11", old=made.data)
+    assert [move.name for move in other.moved] == ["beta", "delta"]
 
 
 def test_without_a_solution_uv_says_why(project: tuple[Path, SimpleIndex]) -> None:
@@ -139,7 +179,7 @@ def test_what_a_project_requires_and_its_lock_lacks() -> None:
         "alpha==1.0; extra == 'x'",
         "?",
     ]
-    found = find_drift(lock, target(), packages, required, "pyproject.toml")
+    found = find_drift(lock, target(), packages, [(text, "pyproject.toml") for text in required])
     assert [problem.message.partition(":")[0] for problem in found] == [
         "`alpha>=2` is required, but poetry.lock has 1.0",
         "`gamma` is required, but poetry.lock has no `gamma`",

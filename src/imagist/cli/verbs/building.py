@@ -198,7 +198,8 @@ BUILDING = (
             ),
             Flag(
                 "update",
-                "move this package, and what must move with it; all others stay; repeatable",
+                "move this package, and what must move with it; all others stay; repeatable "
+                "(`*`: all, of a Python project)",
                 metavar="PACKAGE",
                 kind="list",
                 twin=False,

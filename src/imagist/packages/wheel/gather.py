@@ -28,12 +28,19 @@ from imagist.store.memo import memo_key
 from imagist.store.store import Store
 
 STEP: Final = "python-choice"
-FORMAT: Final = "python-choice/1"
+FORMAT: Final = "python-choice/2"
 SIZE: Final = "wheel-size"
 _NAMES_OTHERS: Final = re.compile(
     rb"^\s*(?:-[rcf]|--requirement|--constraint|--find-links)\b", re.MULTILINE
 )
 """A requirements file that others belong to, whose digest alone does not say enough."""
+
+
+_BESIDE: Final = {
+    "uv.lock": ("pyproject.toml",),
+    "pylock.toml": ("requirements.in", "requirements.txt"),
+}
+"""What else a lock is read with: what it is a part of, or was made of."""
 
 
 class Request(msgspec.Struct, frozen=True, kw_only=True):
@@ -246,12 +253,23 @@ def _check_drift(request: Request, lock: Lock, targets: Sequence[Target]) -> Non
     from imagist.packages.wheel.upkeep import find_drift  # noqa: PLC0415 - often not needed
     from imagist.packages.wheel.wanted import wanted_packages  # noqa: PLC0415
 
+    requirements = [*((text, request.where) for text in request.requirements), *_listed(lock)]
     problems: list[Problem] = []
-    for target in targets if request.requirements else ():
+    for target in targets if requirements else ():
         wanted = wanted_packages(lock, target, extras=request.extras, groups=request.groups)
-        problems += find_drift(lock, target, wanted, request.requirements, request.where)
+        problems += find_drift(lock, target, wanted, requirements)
     if problems:
         raise RequestError(list(dict.fromkeys(problems)))
+
+
+def _listed(lock: Lock) -> list[tuple[str, Span]]:
+    """What the requirements file asks for that a lock was made of."""
+    source = Path(lock.file).parent / lock.source
+    if not lock.source.endswith((".txt", ".in")) or not source.is_file():
+        return []
+    from imagist.packages.wheel.lock.requirements import read_required  # noqa: PLC0415 - rare
+
+    return read_required(lambda path: Path(path).read_bytes(), str(source))
 
 
 def _key(
@@ -259,10 +277,14 @@ def _key(
 ) -> str | None:
     """Of all that a choice depends on; None where that is more than one lock says."""
     data = path.read_bytes()
-    if path.suffix == ".txt" and (_NAMES_OTHERS.search(data) or b"${" in data):
-        return None
-    beside = path.parent / "pyproject.toml"
-    pyproject = sha256(beside.read_bytes()) if path.name == "uv.lock" and beside.is_file() else ""
+    beside = {
+        each.name: each.read_bytes()
+        for each in (path.parent / name for name in _BESIDE.get(path.name, ()))
+        if each.is_file()
+    }
+    for name, each in {path.name: data, **beside}.items():
+        if name.endswith((".txt", ".in")) and (_NAMES_OTHERS.search(each) or b"${" in each):
+            return None
     places = [
         without_userinfo(url)
         for settings in (configuration.uv, configuration.pip)
@@ -272,7 +294,7 @@ def _key(
         FORMAT,
         path.name,
         sha256(data),
-        pyproject,
+        {name: sha256(each) for name, each in beside.items()},
         [msgspec.json.encode(target).decode() for target in targets],
         request.extras,
         request.groups,

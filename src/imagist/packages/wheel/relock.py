@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from pathlib import Path
 from typing import Final, NamedTuple
 
-from imagist.errors import NotFound, RequestError
-from imagist.packages.wheel.lock.pylock import read_pylock
+from imagist.errors import NotFound, Problem, RequestError
+from imagist.packages.wheel.lock.model import Package, normalize
+from imagist.packages.wheel.lock.pylock import note_making, read_pylock
 from imagist.packages.wheel.lock.uv import run_uv
+from imagist.text.suggest import did_you_mean
 
 NAME: Final = "pylock.toml"
 SOURCES: Final = ("pyproject.toml", "requirements.in", "requirements.txt")
@@ -17,10 +19,25 @@ SOURCES: Final = ("pyproject.toml", "requirements.in", "requirements.txt")
 _TEMPORARY: Final = "pylock.imagist-unfinished.toml"
 """uv insists on this form of a name, and keeps the versions that it finds in its output."""
 _HEADER: Final = (
-    b"# Made by `imagist lock` with uv; `imagist lock --update` takes newer versions.\n"
+    b"# Made by `imagist lock` with uv. `imagist lock --update PACKAGE` takes a newer version,\n"
+    b"# --update '*' the newest of all.\n"
 )
 _USERINFO: Final = re.compile(rb"(https?://)[^/@\s\"']+@")
 _LEAST: Final = re.compile(r"(?:>=|~=|==)\s*(3\.\d+)")
+
+
+ALL: Final = "*"
+"""What to update, where it is everything."""
+
+
+class Moved(NamedTuple):
+    """A package that differs between two locks."""
+
+    name: str
+    before: str
+    """Its versions; empty where it was not there."""
+    after: str
+    """Its versions; empty where it is gone."""
 
 
 class Relocked(NamedTuple):
@@ -28,6 +45,8 @@ class Relocked(NamedTuple):
 
     data: bytes
     notice: str
+    moved: tuple[Moved, ...]
+    """What differs from the lock that there was, by name."""
 
 
 def find_source(names: Collection[str]) -> str | None:
@@ -56,22 +75,25 @@ def make_lock(
         extras: those that are in it.
         groups: dependency groups that are in it.
         old: the lock that there was: its versions stay.
-        update: packages that get newer versions; `*` for all.
+        update: packages that get newer versions; `ALL` for all.
 
     Raises:
         NotFound: uv is not installed, or the file is not there.
-        RequestError: there is no solution; told in uv's words.
+        RequestError: there is no solution, told in uv's words; the lock that there was is wrong,
+            or has not a package that is to be updated.
     """
     if not (folder / source).is_file():
         raise NotFound(
             f"there is no {folder / source} to lock", help="one of " + ", ".join(SOURCES)
         )
+    before = read_pylock(old, NAME).packages if old is not None else ()
+    _check_names(update, {package.name for package in before})
     output = folder / _TEMPORARY
     words = ["pip", "compile", source, "--universal", "--python-version", python]
     words += ["--format", "pylock.toml", "--no-header", "--no-annotate", "-o", _TEMPORARY]
     words += [word for extra in extras for word in ("--extra", extra)]
     words += [word for group in groups for word in ("--group", group)]
-    if "*" in update:
+    if ALL in update:
         words.append("--upgrade")
     else:
         words += [word for name in update for word in ("--upgrade-package", name)]
@@ -79,16 +101,43 @@ def make_lock(
         if old is not None:
             output.write_bytes(old)
         run_uv(words, folder, what="the requirements cannot be locked")
-        data = _HEADER + _USERINFO.sub(rb"\1", output.read_bytes())
+        made = _USERINFO.sub(rb"\1", output.read_bytes())
     except OSError as error:
         raise RequestError(f"{output} cannot be written: {error.strerror}") from error
     finally:
         output.unlink(missing_ok=True)
+    data = _HEADER + made + note_making(source, extras, groups).encode()
     lock = read_pylock(data, NAME)
     count = len(lock.packages)
     plural = "package" if count == 1 else "packages"
     notice = f"locked {count} {plural} of {source} for Python {python} and later with uv"
-    return Relocked(data, f"{notice}; keep {NAME} beside it")
+    moved = tuple(_compare(before, lock.packages)) if old is not None else ()
+    return Relocked(data, f"{notice}; keep {NAME} beside it", moved)
+
+
+def _check_names(update: Sequence[str], known: Collection[str]) -> None:
+    problems = [
+        Problem(f"the lock has no package `{name}` to update", NAME, did_you_mean(name, known))
+        for name in update
+        if name != ALL and normalize(name) not in known
+    ]
+    if problems:
+        raise RequestError(problems)
+
+
+def _compare(before: Sequence[Package], after: Sequence[Package]) -> Iterator[Moved]:
+    """What differs; a package may have a version for each platform."""
+    old, new = _versions(before), _versions(after)
+    for name in sorted({*old, *new}):
+        if old.get(name) != new.get(name):
+            yield Moved(name, old.get(name, ""), new.get(name, ""))
+
+
+def _versions(packages: Sequence[Package]) -> dict[str, str]:
+    versions: dict[str, list[str]] = {}
+    for package in packages:
+        versions.setdefault(package.name, []).append(package.version)
+    return {name: ", ".join(dict.fromkeys(each)) for name, each in versions.items()}
 
 
 def least_python(requires: str, default: str) -> str:

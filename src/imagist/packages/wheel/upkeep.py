@@ -14,8 +14,7 @@ def find_drift(
     lock: Lock,
     target: Target,
     wanted: Sequence[Package],
-    requirements: Iterable[str],
-    where: Span | str,
+    requirements: Iterable[tuple[str, Span | str]],
 ) -> list[Problem]:
     """What a project requires on a target and the lock does not have, in the order required.
 
@@ -23,15 +22,14 @@ def find_drift(
         lock: where the packages are from.
         target: for which they are wanted.
         wanted: what `wanted_packages` gives for it.
-        requirements: of the project with its extras and groups (PEP 508).
-        where: those stand.
+        requirements: of the project with its extras and groups (PEP 508), and where each stands.
     """
     from packaging.requirements import InvalidRequirement, Requirement  # noqa: PLC0415
 
     found = {package.name: package for package in wanted}
     environment = marker_environment(target)
     problems: list[Problem] = []
-    for text in requirements:
+    for text, where in requirements:
         try:
             requirement = Requirement(text)
         except InvalidRequirement as error:

@@ -79,6 +79,9 @@ class _Wishes:
     ) -> set[str]:
         """The normalised names; those that the lock does not know are told."""
         wanted = {normalize(name) for name in names}
+        if self.lock.is_narrow:
+            self.check_narrow(kind, wanted, set(known or ()))
+            return wanted
         for name in sorted(wanted - set(known or ())):
             advice = did_you_mean(name, known or ())
             if known is None:
@@ -87,6 +90,15 @@ class _Wishes:
                 Problem(f"the lock has no {kind} `{name}`", self.lock.file, advice)
             )
         return wanted
+
+    def check_narrow(self, kind: str, wanted: set[str], made_for: set[str]) -> None:
+        """Its packages do not say for which extra or group they are there."""
+        for name in sorted(wanted ^ made_for):
+            if name in made_for:
+                said = f"the lock was made with the {kind} `{name}`, which is not asked for"
+            else:
+                said = f"the lock was made without the {kind} `{name}`"
+            self.problems.append(Problem(said, self.lock.file, "lock again with `imagist lock`"))
 
     def check_target(self) -> None:
         """A lock says what it is for."""

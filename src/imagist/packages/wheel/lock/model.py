@@ -98,6 +98,11 @@ class Lock(msgspec.Struct, frozen=True, kw_only=True):
     """Indexes that it names beside those."""
     find_links: tuple[str, ...] = ()
     """More places with files: folders or pages of links."""
+    source: str = ""
+    """The file whose requirements it was made of, relative to its folder; empty where it does not
+    say."""
+    is_narrow: bool = False
+    """Whether it holds just what its extras and groups want, and so is for these alone."""
     graph: Graph | None = None
     """Who needs whom, of locks that do not say of each package when it is wanted."""
     locate: Callable[[str], Span | str] = str

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import unquote, urlsplit
+
+import msgspec
 
 from imagist.errors import Problem, RequestError
 from imagist.packages.wheel.lock.model import (
@@ -16,6 +18,7 @@ from imagist.packages.wheel.lock.model import (
     pick_sha256,
     unhashed,
 )
+from imagist.packages.wheel.lock.named import table, text, texts
 from imagist.packages.wheel.lock.places import TomlPlaces
 from imagist.text.tomlnodes import read_toml
 
@@ -40,7 +43,7 @@ def read_pylock(data: bytes, file: str) -> Lock:
     ]
     if problems:
         raise RequestError(problems)
-    return Lock(
+    found = Lock(
         file=file,
         packages=tuple(packages),
         requires_python=str(lock.requires_python or ""),
@@ -53,6 +56,32 @@ def read_pylock(data: bytes, file: str) -> Lock:
         ),
         default_groups=tuple(map(normalize, lock.default_groups or ())),
         locate=places,
+    )
+    return _narrow(found, values)
+
+
+def note_making(source: str, extras: Sequence[str], groups: Sequence[str]) -> str:
+    """What `imagist lock` adds to a lock: of what it was made, and for which extras and groups.
+
+    uv puts their packages in, and leaves out whose they are.
+    """
+    lines = [f'source = "{source}"']
+    for key, names in (("extras", extras), ("groups", groups)):
+        quoted = ", ".join(f'"{name}"' for name in sorted(set(map(normalize, names))))
+        lines += [f"{key} = [{quoted}]"]
+    return "\n[tool.imagist]\n" + "\n".join(lines) + "\n"
+
+
+def _narrow(lock: Lock, values: Mapping[str, Any]) -> Lock:
+    noted = table(table(values, "tool"), "imagist")
+    if not noted:
+        return lock
+    return msgspec.structs.replace(
+        lock,
+        source=text(noted, "source"),
+        extras=tuple(map(normalize, texts(noted, "extras"))),
+        groups=tuple(map(normalize, texts(noted, "groups"))),
+        is_narrow=True,
     )
 
 

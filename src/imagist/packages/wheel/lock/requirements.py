@@ -77,6 +77,20 @@ def read_requirements(read: Read, path: str, variables: Mapping[str, str] | None
     )
 
 
+def read_required(
+    read: Read, path: str, variables: Mapping[str, str] | None = None
+) -> list[tuple[str, Span]]:
+    """What a requirements file asks for, pinned or not, and where; places without a name are not.
+
+    Raises:
+        NotFound: the file, or one that it names, is not there.
+        RequestError: it cannot be read.
+    """
+    reader = _Required(read, variables or {})
+    reader.read_file(path, None, constraint=False)
+    return reader.required
+
+
 class _Reader:
     def __init__(self, read: Read, variables: Mapping[str, str]) -> None:
         self.read = read
@@ -232,6 +246,20 @@ class _Reader:
             for package in self.packages:
                 if package.name == name and package.version not in wanted:
                     self.report(f"the constraint excludes {package}, which is required", span)
+
+
+class _Required(_Reader):
+    """Takes requirements as they stand: what is wrong with them, whoever locks them says."""
+
+    def __init__(self, read: Read, variables: Mapping[str, str]) -> None:
+        super().__init__(read, variables)
+        self.required: list[tuple[str, Span]] = []
+
+    def read_requirement(self, line: _Line, path: str) -> None:  # noqa: ARG002 - as above
+        text = line.text.partition(" --")[0].strip()
+        name, _, _, url = _split(text)
+        if name and not url:
+            self.required.append((text, line.span))
 
 
 def _logical_lines(text: str, path: str) -> Iterator[_Line]:
