@@ -301,6 +301,25 @@ def test_a_lock_made_of_a_list_that_changed_since(
         assert said in told.err
 
 
+def test_a_list_that_names_the_project_itself(
+    imagist: Imagist, folder: Path, index: SimpleIndex
+) -> None:
+    """`-e .` has no name, and would be there twice; what it needs and nobody locked is told."""
+    settings(folder, 'base = "../base"\npython = "3.12"')
+    with (folder / "requirements.txt").open("a") as lock:
+        lock.write("-e .\n")
+    built = imagist("build", folder)
+    assert (built.code, built.err) == (0, ""), built.err
+    needy = Made("alpha", version="1.2", requires=["absent"])
+    digest = index.add("alpha", needy.filename, needy.build())
+    lines = (folder / "requirements.txt").read_text().splitlines()
+    lines[0] = f"alpha==1.2 --hash=sha256:{digest}"
+    (folder / "requirements.txt").write_text("\n".join(lines))
+    told = imagist("build", folder)
+    assert told.code == 0
+    assert "alpha 1.2 requires `absent`, which the lock does not bring" in told.err
+
+
 @pytest.mark.parametrize(
     ("flags", "advice"),
     [

@@ -18,7 +18,7 @@ from imagist.errors import InputError, Problem
 from imagist.lastmile.wheels import Wheel, WheelLayer, WheelLayers
 from imagist.oci.derive import BlobLayer
 from imagist.packages.wheel.facts import WheelFacts
-from imagist.packages.wheel.target import Target
+from imagist.packages.wheel.target import Target, marker_environment
 from imagist.packages.wheel.venv import Venv, venv_of, write_skeleton
 from imagist.progress import SILENT, Meter
 from imagist.rootfs import compress
@@ -30,7 +30,7 @@ from imagist.store.store import Store
 
 STEP: Final = "environment-check"
 SKELETON: Final = "environment-skeleton"
-FORMAT: Final = 2
+FORMAT: Final = 3
 """Raise it whenever something else is checked."""
 
 
@@ -101,8 +101,7 @@ def build_environment(
     maker = WheelLayers(store, shared=shared, bring=bring, jobs=jobs, meter=meter)
     made = maker.build(wheels, venv, project=project, mtime=mtime)
     others, own = (made[:-1], made[-1]) if project is not None else (made, None)
-    machine = target.platform.architecture
-    warnings = _check(store, others, own, machine, base.libraries, shared)
+    warnings = _check(store, others, own, target, base.libraries, shared)
     layers = [BuiltLayer(skeleton_layer(store, target, mtime=mtime), "imagist: environment")]
     layers += [BuiltLayer(layer.layer, layer.created_by) for layer in made]
     if bytecode:
@@ -127,7 +126,7 @@ def _check(
     store: Store,
     others: Sequence[WheelLayer],
     own: WheelLayer | None,
-    architecture: str,
+    target: Target,
     libraries: Collection[str] | None,
     shared: Collection[str],
 ) -> list[str]:
@@ -136,10 +135,13 @@ def _check(
     Of the project, contents make no difference where it shares no file with another wheel.
     """
     known = None if libraries is None else sorted(libraries)
-    rest = ([layer.layer.digest for layer in others], architecture, known, list(shared))
+    architecture, environment = target.platform.architecture, marker_environment(target)
+    digests = [layer.layer.digest for layer in others]
+    rest = (digests, architecture, environment, known, list(shared))
     mine = own.wheels if own is not None else ()
     paths = [file.path for wheel in mine for file in wheel.files]
-    outline = memo_key(FORMAT, *rest, paths, [(wheel.objects, wheel.warnings) for wheel in mine])
+    said = [(wheel.objects, wheel.warnings, wheel.requires) for wheel in mine]
+    outline = memo_key(FORMAT, *rest, paths, said)
     exact = memo_key(FORMAT, *rest, own.layer.digest if own else "")
     for key in (outline, exact):
         value = store.memo.get(STEP, key)
@@ -148,6 +150,7 @@ def _check(
                 return msgspec.msgpack.decode(value, type=list[str])
     from imagist.packages.wheel.collisions import check_collisions  # noqa: PLC0415 - often known
     from imagist.packages.wheel.elfcheck import check_objects  # noqa: PLC0415
+    from imagist.packages.wheel.requires import check_requires  # noqa: PLC0415
 
     theirs = [wheel for layer in others for wheel in layer.wheels]
     facts = [*theirs, *mine]
@@ -155,6 +158,7 @@ def _check(
         *(warning for wheel in facts for warning in wheel.warnings),
         *check_collisions(facts, shared),
         *check_objects(facts, architecture, libraries),
+        *check_requires(facts, environment),
     ]
     is_apart = not {file.path for wheel in theirs for file in wheel.files}.intersection(paths)
     store.memo.put(STEP, outline if is_apart else exact, msgspec.msgpack.encode(warnings))

@@ -64,7 +64,7 @@ def build_python(job: Job, platforms: Sequence[Platform]) -> Index:
         wheels = [
             builder.wheel(choice, target, requested=choice.package.name in names)
             for choice in gathered.choices[target]
-            if not _is_project(choice, loaded)
+            if not _is_project(choice, job, gathered)
         ]
         made = _environment(job, wheels, project, seen[platform], gathered)
         for warning in made.warnings:
@@ -152,9 +152,15 @@ def _has_lock(request: Request) -> bool:
     return True
 
 
-def _is_project(choice: Choice, loaded: LoadedProject) -> bool:
-    """Whether a choice is the project itself, which gets in by its mode."""
-    return choice.file is None and choice.package.name == normalize(loaded.metadata.name)
+def _is_project(choice: Choice, job: Job, gathered: Gathered) -> bool:
+    """Whether a choice is the project itself, which gets in by its mode; `-e .` has no name."""
+    package, metadata = choice.package, job.loaded.metadata
+    if choice.file is not None or not metadata.name:
+        return False
+    if package.origin is not None and package.origin.kind == "directory":
+        place = gathered.lock.parent / package.origin.location / package.subdirectory
+        return place.resolve() == job.folder.resolve()
+    return package.name == normalize(metadata.name)
 
 
 def _requested(loaded: LoadedProject) -> set[str]:

@@ -31,7 +31,7 @@ from imagist.store.parallel import each
 from imagist.store.store import Store
 
 STEP: Final = "wheel-layer"
-FORMAT: Final = 1
+FORMAT: Final = 2
 """Raise it whenever the same wheels would become other bytes."""
 LARGE: Final = 1_000_000
 """Bytes of a wheel from which on it has a layer of its own."""
@@ -178,7 +178,10 @@ class WheelLayers:
             done = writer.close()
             size = blob.size
             digest = blob.commit()
-            wheels = tuple(facts_of(installed, archive.objects) for archive, installed in planned)
+            wheels = tuple(
+                facts_of(installed, archive.objects, archive.requires)
+                for archive, installed in planned
+            )
             names = tuple(f"{wheel.name}-{wheel.version}" for wheel in wheels)
         facts = msgspec.msgpack.encode(wheels)
         written = _Written(digest, size, done.diff_id, names, facts)

@@ -12,8 +12,11 @@ from imagist.errors import InputError
 from imagist.packages.wheel.collisions import check_collisions
 from imagist.packages.wheel.elfcheck import check_objects
 from imagist.packages.wheel.facts import FileFact, ObjectFact, WheelFacts
+from imagist.packages.wheel.requires import check_requires
+from imagist.packages.wheel.target import marker_environment
 from imagist.rootfs.linkage import MACHINES, Linkage
 from packages.wheel.opening import facts
+from packages.wheel.targets import target
 
 
 def made(name: str, files: dict[str, bytes | str]) -> Made:
@@ -49,6 +52,20 @@ def test_a_file_and_a_folder_collide(tmp_path: Path) -> None:
 def test_cases_are_warned_of(tmp_path: Path) -> None:
     wheels = [facts(made("a", {"X.py": ""}), tmp_path), facts(made("b", {"x.py": ""}), tmp_path)]
     assert len(check_collisions(wheels)) == 1
+
+
+def test_what_is_required_and_not_there_is_told_once(tmp_path: Path) -> None:
+    requires = [
+        "B.c>7",
+        "absent (>=1)",
+        "other; sys_platform == 'win32'",
+        "optional; extra == 'x'",
+        "?",
+    ]
+    one = facts(Made(name="a", requires=requires), tmp_path)
+    two = facts(Made(name="b_c", requires=["absent"]), tmp_path)
+    found = check_requires([one, two], marker_environment(target()))
+    assert found == ["a 1.0 requires `absent`, which the lock does not bring"]
 
 
 def library(

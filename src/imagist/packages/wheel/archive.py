@@ -73,6 +73,18 @@ class WheelArchive:
         """Whether there is a file in the `.dist-info` folder."""
         return f"{self.dist_info}/{name}" in self.members
 
+    @property
+    def requires(self) -> tuple[str, ...]:
+        """What it says it requires (Requires-Dist, PEP 508); nothing where it has no METADATA.
+
+        Raises:
+            Untrusted: its metadata is too large or damaged.
+        """
+        if not self.has("METADATA"):
+            return ()
+        header = re.split(rb"\r?\n\r?\n", self.read_info("METADATA"), maxsplit=1)[0]
+        return tuple(_parse_fields(header).get("requires-dist", ()))
+
     def read_info(self, name: str) -> bytes:
         """A file in the `.dist-info` folder.
 
@@ -203,7 +215,7 @@ def _same_version(one: str, other: str) -> bool:
 
 
 def _parse_fields(data: bytes) -> dict[str, list[str]]:
-    """The lines `Key: value` of a WHEEL file, keys in lower case."""
+    """The lines `Key: value` of WHEEL, or of the head of METADATA; keys in lower case."""
     fields: dict[str, list[str]] = {}
     for line in data.decode("utf-8", "replace").splitlines():
         key, colon, value = line.partition(":")

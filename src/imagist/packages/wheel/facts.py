@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import msgspec
 
 from imagist.packages.wheel.install import InstalledWheel
@@ -32,12 +34,16 @@ class WheelFacts(msgspec.Struct, frozen=True, gc=False, array_like=True):
     files: tuple[FileFact, ...]
     objects: tuple[ObjectFact, ...] = ()
     warnings: tuple[str, ...] = ()
+    requires: tuple[str, ...] = ()
+    """What it says it requires (PEP 508)."""
 
     def __str__(self) -> str:
         return f"{self.name} {self.version}"
 
 
-def facts_of(wheel: InstalledWheel, objects: dict[str, Linkage]) -> WheelFacts:
+def facts_of(
+    wheel: InstalledWheel, objects: Mapping[str, Linkage], requires: tuple[str, ...] = ()
+) -> WheelFacts:
     """Keep of an installed wheel what others ask for; `objects` are by member."""
     return WheelFacts(
         wheel.name,
@@ -49,4 +55,5 @@ def facts_of(wheel: InstalledWheel, objects: dict[str, Linkage]) -> WheelFacts:
             if file.member in objects
         ),
         wheel.warnings,
+        requires,
     )
