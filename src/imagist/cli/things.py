@@ -3,17 +3,25 @@
 from __future__ import annotations
 
 import argparse
+import re
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Final, Protocol
 
 from imagist.cli.delivery import Destination
+from imagist.errors import NotFound, RequestError
 from imagist.oci.image import Image, Index
 
 if TYPE_CHECKING:
     from imagist.cli.work import Stated
     from imagist.oci.reference import Reference
     from imagist.registry.client import Registries
+
+_LOCK: Final = re.compile(r"(uv|poetry|pdm)\.lock|pylock(\.[^.]+)?\.toml|.*requirements.*\.txt")
+"""Names of files that a project's packages are taken from."""
+_OWN: Final = re.compile(r"pyproject\.toml|imagist\.ya?ml")
+"""Names of files in which a project says what its image is; that of an image may be called so."""
+_OF_IMAGE: Final = re.compile(rb"^contents:", re.MULTILINE)
 
 
 class Making(Protocol):
@@ -43,12 +51,45 @@ def is_project(thing: str) -> bool:
     return Path(thing).is_dir()
 
 
+def settle_thing(values: argparse.Namespace) -> None:
+    """Where a file of a project is named, take its folder, and the file if it is a lock.
+
+    Raises:
+        RequestError: it is a file of no kind that is built from; or --lock names another lock.
+        NotFound: there is nothing of that name.
+    """
+    path = Path(values.thing)
+    if path.is_dir():
+        return
+    if not path.exists():
+        raise NotFound(
+            f"there is no {path}", help="name an image's YAML file, or the folder of a project"
+        )
+    is_lock = _LOCK.fullmatch(path.name) is not None
+    if is_lock and values.lock:
+        raise RequestError(
+            f"{path} is a lock, and --lock names another one",
+            help="name the folder of the project and --lock, or the lock alone",
+        )
+    if is_lock:
+        values.lock = str(path)
+    if is_lock or (_OWN.fullmatch(path.name) and not _OF_IMAGE.search(path.read_bytes())):
+        values.thing = str(path.parent)
+    elif path.suffix in {".toml", ".lock"}:
+        raise RequestError(
+            f"{path} is neither an image's YAML file nor a file of a project that is known",
+            help="name the folder of the project; a lock of another name goes with --lock",
+        )
+
+
 def open_work(values: argparse.Namespace, to: Destination) -> Making:
     """The work on whatever the command line names.
 
     Raises:
-        RequestError: flags are given that it has no use for.
+        RequestError: it is nothing to build, or flags are given that it has no use for.
+        NotFound: it is not there.
     """
+    settle_thing(values)
     if is_project(values.thing):
         from imagist.cli.project import ProjectWork
 

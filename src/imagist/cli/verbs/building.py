@@ -7,7 +7,7 @@ from imagist.cli.verbs.flags import INSECURE
 
 _THING = Argument("thing", "the declaration: an image's YAML file, or a lock of one")
 _ANY_THING = Argument(
-    "thing", "an image's YAML file, a lock of one, or the folder of a Python project"
+    "thing", "an image's YAML file, a lock of one, or a project: its folder or a file there"
 )
 
 _DECLARATION = (
