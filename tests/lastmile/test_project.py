@@ -204,3 +204,21 @@ def test_real_backends(
     paths = {file.path for file in layer.wheels[0].files}
     assert "opt/venv/bin/demo" in paths
     assert "opt/venv/lib/python3.12/site-packages/demo/__init__.py" in paths
+
+
+def test_what_a_backend_says_is_for_those_who_ask(
+    project: Path,
+    store: Store,
+    environments: BuildEnvironments,
+    capfd: pytest.CaptureFixture[str],
+) -> None:
+    """Its warnings, too, which the library that calls it would repeat."""
+    speaking = (
+        'import warnings\n    print("at work")\n    warnings.warn("this is old")\n    assert '
+    )
+    (project / "backend.py").write_text(BACKEND.replace("assert ", speaking, 1))
+    heard: list[str] = []
+    options = Options(tell=heard.append)
+    build_project(project, store, environments, FileTable(store, project), options)
+    assert {"at work", "this is old"} <= set(heard)
+    assert capfd.readouterr() == ("", "")

@@ -80,7 +80,7 @@ class ProjectWork:
             NetworkError: an index or a registry cannot be reached, or refuses.
         """
         values = self.values
-        ask_to_push(self.to.references, self.registries)
+        ask_to_push(self.to, self.registries)
         messages = Messages(values)
         wanted = choose_platforms(self._loaded, values)
         base = open_project_base(self._loaded, wanted, values)
@@ -149,5 +149,6 @@ def _tools(values: argparse.Namespace, store: Store, messages: Messages, meter: 
         jobs=count_jobs(values),
         meter=meter,
         warn=messages.warn,
+        tell=messages.stage if values.verbose else lambda _: None,
         output=getattr(values, "output", ""),  # `plan` and `apply` write none
     )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
@@ -25,6 +25,8 @@ class Options(NamedTuple):
     """Settings for the backend (PEP 517, `config_settings`)."""
     ignore: tuple[str, ...] = ()
     """More lines of the project's ignore file."""
+    tell: Callable[[str], object] = lambda _: None
+    """Takes the lines that a backend which did its work said."""
 
 
 class Backend(NamedTuple):

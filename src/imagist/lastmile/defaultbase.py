@@ -13,6 +13,7 @@ contents:
   repositories: [deb]
   packages: [python3-minimal, libpython3-stdlib, ca-certificates, tzdata]
   slim: [docs, man, locale]
+  scripts: ignore  # of dpkg's alone is not all understood, and dpkg is not run here
 accounts:
   users: [{username: nonroot, uid: 65532}]
   groups: [{groupname: nonroot, gid: 65532}]

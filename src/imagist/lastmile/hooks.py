@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import os
 import subprocess
+import warnings
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
@@ -70,11 +71,13 @@ def run_backend(
 
     output.mkdir()
     try:
-        more = _find_more(backend, source, environment, options, hooks)
-        if more:
-            wanted = (*backend.requirements, *more)
-            environment = environments.find(wanted, offline=options.offline)
-        name = hooks().build_wheel(str(output), dict(options.settings))
+        # What a backend warns of, the library would warn of again, on our stderr.
+        with warnings.catch_warnings(record=True, action="always") as warned:
+            more = _find_more(backend, source, environment, options, hooks)
+            if more:
+                wanted = (*backend.requirements, *more)
+                environment = environments.find(wanted, offline=options.offline)
+            name = hooks().build_wheel(str(output), dict(options.settings))
     except (pyproject_hooks.HookMissing, subprocess.SubprocessError, OSError, ValueError) as error:
         if isinstance(error, subprocess.CalledProcessError):
             said.append(error.output)
@@ -87,6 +90,9 @@ def run_backend(
             f"the project's build backend cannot be imported:\n{error.traceback.strip()[-_SAID:]}",
             help="see `requires` and `build-backend` in the [build-system] of its pyproject.toml",
         ) from error
+    for text in (*said, *(str(each.message) for each in warned)):
+        for line in text.splitlines():
+            options.tell(line)
     return output / name
 
 

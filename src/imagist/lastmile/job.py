@@ -51,6 +51,8 @@ class Tools(NamedTuple):
     jobs: int = 8
     meter: Meter = SILENT
     warn: Callable[[str], object] = lambda _: None
+    tell: Callable[[str], object] = lambda _: None
+    """Takes what only few want to know."""
     output: str = ""
     """Where the image is written, if that may be in the project."""
 

@@ -49,7 +49,7 @@ def build_python(job: Job, platforms: Sequence[Platform]) -> Index:
     targets = [each.target for each in seen.values()]
     check_requires_python(loaded, job.base.name, targets, tools.store.memo)
     gathered = _gather(job, targets)
-    options = Options(mtime=job.mtime, offline=tools.offline)
+    options = Options(mtime=job.mtime, offline=tools.offline, tell=tools.tell)
     project = None
     if loaded.mode == "wheel":
         unseen = options._replace(ignore=(*own_writings(folder, tools), *loaded.project.ignore))
