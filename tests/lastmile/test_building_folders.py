@@ -16,6 +16,7 @@ from fixtures.elf import build_program
 from fixtures.registries import running
 from fixtures.simpleindex import SimpleIndex
 from fixtures.wheelmaker import Made
+from imagist.lastmile.defaultbase import default_base
 from imagist.oci import derive
 from imagist.oci.image import Image, Index
 from imagist.store.layout import read_layout, write_layout
@@ -202,6 +203,23 @@ def test_without_the_default_base_another_one_is_to_be_named(
     assert "name another: --base host/repository:tag" in built.err
 
 
+def test_of_the_default_base_nobody_asked_for_scripts() -> None:
+    """Who names no base is not told what its packages would have run."""
+    assert default_base().declaration.contents.scripts == "ignore"
+
+
+def test_a_name_without_a_registry_is_told_where_it_cannot_be_pushed(
+    imagist: Imagist, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings(folder, 'base = "../base"')
+    monkeypatch.setenv("HTTPS_PROXY", "http://127.0.0.1:9")  # nothing listens there
+    monkeypatch.setenv("NO_PROXY", "")
+    for name, is_told in (("hello", True), ("host.example/hello", False)):
+        pushed = imagist("build", folder, "-t", name)
+        assert pushed.code == 4, pushed.err
+        assert ("`hello` names no registry, and so means Docker Hub" in pushed.err) == is_told
+
+
 def test_no_image_has_itself(imagist: Imagist, folder: Path) -> None:
     """What a build writes into the project is not in the next one's source."""
     settings(folder, 'base = "../base"\nmode = "source"')
@@ -209,6 +227,67 @@ def test_no_image_has_itself(imagist: Imagist, folder: Path) -> None:
     for _ in range(2):
         words: list[str | Path] = ["-o", folder / "out[1].tar", "--cache", folder / "cache"]
         assert run("build", folder, *words).out == built
+
+
+def test_a_file_of_a_project_stands_for_its_folder(
+    imagist: Imagist, folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings(folder, 'base = "../base"')
+    built = imagist("build", folder)
+    assert built.code == 0, built.err
+    assert imagist("build", folder / "pyproject.toml").out == built.out
+    monkeypatch.chdir(folder)
+    assert imagist("build", "requirements.txt").out == built.out
+    (folder / "pylock.other.toml").write_text("not TOML\n")
+    told = imagist("build", folder / "pylock.other.toml")
+    assert (told.code, "pylock.other.toml:1:5" in told.err) == (2, True), told.err
+    assert "--lock names another one" in imagist("build", "requirements.txt", "--lock", "x").err
+    (folder / "pyproject.toml").unlink()
+    (folder / "imagist.yaml").write_text("base: ../base\nentrypoint: al\n")
+    built = imagist("build", folder / "imagist.yaml")
+    assert built.code == 0, built.err
+
+
+@pytest.mark.parametrize(
+    ("name", "code", "said"),
+    [
+        ("nowhere", 3, "name an image's YAML file, or the folder of a project"),
+        ("setup.toml", 2, "name the folder of the project"),
+        ("imagist.yaml", 2, "unknown key `nonsense`"),
+    ],
+)
+def test_what_is_nothing_to_build(
+    name: str, code: int, said: str, imagist: Imagist, folder: Path
+) -> None:
+    (folder / "setup.toml").write_text("[tool]\n")
+    (folder / "imagist.yaml").write_text("contents: {packages: []}\nnonsense: 1\n")
+    told = imagist("build", folder / name)
+    assert told.code == code, told.err
+    assert said in told.err
+    assert "not YAML" not in told.err
+
+
+def test_places_of_what_is_not_there(imagist: Imagist, folder: Path) -> None:
+    """The key that names it, or the flag."""
+    place = folder / "pyproject.toml"
+    for line, said in {
+        'base = "./nowhere"': f"{place}:7:8",
+        'base = "base.yaml"': f"{place}:7:8",
+        'base = "../base"\nlock = "l.toml"': f"{place}:8:8",
+        'base = "../base"\nfiles = [{ source = "conf", path = "/c" }]': f"{place}:8:21",
+        'base = "../base"\npython = "3.11"': f"{place}:8:10",
+        'base = "../base"\nlibc = "glibc 2.36"': f"{place}:8:8",
+        'base = "../base"\ninterpreter = "/bin/python"': f"{place}:8:15",
+        'base = "../base"\nplatforms = ["s390x"]': f"{place}:8:13",
+        'base = "scratch"': f"{place}:7:8",
+    }.items():
+        settings(folder, line)
+        built = imagist("build", folder)
+        assert (built.code in (2, 3), said in built.err) == (True, True), built.err
+        assert "help: " in built.err
+    settings(folder, 'base = "../base"')
+    for flag in ("--base", "--lock"):
+        assert f" --> {flag}\n" in imagist("build", folder, flag, "nowhere").err
 
 
 def test_what_only_an_image_has(imagist: Imagist, folder: Path) -> None:

@@ -129,6 +129,26 @@ def test_a_project_with_a_build_system_is_installed(build: Build, folder: Path) 
     assert config(made)["config"].get("WorkingDir", "") == ""
 
 
+@pytest.mark.parametrize("name", ["", ".imagistignore", ".dockerignore"])
+def test_what_is_ignored_is_not_in_the_wheel(name: str, build: Build, folder: Path) -> None:
+    """The setting and the ignore file, of whose patterns each is of the project's folder."""
+    text = PROJECT.replace("shop", "app", 1).replace("shop:main", "app.backend:build_wheel")
+    (folder / "pyproject.toml").write_text(text + BUILD)
+    (folder / "backend.py").write_text(with_script(BACKEND, "shop = app.backend:build_wheel"))
+    (folder / "src" / "deep.md").write_text("kept\n")
+    settings = 'mode = "wheel"\n'
+    package = "opt/venv/lib/python3.12/site-packages/app"
+    before = added(images(build(settings))["amd64"])
+    assert {f"{package}/notes.md", f"{package}/src/deep.md"} <= set(before)
+    if name:
+        (folder / name).write_text("*.md\n")
+    else:
+        settings += 'ignore = ["*.md"]'
+    after = added(images(build(settings))["amd64"])
+    assert f"{package}/notes.md" not in after
+    assert f"{package}/src/deep.md" in after
+
+
 def test_files_of_the_project_are_added_with_their_patterns(build: Build, folder: Path) -> None:
     (folder / "conf").mkdir()
     for name in ("a.ini", "b.ini", "c.txt"):

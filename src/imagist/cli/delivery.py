@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 from imagist.cli.answer import print_json
 from imagist.cli.places import Place, parse_place, write_place
-from imagist.errors import RequestError
+from imagist.errors import NetworkError, Problem, RequestError
 from imagist.oci import derive
 from imagist.oci.image import Image, Index
 
@@ -28,6 +29,8 @@ class Destination(NamedTuple):
     """What the image is called at the path."""
     references: tuple[Reference, ...] = ()
     """Where it is pushed; none where there is a path."""
+    unplaced: tuple[str, ...] = ()
+    """Those names to push to that name no registry, and so mean Docker Hub."""
 
 
 def read_destination(values: argparse.Namespace) -> Destination:
@@ -40,7 +43,7 @@ def read_destination(values: argparse.Namespace) -> Destination:
         return Destination(parse_place(values.output), tuple(values.tag))
     if not values.tag:
         return Destination()
-    from imagist.oci.reference import parse_reference
+    from imagist.oci.reference import names_registry, parse_reference
 
     references = tuple(dict.fromkeys(map(parse_reference, values.tag)))
     for reference in references:
@@ -49,7 +52,8 @@ def read_destination(values: argparse.Namespace) -> Destination:
                 f"-t takes a name to give, and {reference} has a digest",
                 help=f"write {reference.registry}/{reference.repository}:TAG",
             )
-    return Destination(references=references)
+    unplaced = tuple(name for name in values.tag if not names_registry(name))
+    return Destination(references=references, unplaced=unplaced)
 
 
 def deliver(thing: Image | Index, to: Destination, values: argparse.Namespace) -> None:
@@ -67,18 +71,34 @@ def deliver(thing: Image | Index, to: Destination, values: argparse.Namespace) -
     elif to.references:
         from imagist.cli.registries import open_registries
 
-        push(thing, to.references, open_registries(values), values)
+        with explain_names(to):
+            push(thing, to.references, open_registries(values), values)
 
 
-def ask_to_push(references: Sequence[Reference], registries: Registries | None) -> None:
+def ask_to_push(to: Destination, registries: Registries | None) -> None:
     """Find out before any work whether its result may be pushed, where it is to be.
 
     Raises:
         NetworkError: a registry cannot be reached, or refuses.
     """
     if registries is not None:
-        for reference in references:
-            registries.repository(reference).resolve(reference.tag, push=True)
+        with explain_names(to):
+            for reference in to.references:
+                registries.repository(reference).resolve(reference.tag, push=True)
+
+
+@contextmanager
+def explain_names(to: Destination) -> Iterator[None]:
+    """Where a registry refuses, or is not reached, say which names mean one by not naming any."""
+    try:
+        yield
+    except NetworkError as error:
+        if not to.unplaced:
+            raise
+        names = ", ".join(f"`{name}`" for name in to.unplaced)
+        what = f"{names} names no registry, and so means Docker Hub"
+        advice = "write registry/repository:tag, as in localhost:5000/" + to.unplaced[0]
+        raise type(error)([*error.problems, Problem(what, "-t", advice)]) from None
 
 
 def push(

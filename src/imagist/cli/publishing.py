@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from imagist.cli.delivery import push
+from imagist.cli.delivery import explain_names, push
 from imagist.cli.things import Making
 from imagist.oci import derive
 from imagist.oci.image import Image, Index
@@ -21,10 +21,12 @@ def publish(work: Making, thing: Image | Index) -> None:
     registries = work.registries
     assert registries is not None  # noqa: S101 - there are references
     digest = derive.digest(thing)
-    references = [each for each in work.to.references if not _names(registries, each, digest)]
+    with explain_names(work.to):
+        references = [each for each in work.to.references if not _names(registries, each, digest)]
+        if references:
+            push(thing, references, registries, work.values)
     if not references:
         return
-    push(thing, references, registries, work.values)
     work.leave_memory(thing, references)
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final, Protocol
 
 from imagist.cli.delivery import Destination
-from imagist.errors import NotFound, RequestError
+from imagist.errors import RequestError
 from imagist.oci.image import Image, Index
 
 if TYPE_CHECKING:
@@ -56,15 +56,10 @@ def settle_thing(values: argparse.Namespace) -> None:
 
     Raises:
         RequestError: it is a file of no kind that is built from; or --lock names another lock.
-        NotFound: there is nothing of that name.
     """
     path = Path(values.thing)
-    if path.is_dir():
+    if not path.is_file():
         return
-    if not path.exists():
-        raise NotFound(
-            f"there is no {path}", help="name an image's YAML file, or the folder of a project"
-        )
     is_lock = _LOCK.fullmatch(path.name) is not None
     if is_lock and values.lock:
         raise RequestError(
@@ -87,7 +82,6 @@ def open_work(values: argparse.Namespace, to: Destination) -> Making:
 
     Raises:
         RequestError: it is nothing to build, or flags are given that it has no use for.
-        NotFound: it is not there.
     """
     settle_thing(values)
     if is_project(values.thing):

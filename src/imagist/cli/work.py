@@ -174,7 +174,7 @@ class Work:
         """
         from imagist.build.job import build_plan
 
-        ask_to_push(self.to.references, self.registries)
+        ask_to_push(self.to, self.registries)
         plan, options, context = self.planned()
         built = build_plan(plan, options, context)
         # One platform that was asked for as such is an image; everything else is an index.

@@ -126,7 +126,10 @@ class _Loader:
             except (NotFound, FileNotFoundError):
                 continue
         if asked is None:
-            raise NotFound(f"there is no declaration {path}", help="name a YAML file that exists")
+            raise NotFound(
+                f"there is no declaration {path}",
+                help="name an image's YAML file, or the folder of a project",
+            )
         looked = "looked for " + ", ".join(tries)
         problem = Problem(f"the included file {path} is not there", asked, looked)
         raise NotFound([*self.problems, problem])

@@ -25,7 +25,7 @@ class ProjectFile(
     path: str = ""
     """Where it goes; in a folder that is there, or with a / at the end, under its own name."""
     include: Strings = ()
-    """Of a folder: patterns of what is taken, as in .gitignore; everything where absent."""
+    """Of a folder: patterns of what is taken, as in .dockerignore; everything where absent."""
     exclude: Strings = ()
     """Of a folder: patterns of what is left out."""
     permissions: Mode | None = None
@@ -102,4 +102,5 @@ class Project(
     files: tuple[ProjectFile, ...] = ()
     """Files and folders to add, in a layer of their own."""
     ignore: Strings = ()
-    """Patterns of what never gets into the image, as in .gitignore, besides that file's own."""
+    """Patterns of what never gets into the image, as in .dockerignore (`*.md` is of the project's
+    folder, `**/*.md` of all below it), besides those of .imagistignore, else .dockerignore."""
