@@ -69,6 +69,7 @@ def test_stronger_hashes_will_do(tmp_path: Path) -> None:
         ("has several", Made(files={"other-1.0.dist-info/METADATA": ""})),
         ("newer than 1.0", Made(wheel="Wheel-Version: 2.0\nRoot-Is-Purelib: true\n")),
         ("no Wheel-Version", Made(wheel="Root-Is-Purelib: true\n")),
+        ("no Wheel-Version", Made(wheel=f"Wheel-Version: {'9' * 5000}\n")),
         ("whether it is pure", Made(wheel="Wheel-Version: 1.0\n")),
     ],
 )

@@ -19,6 +19,7 @@ from imagist.packages.wheel.venv import Venv, venv_of, write_skeleton
 from packages.wheel.opening import SITE, VENV, contents_of, install, opened
 
 INFO = f"{SITE}/pkg-1.0.dist-info"
+OWN_RECORD = f"{INFO}/RECORD".removeprefix("opt/venv/")
 BIN = "opt/venv/bin"
 SCRIPTS = """\
 [console_scripts]
@@ -134,6 +135,13 @@ def test_compiled_files_are_left_out_and_told(tmp_path: Path) -> None:
         ("no scheme knows", Made(files={"data/scripts": ""})),
         ("name cannot be", Made(entry_points="[console_scripts]\na/b = a:b\n")),
         ("name cannot be", Made(files={"data/scripts/d/tool": ""})),
+        ("name cannot be", Made(entry_points="[console_scripts]\n.wh.python = a:b\n")),
+        ("name cannot be", Made(entry_points="[console_scripts]\n.wh..wh..opq = a:b\n")),
+        ("name cannot be", Made(entry_points="[console_scripts]\na\x1b[2J = a:b\n")),
+        ("name cannot be", Made(entry_points=f"[console_scripts]\n{'a' * 256} = a:b\n")),
+        ("would replace", Made(files={"data/data/bin/python/x": ""})),
+        ("would replace", Made(files={"data/data/pyvenv.cfg/x": ""})),
+        ("dist-info/RECORD twice", Made(files={f"data/data/{OWN_RECORD}": ""})),
         ("names no function", Made(entry_points="[console_scripts]\na = a:b;import os\n")),
         ("names no function", Made(entry_points="[console_scripts]\na = a\n")),
         ("names no function", Made(entry_points="[console_scripts]\na = 1a:b\n")),

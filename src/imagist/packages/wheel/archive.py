@@ -182,7 +182,7 @@ class WheelArchive:
         # 2. WHEEL says how it is to be installed.
         fields = _parse_fields(self.read_info("WHEEL"))
         version = fields.get("wheel-version", [""])[0]
-        if not re.fullmatch(r"\d+(\.\d+)*", version):
+        if not re.fullmatch(r"\d{1,9}(\.\d{1,9})*", version):
             raise self._refuse(f"states no Wheel-Version but `{version}`")
         if int(version.partition(".")[0]) > 1:
             raise self._refuse(f"is of the format {version}, newer than 1.0, which imagist knows")

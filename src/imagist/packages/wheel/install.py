@@ -18,9 +18,10 @@ from imagist.packages.wheel.archive import WheelArchive
 from imagist.packages.wheel.entrypoints import find_scripts, write_wrapper
 from imagist.packages.wheel.record import format_record
 from imagist.packages.wheel.venv import Venv
+from imagist.rootfs.whiteout import is_reserved
 
-FORMAT: Final = 1
-"""Raise it whenever the same wheel would be installed otherwise."""
+FORMAT: Final = 2
+"""Raise it whenever the same wheel would be installed otherwise, or not at all."""
 INSTALLER: Final = b"imagist\n"
 
 _OURS: Final = ("RECORD", "INSTALLER", "REQUESTED", "direct_url.json")
@@ -28,7 +29,12 @@ _OURS: Final = ("RECORD", "INSTALLER", "REQUESTED", "direct_url.json")
 _PYTHON: Final = b"#!python"
 _RESERVED: Final = re.compile(r"(?:python|pypy|graalpy)w?(?:\d+(?:\.\d+)*t?)?")
 _ACTIVATES: Final = re.compile(r"[Aa]ctivate(?:\.\w+|_this\.py)?")
-_SKELETON: Final = frozenset({"bin", "include", "lib", "lib64", "pyvenv.cfg"})
+_FOLDERS: Final = frozenset({"bin", "include", "lib"})
+"""What of the environment files may lie in, but none can be."""
+_TAKEN: Final = frozenset({"lib64", "pyvenv.cfg"})
+"""What of the environment is its own, with whatever would lie below it."""
+_NAME_MAX: Final = 255
+"""Bytes of a name that file systems take."""
 _SCRIPT_MAX: Final = 1 << 20
 
 
@@ -105,9 +111,12 @@ class _Installation:
             self._add_data(f"{info}/REQUESTED", b"")
         if self._origin.direct_url:
             self._add_data(f"{info}/direct_url.json", self._origin.direct_url)
+        record = f"{info}/RECORD"
+        if record in self._files:
+            self._problems.append(f"installs /{record} twice")
         if self._problems:
             raise Untrusted(Problem(f"{self._wheel.filename} {why}") for why in self._problems)
-        self._add_data(f"{info}/RECORD", self._format_record())
+        self._add_data(record, self._format_record())
         files = tuple(self._files[path] for path in sorted(self._files))
         return InstalledWheel(self._wheel.name, self._wheel.version, files, tuple(self._warnings))
 
@@ -130,7 +139,7 @@ class _Installation:
         return names
 
     def _may_be_script(self, name: str) -> bool:
-        if not name or "/" in name or "\0" in name or name in {".", ".."}:
+        if not _is_name(name):
             self._problems.append(f"has a script whose name cannot be: `{name}`")
         elif _RESERVED.fullmatch(name):
             self._problems.append(f"has a script `{name}`, which would replace the interpreter")
@@ -197,9 +206,7 @@ class _Installation:
         self._place(InstalledFile(path, mode, len(data), digest, "", data))
 
     def _place(self, file: InstalledFile) -> None:
-        inside = file.path.removeprefix(f"{self._venv.root}/")
-        folder, _, name = inside.rpartition("/")
-        if inside in _SKELETON or (folder == "bin" and _RESERVED.fullmatch(name)):
+        if _replaces_environment(file.path.removeprefix(f"{self._venv.root}/")):
             self._problems.append(f"would replace /{file.path} of the environment")
         before = self._files.setdefault(file.path, file)
         if before is not file:
@@ -219,3 +226,22 @@ class _Installation:
             for file in self._files.values()
         ]
         return format_record(rows, f"{self._wheel.dist_info}/RECORD")
+
+
+def _is_name(text: str) -> bool:
+    """Whether a script can be called so: the text of an entry point is no path, but becomes one."""
+    return (
+        text not in {"", ".", ".."}
+        and "/" not in text
+        and text.isprintable()
+        and len(text.encode()) <= _NAME_MAX
+        and not is_reserved(text)
+    )
+
+
+def _replaces_environment(inside: str) -> bool:
+    """Whether a path below the prefix is the environment's own, or leads through what is."""
+    top, _, below = inside.partition("/")
+    name = below.partition("/")[0]
+    is_interpreter = top == "bin" and _RESERVED.fullmatch(name) is not None
+    return inside in _FOLDERS or top in _TAKEN or is_interpreter
