@@ -15,6 +15,7 @@ from imagist.lastmile.environment import Base, build_environment
 from imagist.oci.platform import Platform
 from imagist.packages.wheel import collisions
 from imagist.packages.wheel.target import Target
+from imagist.packages.wheel.venv import Venv, find_obstacles
 from imagist.rootfs.entry import Entry
 from imagist.rootfs.tree import Node, Tree
 from imagist.store.store import Store
@@ -124,11 +125,13 @@ def test_the_place_in_the_base(store: Store) -> None:
         tree = Tree()
         for entry in entries:
             tree.put(Node(entry))
-        build_environment(store, [wheel], target(), base=Base(tree))
+        build_environment(store, [wheel], target(), base=Base(find_obstacles(Venv(), tree)))
 
     build(Entry("opt", "directory", 0o755))
     with pytest.raises(InputError, match="/opt is a symlink in the base"):
         build(Entry("opt", "symlink", 0o777, link="srv"))
+    with pytest.raises(InputError, match="/opt/venv/bin is a symlink in the base"):
+        build(Entry("opt/venv/bin", "symlink", 0o777, link="/usr/bin"))
     with pytest.raises(InputError, match="has an environment in /opt/venv already"):
         build(Entry("opt/venv", "directory", 0o755), Entry("opt/venv/pyvenv.cfg"))
 

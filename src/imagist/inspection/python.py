@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from imagist.packages.wheel.detect import Base
 
 STEP: Final = "python-target"
-FORMAT: Final = "python-target/1"
+FORMAT: Final = "python-target/2"
 _LIBRARY: Final = re.compile(r"\.so(\.|$)")
 
 
@@ -29,13 +29,14 @@ class PythonBase(msgspec.Struct, frozen=True):
     target: Target
     libraries: frozenset[str]
     """File names of its shared libraries."""
-    tree: Tree | None = None
-    """Its files, where they had to be looked at."""
+    obstacles: Mapping[str, str] = {}
+    """What of it is in the way of an environment (`find_obstacles`)."""
 
 
 class _Remembered(msgspec.Struct, frozen=True, array_like=True):
     target: Target
     libraries: tuple[str, ...]
+    obstacles: dict[str, str]
 
 
 def look_for_python(
@@ -67,16 +68,19 @@ def look_for_python(
     known = memo.get(STEP, question) if memo else None
     if known is not None:
         recalled = msgspec.msgpack.decode(known, type=_Remembered)
-        return PythonBase(recalled.target, frozenset(recalled.libraries))
+        return PythonBase(recalled.target, frozenset(recalled.libraries), recalled.obstacles)
     from imagist.packages.wheel.detect import detect_target  # noqa: PLC0415 - often remembered
+    from imagist.packages.wheel.venv import find_obstacles, venv_of  # noqa: PLC0415 - as above
 
     base = view_base(image, name, platform, jobs=jobs)
     target = detect_target(base, wishes, prefix)
     names = (node.entry.path.rpartition("/")[2] for node in base.tree.nodes())
     libraries = tuple(sorted({name for name in names if _LIBRARY.search(name)}))
+    obstacles = find_obstacles(venv_of(target), base.tree)
     if memo is not None:
-        memo.put(STEP, question, msgspec.msgpack.encode(_Remembered(target, libraries)))
-    return PythonBase(target, frozenset(libraries), base.tree)
+        answer = _Remembered(target, libraries, obstacles)
+        memo.put(STEP, question, msgspec.msgpack.encode(answer))
+    return PythonBase(target, frozenset(libraries), obstacles)
 
 
 def _key(wishes: Wishes) -> tuple[str, ...]:

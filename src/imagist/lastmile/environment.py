@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import os
-from collections.abc import Callable, Collection, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from typing import Final, NamedTuple
 
 import msgspec
@@ -22,8 +22,6 @@ from imagist.packages.wheel.target import Target, marker_environment
 from imagist.packages.wheel.venv import Venv, venv_of, write_skeleton
 from imagist.progress import SILENT, Meter
 from imagist.rootfs import compress
-from imagist.rootfs.entry import parents
-from imagist.rootfs.tree import Tree
 from imagist.store.layers import StoredLayer, recall, remember
 from imagist.store.memo import memo_key
 from imagist.store.store import Store
@@ -52,8 +50,8 @@ class Environment(NamedTuple):
 class Base(NamedTuple):
     """What is known of the image below."""
 
-    tree: Tree | None = None
-    """Its files; None where nobody looked."""
+    obstacles: Mapping[str, str] = {}
+    """What of it is in the way of the environment (`find_obstacles`)."""
     libraries: Collection[str] | None = None
     """Sonames and file names of its libraries; None where nobody knows."""
 
@@ -95,8 +93,7 @@ def build_environment(
     """
     base = base or Base()
     venv = venv_of(target)
-    if base.tree is not None:
-        check_place(venv, base.tree)
+    check_place(venv, base.obstacles)
     wheels = list(wheels)
     maker = WheelLayers(store, shared=shared, bring=bring, jobs=jobs, meter=meter)
     made = maker.build(wheels, venv, project=project, mtime=mtime)
@@ -186,29 +183,25 @@ def skeleton_layer(store: Store, target: Target, *, mtime: int = 0) -> BlobLayer
     return remember(store, SKELETON, key, layer).open(store)
 
 
-def check_place(venv: Venv, base: Tree) -> None:
+def check_place(venv: Venv, obstacles: Mapping[str, str]) -> None:
     """See that an environment would lie in folders of the base, not behind its symlinks.
+
+    Args:
+        venv: the environment.
+        obstacles: what of the base is in its way (`find_obstacles`).
 
     Raises:
         InputError: it would replace something, or lie elsewhere than it says.
     """
-    problems = []
-    for path in [*parents(venv.site_packages), venv.site_packages]:
-        node = base.get(path)
-        if node is not None and not node.entry.is_directory:
-            problems.append(
-                Problem(
-                    f"/{path} is a {node.entry.kind} in the base, where the environment needs a "
-                    "folder",
-                    help="choose another prefix for the environment",
-                )
-            )
-    if base.get(f"{venv.root}/pyvenv.cfg") is not None:
-        problems.append(
-            Problem(
-                f"the base has an environment in {venv.prefix} already",
-                help="choose another prefix for the environment",
-            )
+    config = f"{venv.root}/pyvenv.cfg"
+    problems = [
+        Problem(
+            f"the base has an environment in {venv.prefix} already"
+            if path == config
+            else f"/{path} is a {kind} in the base, where the environment needs a folder",
+            help="choose another prefix for the environment",
         )
+        for path, kind in obstacles.items()
+    ]
     if problems:
         raise InputError(problems)

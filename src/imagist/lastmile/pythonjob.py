@@ -179,7 +179,7 @@ def _environment(
         wheels,
         seen.target,
         project=project,
-        base=Base(seen.tree, seen.libraries),
+        base=Base(seen.obstacles, seen.libraries),
         shared=settings.shared,
         bytecode=settings.bytecode,
         mtime=job.mtime,

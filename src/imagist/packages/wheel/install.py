@@ -229,7 +229,7 @@ class _Installation:
 
 
 def _is_name(text: str) -> bool:
-    """Whether a script can be called so: the text of an entry point is no path, but becomes one."""
+    """Whether a script can be called so: what an entry point is called becomes a path."""
     return (
         text not in {"", ".", ".."}
         and "/" not in text

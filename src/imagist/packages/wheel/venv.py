@@ -13,6 +13,7 @@ from typing import Final, NamedTuple
 from imagist.errors import RequestError
 from imagist.packages.wheel.target import PREFIX, Target
 from imagist.rootfs.entry import Entry, parents
+from imagist.rootfs.tree import Tree
 
 MAX_SHEBANG: Final = 127
 """Bytes of a script's first line that every Linux reads (execve(2))."""
@@ -98,3 +99,19 @@ def write_skeleton(target: Target, *, mtime: int = 0) -> list[Entry]:
             for path, link in sorted(links.items())
         ),
     ]
+
+
+def find_obstacles(venv: Venv, base: Tree) -> dict[str, str]:
+    """What of a base is in the way of an environment: paths to kinds of entries.
+
+    That is what is no folder where the environment has one, such as a symlink, behind which its
+    files would lie elsewhere; and the settings of an environment that is there already.
+    """
+    config = f"{venv.root}/pyvenv.cfg"
+    folders = {*parents(venv.site_packages), venv.site_packages, f"{venv.root}/bin"}
+    nodes = ((path, base.get(path)) for path in sorted({*folders, config}))
+    return {
+        path: node.entry.kind
+        for path, node in nodes
+        if node is not None and (path == config or not node.entry.is_directory)
+    }
