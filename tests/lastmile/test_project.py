@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import subprocess
+import time
 import zipfile
 from pathlib import Path
 
@@ -11,7 +12,9 @@ import pytest
 
 from fixtures.elf import build_library
 from fixtures.wheelmaker import Made
-from imagist.errors import InputError, NotFound, RequestError
+from imagist.digest import Digest
+from imagist.editing.additions import Item
+from imagist.errors import ImagistError, InputError, NotFound, RequestError
 from imagist.lastmile.backend import Options
 from imagist.lastmile.buildenv import BuildEnvironments
 from imagist.lastmile.filetable import FileTable
@@ -143,6 +146,132 @@ def test_refusals(project: Path, store: Store, environments: BuildEnvironments) 
     (project / "pyproject.toml").unlink()
     with pytest.raises(NotFound, match="no project"):
         build(project, store, environments)
+
+
+MAKES = "def build_wheel(folder, *_, **__):\n    import os\n    "
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        "return None",
+        "return 5",
+        "return 'app-1.0-py3-none-any.whl'",
+        "return 'a\\0.whl'",
+        "return folder",
+        "return os.path.relpath('backend.py', folder)",
+        "os.symlink(os.path.abspath('backend.py'), folder + '/a.whl'); return 'a.whl'",
+        "os.mkfifo(folder + '/a.whl'); return 'a.whl'",
+    ],
+)
+def test_only_a_file_that_the_backend_made_is_its_wheel(
+    answer: str, project: Path, store: Store, environments: BuildEnvironments
+) -> None:
+    (project / "backend.py").write_text(MAKES + answer)
+    with pytest.raises(InputError, match="there is no such wheel"):
+        build(project, store, environments)
+
+
+def test_a_backend_that_ends_the_process_is_told(
+    project: Path, store: Store, environments: BuildEnvironments
+) -> None:
+    (project / "backend.py").write_text(f"{MAKES}os._exit(0)")
+    with pytest.raises(InputError, match="ended without an answer"):
+        build(project, store, environments)
+
+
+@pytest.mark.parametrize("asked", ["None", "'ab'", "[5]", "['--version']"])
+def test_what_a_backend_asks_for_must_be_requirements(
+    asked: str, project: Path, store: Store, environments: BuildEnvironments
+) -> None:
+    hook = f"def get_requires_for_build_wheel(config_settings=None):\n    return {asked}\n"
+    (project / "backend.py").write_text(BACKEND + hook)
+    with pytest.raises(InputError, match="no list of requirements"):
+        build(project, store, environments)
+
+
+@pytest.mark.parametrize(
+    ("line", "instead"),
+    [
+        ("requires = []", 'requires = "setuptools"'),
+        ("requires = []", 'requires = ["--version"]'),
+        ("requires = []", "requires = 5"),
+        ("requires = []", "requires = {}"),
+        ('backend-path = ["."]', 'backend-path = "."'),
+        ('build-backend = "backend"', 'build-backend = ""'),
+    ],
+)
+def test_a_build_system_that_means_nothing_is_refused(
+    line: str, instead: str, project: Path, store: Store, environments: BuildEnvironments
+) -> None:
+    (project / "pyproject.toml").write_text(PROJECT.replace(line, instead))
+    with pytest.raises(InputError, match=r"\[build-system\] of .* is not as it should be"):
+        build(project, store, environments)
+
+
+def test_what_a_backend_leaves_running_is_ended(
+    project: Path, store: Store, environments: BuildEnvironments, tmp_path: Path
+) -> None:
+    """It holds the backend's output, so whoever waited for the end of that would wait for it."""
+    note = tmp_path / "left"
+    text = (
+        "import subprocess\n"
+        "left = subprocess.Popen(['sleep', '60'])\n"
+        f"open({str(note)!r}, 'w').write(str(left.pid))\n"
+    )
+    (project / "backend.py").write_text(BACKEND + text)
+    began = time.monotonic()
+    build(project, store, environments)
+    assert time.monotonic() - began < 30
+    state = Path("/proc", note.read_text(), "stat")
+    assert not state.exists() or state.read_text().rpartition(")")[2].split()[0] in "XZ"
+
+
+def test_links_that_lead_out_of_a_project_are_refused(
+    project: Path, store: Store, environments: BuildEnvironments, tmp_path: Path
+) -> None:
+    """The backend would read what they lead to, and nobody would notice when that changes."""
+    (tmp_path / "other").write_text("secret\n")
+    (project / "other").symlink_to(tmp_path / "other")
+    with pytest.raises(InputError, match="leads out of the project"):
+        build(project, store, environments)
+    assert build(project, store, environments, Options(ignore=("other",)))
+
+
+def test_a_file_that_changes_during_the_build_is_never_remembered_as_it_was(
+    project: Path, store: Store, environments: BuildEnvironments
+) -> None:
+    class Late(FileTable):
+        """Something is saved after the files were looked at, before they are copied."""
+
+        def digest(self, item: Item) -> Digest:
+            found = super().digest(item)
+            if item.path == "pyproject.toml":
+                (project / "code.py").write_text("x = 9\n")
+            return found
+
+    with pytest.raises(ImagistError, match=r"code\.py"):
+        build_project(project, store, environments, Late(store, project))
+    (project / "code.py").write_text("x = 1\n")
+    wheel = build(project, store, environments)
+    with zipfile.ZipFile(io.BytesIO(store.read(wheel.digest))) as archive:
+        assert archive.read("app/code.py") == b"x = 1\n"
+
+
+def test_variables_that_backends_heed_count(
+    project: Path,
+    store: Store,
+    environments: BuildEnvironments,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    line = "    files['app/told'] = os.environ.get('PDM_BUILD_SCM_VERSION', '').encode()\n"
+    at = BACKEND.index("    files[")
+    (project / "backend.py").write_text(BACKEND[:at] + line + BACKEND[at:])
+    for version in ("1", "2"):
+        monkeypatch.setenv("PDM_BUILD_SCM_VERSION", version)
+        wheel = build(project, store, environments)
+        with zipfile.ZipFile(io.BytesIO(store.read(wheel.digest))) as archive:
+            assert archive.read("app/told") == version.encode()
 
 
 def test_what_was_never_installed_cannot_be_had_offline(

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import re
 import tomllib
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any, Final, NamedTuple
+from typing import Any, Final, NamedTuple, TypeGuard
 
 from imagist.errors import InputError, NotFound
 
 _LEGACY: Final = ("setuptools >= 40.8.0",)
 _LEGACY_BACKEND: Final = "setuptools.build_meta:__legacy__"
 """What holds where a project does not say what builds it (PEP 517, PEP 518)."""
+_NAMED: Final = re.compile(r"\s*[A-Za-z0-9]")
+"""How requirements begin (PEP 508); options of pip do not."""
 
 
 class Options(NamedTuple):
@@ -62,14 +65,24 @@ def find_backend(document: Mapping[str, Any], where: str) -> Backend:
         InputError: it says something that means nothing.
     """
     system = document.get("build-system", {})
-    backend = Backend(
-        system.get("build-backend", _LEGACY_BACKEND),
-        tuple(system.get("backend-path", ())),
-        tuple(system.get("requires", _LEGACY)),
-    )
-    if not all(isinstance(each, str) for each in (backend.name, *backend[1], *backend[2])):
+    settings = system if isinstance(system, dict) else {"requires": system}
+    name = settings.get("build-backend", _LEGACY_BACKEND)
+    path = settings.get("backend-path", [])
+    requirements = settings.get("requires", [*_LEGACY])
+    if not (name and are_texts([name]) and are_texts(path) and are_requirements(requirements)):
         raise InputError(
             f"the [build-system] of `{where}` is not as it should be",
-            help="`requires` and `backend-path` are lists of texts, `build-backend` is a text",
+            help="`requires` is a list of requirements such as `hatchling>=1.27`, `backend-path` "
+            "one of folders, `build-backend` a text",
         )
-    return backend
+    return Backend(name, tuple(path), tuple(requirements))
+
+
+def are_texts(value: object) -> TypeGuard[list[str]]:
+    """Whether something is a list of texts: a text alone would pass as one, of its letters."""
+    return isinstance(value, list) and all(isinstance(each, str) for each in value)
+
+
+def are_requirements(value: object) -> TypeGuard[list[str]]:
+    """Whether something is a list of requirements, none of which pip would take for an option."""
+    return are_texts(value) and all(map(_NAMED.match, value))

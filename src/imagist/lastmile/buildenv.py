@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import fcntl
 import os
+import re
 import sys
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
@@ -19,6 +20,10 @@ from imagist.errors import InputError, RequestError
 from imagist.store.memo import memo_key
 
 _READY: Final = ".ready"
+_STEERS: Final = re.compile(
+    r"(?:SETUPTOOLS|DISTUTILS|VCS_VERSIONING|HATCH|PDM|POETRY|FLIT|UV_BUILD)_\w+"
+)
+"""Variables by which a user tells build backends what to do, a version among it."""
 _SAID: Final = 2000
 """Characters of a failed installation's output that are told."""
 
@@ -43,6 +48,11 @@ class BuildEnvironment(NamedTuple):
         kept = {key: value for key, value in os.environ.items() if not key.startswith("PYTHON")}
         path = os.pathsep.join([str(self.folder / "bin"), kept.get("PATH", os.defpath)])
         return {**kept, "PATH": path, "VIRTUAL_ENV": str(self.folder), **more}
+
+
+def steering() -> dict[str, str]:
+    """The variables of this process that build backends heed: what is built depends on them."""
+    return {name: value for name, value in os.environ.items() if _STEERS.fullmatch(name)}
 
 
 class BuildEnvironments:
@@ -89,7 +99,7 @@ def _make(place: Path, requirements: list[str]) -> None:
     pip = [str(place / "bin" / "python"), "-m", "pip"]
     if has_pip:
         pip = [sys.executable, "-m", "pip", "--python", pip[0]]
-    options = ["--quiet", "--disable-pip-version-check", "--no-warn-script-location"]
+    options = ["--quiet", "--disable-pip-version-check", "--no-warn-script-location", "--no-input"]
     _run([*pip, "install", *options, *requirements])
 
 

@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import contextlib
 import os
+import signal
 import subprocess
+import tempfile
 import warnings
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -17,8 +19,8 @@ from typing import TYPE_CHECKING, Final
 import msgspec
 
 from imagist.errors import InputError, RequestError
-from imagist.lastmile.backend import Backend, Options
-from imagist.lastmile.buildenv import BuildEnvironment, BuildEnvironments
+from imagist.lastmile.backend import Backend, Options, are_requirements
+from imagist.lastmile.buildenv import BuildEnvironment, BuildEnvironments, steering
 from imagist.store.memo import memo_key
 
 if TYPE_CHECKING:
@@ -26,6 +28,8 @@ if TYPE_CHECKING:
 
 _SAID: Final = 4000
 """Characters of what a failed backend said that are told."""
+_HEARD: Final = 1 << 20
+"""Bytes of what a backend says, the last ones, that are read."""
 _DESCRIBING: Final = ("pyproject.toml", "setup.cfg", "setup.py")
 """Files that say what a project is built with."""
 
@@ -81,8 +85,9 @@ def run_backend(
     except (pyproject_hooks.HookMissing, subprocess.SubprocessError, OSError, ValueError) as error:
         if isinstance(error, subprocess.CalledProcessError):
             said.append(error.output)
+        reason = "it ended without an answer" if isinstance(error, FileNotFoundError) else error
         raise InputError(
-            f"the project's build backend failed:\n{''.join(said).strip()[-_SAID:] or error}",
+            f"the project's build backend failed:\n{''.join(said).strip()[-_SAID:] or reason}",
             help="see that `pip wheel --no-deps .` works in its folder",
         ) from error
     except pyproject_hooks.BackendUnavailable as error:
@@ -93,7 +98,19 @@ def run_backend(
     for text in (*said, *(str(each.message) for each in warned)):
         for line in text.splitlines():
             options.tell(line)
-    return output / name
+    return _find_wheel(output, name)
+
+
+def _find_wheel(output: Path, name: object) -> Path:
+    """The file that a backend says it made, which must be one in the folder that it was given."""
+    if isinstance(name, str) and "/" not in name:
+        file = output / name
+        if file.is_file() and not file.is_symlink():
+            return file
+    raise InputError(
+        f"the project's build backend says that it made {name!r}, but there is no such wheel",
+        help="see that `pip wheel --no-deps .` works in its folder",
+    )
 
 
 def _find_more(
@@ -109,11 +126,17 @@ def _find_more(
     backend, but not that of a backend which is a part of the project.
     """
     files = [_read(source / name) for name in _DESCRIBING]
-    note = environment.folder / f"requires-{memo_key(files, dict(options.settings))[:24]}.json"
+    key = memo_key(files, dict(options.settings), steering())
+    note = environment.folder / f"requires-{key[:24]}.json"
     if not backend.path:
         with contextlib.suppress(OSError, msgspec.DecodeError):
             return msgspec.json.decode(note.read_bytes(), type=list[str])
-    found = list(hooks().get_requires_for_build_wheel(dict(options.settings)))
+    found: object = hooks().get_requires_for_build_wheel(dict(options.settings))
+    if not are_requirements(found):
+        raise InputError(
+            f"the project's build backend asks for {found!r}, which is no list of requirements",
+            help="see that `pip wheel --no-deps .` works in its folder",
+        )
     if not backend.path:
         written = note.with_suffix(f".{os.getpid()}")
         written.write_bytes(msgspec.json.encode(found))
@@ -135,7 +158,10 @@ def _run(
     options: Options,
     variables: Mapping[str, str],
 ) -> str:
-    """Run a hook; what it said.
+    """Run a hook; what it said last.
+
+    It may leave processes behind that hold what it was given: so it speaks into a file, whose end
+    nobody waits for, and what of its group still runs is ended.
 
     Raises:
         CalledProcessError: it failed; with what it said.
@@ -143,16 +169,24 @@ def _run(
     more = {"SOURCE_DATE_EPOCH": str(options.mtime), **variables}
     if options.offline:
         more["PIP_NO_INDEX"] = "1"
-    done = subprocess.run(  # noqa: S603 - the backend that the project names
-        list(command),
-        cwd=folder,
-        env=environment.variables(more),
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        errors="replace",
-        check=False,
-    )
-    if done.returncode:
-        raise subprocess.CalledProcessError(done.returncode, list(command), done.stdout)
-    return done.stdout
+    with tempfile.TemporaryFile() as heard:
+        process = subprocess.Popen(  # noqa: S603 - the backend that the project names
+            list(command),
+            cwd=folder,
+            env=environment.variables(more),
+            stdin=subprocess.DEVNULL,
+            stdout=heard,
+            stderr=subprocess.STDOUT,
+            process_group=0,
+        )
+        try:
+            code = process.wait()
+        finally:
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(process.pid, signal.SIGKILL)
+            process.wait()
+        heard.seek(max(0, heard.seek(0, os.SEEK_END) - _HEARD))
+        said = heard.read().decode(errors="replace")
+    if code:
+        raise subprocess.CalledProcessError(code, list(command), said)
+    return said

@@ -8,6 +8,7 @@ runs here, so what it makes must be for any machine, or be said to fit the targe
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
@@ -16,9 +17,9 @@ import msgspec
 
 from imagist.digest import CHUNK, check, sha256
 from imagist.editing.additions import Item, read_item
-from imagist.errors import InputError
+from imagist.errors import InputError, Problem
 from imagist.lastmile.backend import Options, find_backend, read_document
-from imagist.lastmile.buildenv import BuildEnvironments
+from imagist.lastmile.buildenv import BuildEnvironments, steering
 from imagist.lastmile.carried import find_modules, trace_members
 from imagist.lastmile.files import FileRule, find_wanted
 from imagist.lastmile.filetable import FileTable
@@ -34,7 +35,7 @@ from imagist.store.store import Store
 
 STEP: Final = "project-wheel"
 OUTLINE: Final = "project-outline"
-FORMATS: Final = (2, plain.FORMAT)
+FORMATS: Final = (3, plain.FORMAT)
 """Of keys: whenever the same project would become another wheel, one is raised."""
 
 
@@ -96,7 +97,7 @@ def build_project(
     Raises:
         NotFound: there is no project.
         InputError: the backend failed, or made what is no wheel, or has compiled files and is
-            said to fit any machine.
+            said to fit any machine; a symlink leads out of the project; a file changed.
         Untrusted: what it made is not what its RECORD says.
         RequestError: what runs backends is not installed.
     """
@@ -104,9 +105,10 @@ def build_project(
     document = read_document(folder)
     backend = find_backend(document, str(folder / "pyproject.toml"))
     items = find_wanted(FileRule(str(folder), "/", patterns=options.ignore))
+    _check_links(items)
     digests = {item.path: str(table.digest(item)) for item in items if item.kind == "file"}
     environment = environments.find(backend.requirements, offline=options.offline)
-    rest = (environment.contents(), dict(options.settings), options.mtime)
+    rest = (*backend, environment.contents(), dict(options.settings), options.mtime, steering())
     key = memo_key(*FORMATS, [_describe(item, digests) for item in items], *rest)
     in_place = _asks_history(document, folder)
     built = None if in_place else recall_wheel(store, STEP, key)
@@ -121,11 +123,26 @@ def build_project(
             from imagist.lastmile.hooks import run_backend  # noqa: PLC0415
 
             with tempfile.TemporaryDirectory(prefix="imagist-project-") as work:
-                source = folder if in_place else _copy(items, Path(work, "source"))
+                source = folder if in_place else _copy(items, digests, Path(work, "source"))
                 file = run_backend(backend, source, Path(work, "wheel"), environments, options)
                 built = _keep(store, file, outline, digests, modules)
-        remember_wheel(store, STEP, key, built)
+        if not in_place:  # what history says is in no key
+            remember_wheel(store, STEP, key, built)
     return built._replace(origin=Origin(requested=True))
+
+
+def _check_links(items: Sequence[Item]) -> None:
+    """See that a backend reads files of the project alone, whose digests are known."""
+    problems = [
+        Problem(
+            f"`{item.source}` leads out of the project, to `{item.link}`",
+            help="ignore it, or put what it leads to in its place",
+        )
+        for item in items
+        if item.kind == "symlink" and item.link.startswith("/")
+    ]
+    if problems:
+        raise InputError(problems)
 
 
 def _renew(
@@ -223,18 +240,18 @@ def _put(store: Store, filename: str, data: bytes) -> Wheel:
 
 def _asks_history(document: Mapping[str, Any], folder: Path) -> bool:
     """Whether the version may come from the version control system, which a copy has not."""
-    dynamic = document.get("project", {}).get("dynamic", [])
-    return "version" in dynamic and (folder / ".git").exists()
+    project = document.get("project")
+    dynamic = project.get("dynamic") if isinstance(project, dict) else None
+    may_ask = isinstance(dynamic, list) and "version" in dynamic
+    return may_ask and (folder / ".git").exists()
 
 
 def _describe(item: Item, digests: Mapping[str, str]) -> tuple[str, str, str, str, bool]:
     return item.path, item.kind, item.link, digests.get(item.path, ""), item.is_executable
 
 
-def _copy(items: Sequence[Item], place: Path) -> Path:
-    """What the backend may see; folders come before what is in them."""
-    import shutil  # noqa: PLC0415 - often remembered
-
+def _copy(items: Sequence[Item], digests: Mapping[str, str], place: Path) -> Path:
+    """What the backend may see, as its digests say; folders come before what is in them."""
     place.mkdir()
     for item in items:
         end = place / item.path
@@ -244,6 +261,11 @@ def _copy(items: Sequence[Item], place: Path) -> Path:
             end.symlink_to(item.link)
         else:
             end.parent.mkdir(parents=True, exist_ok=True)
-            shutil.copyfile(item.source, end)
+            state = hashlib.sha256()
+            with end.open("wb") as copy:
+                for piece in read_item(item, CHUNK):
+                    state.update(piece)
+                    copy.write(piece)
+            check(digests[item.path], f"sha256:{state.hexdigest()}", item.source)
             end.chmod(0o755 if item.is_executable else 0o644)
     return place
