@@ -12,12 +12,11 @@ import pytest
 
 from fixtures.simpleindex import SimpleIndex
 from imagist.declaration.projectfile import load_project
-from imagist.errors import ImagistError, InputError, NotFound, RequestError, Untrusted
+from imagist.errors import InputError, NotFound, RequestError
 from imagist.lastmile.buildenv import BuildEnvironments
 from imagist.lastmile.filetable import FileTable
 from imagist.lastmile.job import Job, OpenBase, Tools, choose_bases, wanted_platforms
 from imagist.lastmile.pythonjob import build_python
-from imagist.lastmile.sources import unpack_source
 from imagist.net.environment import Environment
 from imagist.net.transport import HttpTransport
 from imagist.oci import derive
@@ -187,25 +186,6 @@ def test_sources_are_built_where_they_are_allowed(
     assert "opt/venv/lib/python3.12/site-packages/beta-1.0.dist-info/METADATA" in added(made)
     build('sdists = ["beta"]')
     assert (tmp_path / "count").read_text() == "x"
-
-
-@pytest.mark.parametrize(
-    ("members", "error"),
-    [
-        ({"../x": ""}, Untrusted),
-        ({"a/x": "", "b/x": ""}, InputError),
-        ({}, InputError),
-    ],
-)
-def test_hostile_sources_are_not_unpacked(
-    tmp_path: Path, members: dict[str, str], error: type[ImagistError]
-) -> None:
-    archive = tmp_path / "x-1.tar.gz"
-    archive.write_bytes(source_of(members))
-    (tmp_path / "place").mkdir()
-    with pytest.raises(error):
-        unpack_source(archive, archive.name, tmp_path / "place")
-    assert not (tmp_path / "x").exists()
 
 
 def test_a_base_must_have_the_platform(build: Build) -> None:

@@ -28,6 +28,8 @@ class Options(NamedTuple):
     """Settings for the backend (PEP 517, `config_settings`)."""
     ignore: tuple[str, ...] = ()
     """More lines of the project's ignore file."""
+    whole: bool = False
+    """Whether nothing is ignored: of a source distribution its author chose what is in it."""
     tell: Callable[[str], object] = lambda _: None
     """Takes the lines that a backend which did its work said."""
 

@@ -104,7 +104,9 @@ def build_project(
     options = options or Options()
     document = read_document(folder)
     backend = find_backend(document, str(folder / "pyproject.toml"))
-    items = find_wanted(FileRule(str(folder), "/", patterns=options.ignore))
+    items = find_wanted(
+        FileRule(str(folder), "/", patterns=options.ignore, ignore=not options.whole)
+    )
     _check_links(items)
     digests = {item.path: str(table.digest(item)) for item in items if item.kind == "file"}
     environment = environments.find(backend.requirements, offline=options.offline)

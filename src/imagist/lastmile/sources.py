@@ -11,20 +11,21 @@ from typing import Final
 
 from imagist.errors import InputError, Problem, Untrusted
 from imagist.lastmile.backend import Options
-from imagist.lastmile.buildenv import BuildEnvironments
+from imagist.lastmile.buildenv import BuildEnvironments, steering
 from imagist.lastmile.filetable import FileTable
 from imagist.lastmile.project import build_project, check_fits, recall_wheel, remember_wheel
+from imagist.lastmile.unpack import unpack_source
 from imagist.lastmile.wheels import Wheel
-from imagist.packages.wheel.choose import Choice
+from imagist.packages.wheel.choose import Choice, is_wheel_of
 from imagist.packages.wheel.gather import Gathered
 from imagist.packages.wheel.install import Origin
-from imagist.packages.wheel.lock.model import File, normalize
+from imagist.packages.wheel.lock.model import File
 from imagist.packages.wheel.target import Target
 from imagist.store.memo import memo_key
 from imagist.store.store import Store
 
 STEP: Final = "sdist-wheel"
-FORMAT: Final = 2
+FORMAT: Final = 3
 
 
 class SourceBuilder:
@@ -49,7 +50,7 @@ class SourceBuilder:
         self._environments = environments
         self._gathered = gathered
         self._options = options or Options()
-        self._made: dict[str, Wheel] = {}
+        self._made: dict[tuple[str, str], Wheel] = {}
 
     def wheel(self, choice: Choice, target: Target, *, requested: bool = False) -> Wheel:
         """The wheel of a choice: the file itself, or what is built of it.
@@ -63,10 +64,13 @@ class SourceBuilder:
         if file is not None and file.is_wheel:
             digest = f"sha256:{file.sha256}"
             return Wheel(file.name, digest, self._gathered.sizes[digest], origin)
-        key = file.sha256 if file is not None else choice.package.name
+        package = choice.package
+        place = package.origin.location if package.origin else ""
+        key = (file.sha256 if file is not None else place, package.subdirectory)
         if key not in self._made:
             self._made[key] = self._build(choice, file)
         built = self._made[key]
+        _check_is(built, choice)
         check_fits(built, target)
         return built._replace(origin=origin)
 
@@ -87,7 +91,8 @@ class SourceBuilder:
 
     def _build_archive(self, file: File, subdirectory: str) -> Wheel:
         options = self._options
-        key = memo_key(FORMAT, file.sha256, subdirectory, options.mtime, dict(options.settings))
+        settings = (options.mtime, dict(options.settings), steering())
+        key = memo_key(FORMAT, file.sha256, subdirectory, *settings)
         wheel = recall_wheel(self._store, STEP, key)
         if wheel is None:
             import tempfile  # noqa: PLC0415 - often remembered
@@ -97,59 +102,36 @@ class SourceBuilder:
                 root = unpack_source(
                     self._store.path(f"sha256:{file.sha256}"), file.name, Path(work)
                 )
-                folder = root / subdirectory
+                folder = _enter(root, subdirectory)
                 wheel = build_project(
                     folder,
                     self._store,
                     self._environments,
                     FileTable(self._store, folder),
-                    options,
+                    options._replace(whole=True),
                 )
-            _check_name(wheel, file)
             _check_any(wheel, file)
             remember_wheel(self._store, STEP, key, wheel)
         return wheel._replace(origin=Origin())
 
 
-def unpack_source(archive: Path, name: str, place: Path) -> Path:
-    """Unpack a source distribution; its one folder.
-
-    Raises:
-        Untrusted: something in it would lie elsewhere.
-        InputError: it is damaged, or of a form that source distributions have not.
-    """
-    import tarfile  # noqa: PLC0415 - few come here
-    import zipfile  # noqa: PLC0415
-
-    try:
-        if name.endswith(".zip"):
-            with zipfile.ZipFile(archive) as source:
-                for member in source.namelist():
-                    if member.startswith("/") or ".." in member.split("/"):
-                        raise Untrusted(f"`{name}` has a path outside: `{member}`")
-                source.extractall(place)  # noqa: S202 - paths were looked at
-        else:
-            with tarfile.open(archive) as source:
-                # PEP 721: what leads out, devices and the like are refused.
-                source.extractall(place, filter="data")
-    except tarfile.FilterError as error:
-        raise Untrusted(f"`{name}` is not to be unpacked: {error}") from None
-    except (tarfile.TarError, zipfile.BadZipFile, EOFError, OSError) as error:
-        raise InputError(f"`{name}` cannot be unpacked: {error}") from error
-    folders = [path for path in place.iterdir() if path.is_dir()]
-    if len(folders) != 1:
-        raise InputError(f"`{name}` is no source distribution: it has not one folder")
-    return folders[0]
-
-
-def _check_name(wheel: Wheel, file: File) -> None:
-    """What is built must be what the source says it is."""
-    built = normalize(wheel.filename.partition("-")[0])
-    stated = normalize(file.name.rpartition("-")[0])
-    if built != stated:
+def _check_is(wheel: Wheel, choice: Choice) -> None:
+    """What is built must be what the lock means; the version of a folder is what that says."""
+    package = choice.package
+    version = package.version if choice.file is not None else ""
+    if not is_wheel_of(wheel.filename, package.name, version):
         raise InputError(
-            Problem(f"`{file.name}` built `{wheel.filename}`, which is another package")
+            f"{package}: it builds `{wheel.filename}`, which is another package or version",
+            help="lock again; if the lock is right, tell whoever publishes the source",
         )
+
+
+def _enter(root: Path, subdirectory: str) -> Path:
+    """The folder of a project in what its source is unpacked to."""
+    folder = root / subdirectory
+    if not folder.resolve().is_relative_to(root.resolve()):
+        raise Untrusted(f"its subdirectory is outside of its source: `{subdirectory}`")
+    return folder
 
 
 def _check_any(wheel: Wheel, file: File) -> None:

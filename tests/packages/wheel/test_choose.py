@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from imagist.errors import RequestError
-from imagist.packages.wheel.choose import ALL, Choice, choose_file, choose_files
+from imagist.packages.wheel.choose import ALL, Choice, choose_file, choose_files, parse_wheel_name
 from imagist.packages.wheel.lock.model import MAIN, File, Lock, Origin, Package
 from imagist.packages.wheel.target import Target
 from imagist.packages.wheel.wanted import wanted_packages
@@ -281,3 +281,18 @@ def test_refusals_of_all_packages_and_platforms_come_together() -> None:
     assert all(arch in y.message for arch in ARCHITECTURES)
     assert "leave the platform out" not in (x.help or "")
     assert "leave the platform out" in (y.help or "")
+
+
+MANY = ".".join(f"a{number}" for number in range(99))
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        f"demo-{'9' * 5000}-py3-none-any.whl",
+        f"demo-1.0-{MANY}-{MANY}-any.whl",
+        "demo.whl",
+    ],
+)
+def test_names_that_take_forever_to_understand_are_no_names(name: str) -> None:
+    assert parse_wheel_name(name) is None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from functools import cache
 from typing import TYPE_CHECKING, Final, NamedTuple
@@ -19,6 +20,8 @@ if TYPE_CHECKING:
 
 ALL: Final = ":all:"
 """Stands for every package, as in pip's `--no-binary`."""
+_TAGS: Final = 1 << 10
+"""Tags that a name may stand for: sets of them are multiplied, in each of three places."""
 BuildTag = tuple[()] | tuple[int, str]
 
 
@@ -131,16 +134,14 @@ def _source_order(file: File) -> tuple[bool, str]:
 @cache
 def parse_wheel_name(name: str) -> WheelName | None:
     """What the name of a wheel says; None where it is none."""
-    from packaging.utils import (  # noqa: PLC0415 - takes its time, and few need it
-        InvalidWheelFilename,
-        parse_wheel_filename,
-    )
+    from packaging.utils import parse_wheel_filename  # noqa: PLC0415 - takes its time
 
-    if not name.endswith(".whl"):
+    sets = [part.count(".") + 1 for part in name.split("-")[-3:]]
+    if not name.endswith(".whl") or math.prod(sets) > _TAGS:
         return None
     try:
         project, version, build, tags = parse_wheel_filename(name)
-    except InvalidWheelFilename:  # as pip does: a file like that is not there
+    except ValueError:  # as pip does: a file like that is not there
         return None
     return WheelName(project, str(version), build, tags)
 
@@ -165,16 +166,21 @@ def _check_origin(lock: Lock, package: Package) -> Iterable[Problem]:
 
 def _check_name(lock: Lock, package: Package, file: File) -> Iterable[Problem]:
     """A wheel of another package or version is not what the lock is about."""
-    name = parse_wheel_name(file.name)
-    if name is None:
-        return
-    same = not package.version or _same_version(name.version, package.version)
-    if name.name != package.name or not same:
+    known = parse_wheel_name(file.name) is not None
+    if known and not is_wheel_of(file.name, package.name, package.version):
         yield Problem(
             f"`{file.name}` is listed as a file of {package}, which it is not",
             lock.place(package),
             "lock again; if nobody edited the lock by hand, ask who did",
         )
+
+
+def is_wheel_of(filename: str, package: str, version: str = "") -> bool:
+    """Whether a file is called as a wheel of a package is, of any version where none is given."""
+    name = parse_wheel_name(filename)
+    if name is None or name.name != package:
+        return False
+    return not version or _same_version(name.version, version)
 
 
 def _same_version(one: str, other: str) -> bool:
