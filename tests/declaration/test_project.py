@@ -250,6 +250,12 @@ def test_every_key_refuses_what_is_none_of_its_values(line: str, said: str) -> N
     assert all(place.startswith("1:") for place, _, _ in found)
 
 
+def test_the_table_must_be_one() -> None:
+    with pytest.raises(RequestError, match=r"`tool\.imagist` must be a table") as caught:
+        project(text="[tool]\nimagist = 5\n")
+    assert str(caught.value.problems[0].where) == "app/pyproject.toml:2:11"
+
+
 def test_every_key_is_tried_with_something_wrong() -> None:
     names = {line.partition(" ")[0] for line, _ in WRONG}
     assert names == {entry.encode_name for entry in msgspec.structs.fields(Project)}

@@ -279,6 +279,9 @@ def test_places_of_what_is_not_there(imagist: Imagist, folder: Path) -> None:
         'base = "../base"\nlibc = "glibc 2.36"': f"{place}:8:8",
         'base = "../base"\ninterpreter = "/bin/python"': f"{place}:8:15",
         'base = "../base"\nplatforms = ["s390x"]': f"{place}:8:13",
+        'base = "../base"\nignore = ["a", "[b"]': f"{place}:8:16",
+        'base = "../base"\nfiles = [{ source = "src", path = "/", include = ["!"]}]': ":8:51",
+        'base = "../base"\nprefix = "/usr"': f"{place}:8:10",
         'base = "scratch"': f"{place}:7:8",
     }.items():
         settings(folder, line)

@@ -134,6 +134,8 @@ def test_the_place_in_the_base(store: Store) -> None:
         build(Entry("opt/venv/bin", "symlink", 0o777, link="/usr/bin"))
     with pytest.raises(InputError, match="has an environment in /opt/venv already"):
         build(Entry("opt/venv", "directory", 0o755), Entry("opt/venv/pyvenv.cfg"))
+    with pytest.raises(InputError, match="/opt/venv/bin is where the base has its own Python"):
+        build(Entry("opt/venv/bin/python3"))
 
 
 def test_an_environment_without_wheels(store: Store) -> None:

@@ -231,8 +231,11 @@ def _open_yaml(data: bytes, path: str) -> Document:
 def _open_table(data: bytes, path: str) -> Document | None:
     """The table of a pyproject.toml as a document of its own; None where it is absent."""
     document = parse_toml(data, path)
-    document.root = find_node(document, TABLE)
-    return document if document.root is not None else None
+    root = document.root = find_node(document, TABLE)
+    if root is not None and root.kind != "mapping":
+        where = document.span(root)
+        raise RequestError(f"`{TABLE}` must be a table", where=where, help=f"write [{TABLE}]")
+    return document if root is not None else None
 
 
 def _words(value: str | tuple[str, ...]) -> tuple[str, ...]:

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from imagist.packages.wheel.detect import Base
 
 STEP: Final = "python-target"
-FORMAT: Final = "python-target/2"
+FORMAT: Final = "python-target/3"
 _LIBRARY: Final = re.compile(r"\.so(\.|$)")
 
 

@@ -14,7 +14,7 @@ from typing import Final, NamedTuple
 import msgspec
 
 from imagist.build.assemble import BuiltLayer
-from imagist.errors import InputError, Problem
+from imagist.errors import InputError, Problem, Span
 from imagist.lastmile.wheels import Wheel, WheelLayer, WheelLayers
 from imagist.oci.derive import BlobLayer
 from imagist.packages.wheel.facts import WheelFacts
@@ -54,6 +54,8 @@ class Base(NamedTuple):
     """What of it is in the way of the environment (`find_obstacles`)."""
     libraries: Collection[str] | None = None
     """Sonames and file names of its libraries; None where nobody knows."""
+    where: Span | str | None = None
+    """Where it is said that the environment goes there."""
 
 
 def build_environment(
@@ -93,7 +95,7 @@ def build_environment(
     """
     base = base or Base()
     venv = venv_of(target)
-    check_place(venv, base.obstacles)
+    check_place(venv, base)
     wheels = list(wheels)
     maker = WheelLayers(store, shared=shared, bring=bring, jobs=jobs, meter=meter)
     made = maker.build(wheels, venv, project=project, mtime=mtime)
@@ -183,25 +185,25 @@ def skeleton_layer(store: Store, target: Target, *, mtime: int = 0) -> BlobLayer
     return remember(store, SKELETON, key, layer).open(store)
 
 
-def check_place(venv: Venv, obstacles: Mapping[str, str]) -> None:
+def check_place(venv: Venv, base: Base) -> None:
     """See that an environment would lie in folders of the base, not behind its symlinks.
 
     Args:
         venv: the environment.
-        obstacles: what of the base is in its way (`find_obstacles`).
+        base: what is known of the base.
 
     Raises:
         InputError: it would replace something, or lie elsewhere than it says.
     """
-    config = f"{venv.root}/pyvenv.cfg"
-    problems = [
-        Problem(
-            f"the base has an environment in {venv.prefix} already"
-            if path == config
-            else f"/{path} is a {kind} in the base, where the environment needs a folder",
-            help="choose another prefix for the environment",
-        )
-        for path, kind in obstacles.items()
-    ]
-    if problems:
-        raise InputError(problems)
+    said = {
+        f"{venv.root}/pyvenv.cfg": f"the base has an environment in {venv.prefix} already",
+        f"{venv.root}/bin/python3": f"/{venv.root}/bin is where the base has its own Python",
+    }
+    said[f"{venv.root}/bin/{venv.python}"] = said[f"{venv.root}/bin/python3"]
+    told = dict.fromkeys(
+        said.get(path, f"/{path} is a {kind} in the base, where the environment needs a folder")
+        for path, kind in base.obstacles.items()
+    )
+    if told:
+        advice = "choose another prefix for the environment"
+        raise InputError([Problem(message, base.where, advice) for message in told])

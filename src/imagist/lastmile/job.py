@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 
 from imagist.build.assemble import BuiltLayer
 from imagist.declaration.projectfile import LoadedProject
-from imagist.errors import InputError, NotFound, Problem, RequestError, Span
+from imagist.errors import InputError, NotFound, RequestError, Span
 from imagist.lastmile.account import check_account
 from imagist.lastmile.binary import check_binary, check_loader, choose_binary
 from imagist.lastmile.buildenv import BuildEnvironments
@@ -264,28 +264,6 @@ def _write(job: Job, rules: Sequence[FileRule], what: str, key: str) -> _Own:
         where = job.loaded.where(key)
         raise (error.placed(where) if where else error) from None
     return _Own(BuiltLayer(layer, f"imagist: {what}"), [each.entry for each in placed])
-
-
-def check_sources(loaded: LoadedProject, folder: Path) -> None:
-    """See that the files which a project names are there.
-
-    Raises:
-        NotFound: some are not; all of them are told.
-    """
-    project = loaded.project
-    named = [(f"files[{index}].source", file.source) for index, file in enumerate(project.files)]
-    named += [(f"binary.{platform}", path) for platform, path in project.binary.items()]
-    problems = [
-        Problem(
-            f"there is no {folder / path}",
-            loaded.span_of(key) or key,
-            "name something in the project's folder that is there",
-        )
-        for key, path in named
-        if not (folder / path).exists()
-    ]
-    if problems:
-        raise NotFound(problems)
 
 
 def own_writings(folder: Path, tools: Tools) -> tuple[str, ...]:

@@ -7,7 +7,8 @@ from pathlib import Path
 
 from imagist.declaration.projectfile import LoadedProject
 from imagist.errors import RequestError
-from imagist.lastmile.job import Between, Job, check_sources, choose_bases, compose_images
+from imagist.lastmile.job import Between, Job, choose_bases, compose_images
+from imagist.lastmile.named import check_named
 from imagist.oci.image import Index
 from imagist.oci.platform import Platform
 
@@ -40,4 +41,4 @@ def check_plain(loaded: LoadedProject, folder: Path) -> None:
             help="a Python project has a pyproject.toml or a lock; for anything else write "
             "`files` or `binary` into an imagist.yaml (`imagist schema project` describes them)",
         )
-    check_sources(loaded, folder)
+    check_named(loaded, folder)

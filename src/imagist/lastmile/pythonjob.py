@@ -15,11 +15,11 @@ from imagist.lastmile.environment import Base, Environment, build_environment
 from imagist.lastmile.job import (
     Between,
     Job,
-    check_sources,
     choose_bases,
     compose_images,
     own_writings,
 )
+from imagist.lastmile.named import check_named
 from imagist.lastmile.project import build_project, check_fits
 from imagist.lastmile.requires import check_requires_python
 from imagist.lastmile.sources import SourceBuilder
@@ -82,7 +82,7 @@ def check_python(loaded: LoadedProject, folder: Path) -> None:
         NotFound: there is no lock, or not a file that is to be added.
     """
     loaded.command()
-    check_sources(loaded, folder)
+    check_named(loaded, folder)
     if _needs_lock(loaded):
         try:
             find_project_lock(_request(loaded, folder))
@@ -179,7 +179,7 @@ def _environment(
         wheels,
         seen.target,
         project=project,
-        base=Base(seen.obstacles, seen.libraries),
+        base=Base(seen.obstacles, seen.libraries, job.loaded.where("prefix")),
         shared=settings.shared,
         bytecode=settings.bytecode,
         mtime=job.mtime,

@@ -105,13 +105,14 @@ def find_obstacles(venv: Venv, base: Tree) -> dict[str, str]:
     """What of a base is in the way of an environment: paths to kinds of entries.
 
     That is what is no folder where the environment has one, such as a symlink, behind which its
-    files would lie elsewhere; and the settings of an environment that is there already.
+    files would lie elsewhere; the settings of an environment that is there already; and programs
+    that its own would take the place of, such as the very interpreter, where the prefix is /usr.
     """
-    config = f"{venv.root}/pyvenv.cfg"
     folders = {*parents(venv.site_packages), venv.site_packages, f"{venv.root}/bin"}
-    nodes = ((path, base.get(path)) for path in sorted({*folders, config}))
+    own = {f"{venv.root}/{name}" for name in ("pyvenv.cfg", "bin/python3", f"bin/{venv.python}")}
+    nodes = ((path, base.get(path)) for path in sorted({*folders, *own}))
     return {
         path: node.entry.kind
         for path, node in nodes
-        if node is not None and (path == config or not node.entry.is_directory)
+        if node is not None and (path in own or not node.entry.is_directory)
     }
