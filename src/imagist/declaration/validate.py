@@ -221,7 +221,7 @@ class _Checker:
                 self.report(
                     f"{path}.uid",
                     f"user `{user.username}` has uid 0, which is root in every image",
-                    "give another uid; to run as root write `run-as: 0`",
+                    "give another uid; to run as root, let `run-as` be 0",
                 )
             for key in ("shell", "homedir"):
                 if not _ACCOUNT_FIELD.fullmatch(getattr(user, key)):

@@ -38,6 +38,7 @@ def check_plain(loaded: LoadedProject, folder: Path) -> None:
     if not (project.files or project.binary or loaded.mode == "source"):
         raise RequestError(
             f"nothing says what of {folder} belongs into an image",
+            where=loaded.place.span if loaded.place else None,
             help="a Python project has a pyproject.toml or a lock; for anything else write "
             "`files` or `binary` into an imagist.yaml (`imagist schema project` describes them)",
         )

@@ -23,7 +23,7 @@ def empty_base(platforms: Sequence[Platform]) -> Index:
     if not platforms:
         raise RequestError(
             "`scratch` is for no platform of its own",
-            help="name some: platforms = [...], or --platform",
+            help="name some with `platforms`, or with --platform",
         )
     images: list[tuple[Platform | None, Image | Index]] = []
     for platform in platforms:
