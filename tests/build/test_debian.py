@@ -28,6 +28,7 @@ from imagist.build.formats.deb.packaging import DebPackaging, DebState
 from imagist.build.layers import LayerBuilder
 from imagist.declaration.model import Accounts, Declaration, User
 from imagist.errors import CheckFailed, InputError, RequestError
+from imagist.packages.deb import marks
 from imagist.packages.deb.archive import DebFiles
 from imagist.packages.selection import Selection, cut_package
 from imagist.rootfs.flatten import flatten
@@ -207,6 +208,19 @@ def test_a_base_with_dpkg_goes_on_with_it() -> None:
     assert "var/lib/dpkg/info/base-files.list" in composed.tree
 
 
+def test_apt_is_told_what_nobody_asked_for() -> None:
+    """So that `apt autoremove` can tell; essential packages stay in any case."""
+    world = ("!nothing", "editor (>= 1) | vi")
+    below = make(add(BASE, LIBRARY, EDITOR), database="dpkg", world=world).tree
+    assert read(below, marks.PATH) == (
+        b"Package: libdemo1\nArchitecture: amd64\nAuto-Installed: 1\n\n"
+    )
+    above = make(add(OTHER), base=Base(nodes=tuple(below)), world=("libdemo1",)).tree
+    name = add(OTHER)[0].package.name
+    assert read(above, marks.PATH).startswith(f"Package: {name}\n".encode())
+    assert b"libdemo1" not in read(above, marks.PATH)
+
+
 def test_a_base_with_status_d_goes_on_with_that() -> None:
     below = make(add(BASE)).tree
     tree = make(add(LIBRARY), base=Base(nodes=tuple(below))).tree
@@ -230,7 +244,9 @@ def test_what_is_cut_is_in_no_layer_and_no_database() -> None:
 
 def test_scripts_that_are_not_understood_are_told_in_one_line() -> None:
     packages = add(BASE, DAEMON)
-    assert make(packages).warnings == ("scripts not run: 3, replaced: 1, ignored: 1 (daemon)",)
+    (said,) = make(packages).warnings
+    assert said.startswith("scripts not run: 3; packages that are as if they had: 1; ")
+    assert said.endswith("something may be missing: daemon (`scripts: fail` tells what)")
     assert make(packages, scripts="ignore").warnings == ()
     with pytest.raises(CheckFailed, match="the user demo: declare it under"):
         make(packages, scripts="fail")

@@ -49,11 +49,9 @@ class Report(NamedTuple):
     """Packages whose scripts do what is not understood, and what that is."""
 
     def __str__(self) -> str:
-        names = f" ({', '.join(sorted(self.ignored))})" if self.ignored else ""
-        return (
-            f"scripts not run: {self.scripts}, replaced: {len(self.replaced)}, "
-            f"ignored: {len(self.ignored)}{names}"
-        )
+        line = f"scripts not run: {self.scripts}; packages that are as if they had: "
+        line += f"{len(self.replaced)}; not understood, so that something may be missing: "
+        return f"{line}{', '.join(sorted(self.ignored)) or 'none'} (`scripts: fail` tells what)"
 
 
 class Derived(NamedTuple):

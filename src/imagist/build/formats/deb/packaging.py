@@ -15,10 +15,12 @@ from imagist.build.derived.place import find_file, put_entry, put_file, read_fil
 from imagist.build.derived.pycache import put_pycache
 from imagist.build.formats.packaging import Finish, Ground
 from imagist.errors import CheckFailed, Problem
+from imagist.packages.deb import marks
 from imagist.packages.deb.archive import DebFiles
 from imagist.packages.deb.database import (
     FOLDER,
     STATUS,
+    DatabaseFile,
     describe_installed,
     format_full,
     format_status_folder,
@@ -57,6 +59,8 @@ class DebState(msgspec.Struct, frozen=True):
     """What to do about scripts that are not understood: `warn`, `fail` or `ignore`."""
     slices: tuple[Slice, ...] = ()
     """Those that packages were cut to, the needed ones first."""
+    world: tuple[str, ...] = ()
+    """What is asked for, as it was written."""
 
 
 class DebPackaging:
@@ -131,10 +135,18 @@ class DebPackaging:
         old = read_file(tree, ground.contents, STATUS)
         if self._state.database == "dpkg" or old is not None:
             found = format_full(records, status=old or b"", interests=_interests(ground))
+            found.append(self._mark(ground))
         else:
             found = format_status_folder(records)
         for file in found:
             put_file(tree, file.path, file.data, mode=file.mode, epoch=ground.epoch)
+
+    def _mark(self, ground: Ground[DebFiles]) -> DatabaseFile:
+        """What apt knows beside dpkg's database."""
+        before = read_file(ground.tree, ground.contents, marks.PATH) or b""
+        installed = [files.package for files in ground.packages]
+        data = marks.mark_automatic(before, installed, self._state.world, self._state.arch)
+        return DatabaseFile(marks.PATH, data)
 
 
 def _interests(ground: Ground[DebFiles]) -> dict[str, bytes]:

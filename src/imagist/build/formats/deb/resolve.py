@@ -52,6 +52,7 @@ class DebResolved(Resolved, frozen=True, kw_only=True):
             contents.pycache,
             contents.scripts or "warn",
             self.slices.get(platform, ()),
+            self.world.get(platform, ()),
         )
 
     def state(self, platform: Platform) -> DebState:
