@@ -174,6 +174,18 @@ def test_a_large_package_is_a_layer_that_names_its_deb() -> None:
     assert not any("old-tool-1, of the .deb" in line for line in found)
 
 
+def test_where_a_package_merges_usr_it_is_merged() -> None:
+    """Releases before trixie pack `/bin` as a folder, and have a script make the link."""
+    old = Deb("base-files", "12", [folder("bin"), file("bin/sh", "s", 0o755), folder("lib64")])
+    tree = make(add(old, OLD), merges_usr=True).tree
+    for path in ("bin", "lib", "lib64", "sbin"):
+        node = tree.get(path)
+        assert node is not None
+        assert node.entry.link == f"usr/{path}"
+    assert {"usr/bin/sh", "usr/bin/old"} <= {node.entry.path for node in tree}
+    assert "usr/bin/sh" not in make(add(old)).tree
+
+
 def test_two_builds_are_alike() -> None:
     def digests() -> list[str]:
         packages = add(BASE, LIBRARY, EDITOR, OTHER)

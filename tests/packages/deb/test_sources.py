@@ -185,6 +185,10 @@ def test_an_archive_of_somebody_else_lends_nothing_and_is_told_by_its_address(
 def test_what_is_declared_goes_before_what_is_borrowed(machine: Machine) -> None:
     (source,) = complete(parse_sources("deb [signed-by=/mine.gpg] x-security main"), machine)
     assert source.signed_by == ("/mine.gpg",)
+    entries = ["deb x-security main", "deb [signed-by=/mine.gpg] y-security main", "deb"]
+    asked = [s for entry in entries for s in parse_sources(entry)]
+    trusted = [each.signed_by for each in complete(asked, machine, with_keys=False)]
+    assert trusted == [(), ("/mine.gpg",), (), (), ()]
     declared = read(f"deb {URL} trixie main")
     assert complete([declared], machine) == [declared]
     assert declared.identity == f"{URL} trixie"

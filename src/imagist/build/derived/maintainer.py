@@ -25,6 +25,7 @@ _KNOWN: Final[tuple[tuple[str, tuple[str, ...]], ...]] = (
     (r"libc6", ()),  # it looks at the running system, and asks to restart services
     (r"ca-certificates", ("certificates",)),
     (r"ca-certificates-java", ("certificates", "keystore")),  # it has Java write the keystore
+    (r"usrmerge|usr-is-merged", ()),  # the image is so from the beginning
     (r"(lib)?python3\.\d+(-minimal|-stdlib|-venv)?", ("pycache",)),
 )
 """Packages whose scripts need not be followed, with what the image has in their place."""

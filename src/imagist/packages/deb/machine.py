@@ -83,7 +83,9 @@ class Machine(NamedTuple):
         return [msgspec.structs.replace(each, borrowed=True) for each in found if each.uri]
 
 
-def complete(sources: Iterable[Source], machine: Machine) -> list[Source]:
+def complete(
+    sources: Iterable[Source], machine: Machine, *, with_keys: bool = True
+) -> list[Source]:
     """Give sources without an address that of the machine's own.
 
     A suite that the machine has is looked up; another one gets the address of the same kind of
@@ -91,6 +93,12 @@ def complete(sources: Iterable[Source], machine: Machine) -> list[Source]:
     Where several archives have it (`bookworm` of Debian and of somebody else), one that has the
     components goes first, and one of the release that the machine is. A lock calls a source by
     its suite alone only as long as that tells it from all others.
+
+    Args:
+        sources: as they are declared.
+        machine: whose addresses are borrowed.
+        with_keys: whether the keys that it believes for an address are borrowed, too; not where
+            the declaration says whom to believe.
 
     Raises:
         RequestError: the machine has none for a source; all of them.
@@ -104,6 +112,8 @@ def complete(sources: Iterable[Source], machine: Machine) -> list[Source]:
             continue
         if own is None:
             own = machine.sources()
+            if not with_keys:
+                own = [msgspec.structs.replace(each, signed_by=(), keys="") for each in own]
         found = (
             [_borrow(source, each) for each in _find_alike(source, own, machine.codename)]
             if source.suite

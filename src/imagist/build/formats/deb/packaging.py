@@ -40,6 +40,9 @@ _FOLDERS: Final = {
     "var": 0o755,
     "var/tmp": 0o1777,
 }
+_MERGED: Final = ("bin", "lib", "lib64", "sbin")
+MERGERS: Final = frozenset({"usrmerge", "usr-is-merged"})
+"""Packages whose scripts merge `/usr`, or refuse to be installed where it is not."""
 DATABASES: Final = ("status.d", "dpkg")
 """For scanners alone, or all that dpkg and apt need to go on."""
 
@@ -61,6 +64,8 @@ class DebState(msgspec.Struct, frozen=True):
     """Those that packages were cut to, the needed ones first."""
     world: tuple[str, ...] = ()
     """What is asked for, as it was written."""
+    merges_usr: bool = False
+    """Whether a package has `/bin` and the like be links into `/usr`, as new releases do."""
 
 
 class DebPackaging:
@@ -76,6 +81,10 @@ class DebPackaging:
         """Make the folders that runtimes mount things in, and those that everything needs."""
         for path, mode in _FOLDERS.items():
             put_entry(tree, Entry(path, "directory", mode, mtime=epoch))
+        for name in _MERGED if self._state.merges_usr else ():
+            place = f"usr/{name}"
+            put_entry(tree, Entry(place, "directory", 0o755, mtime=epoch))
+            put_entry(tree, Entry(name, "symlink", 0o777, mtime=epoch, link=place))
 
     def begin(self, ground: Ground[DebFiles]) -> Finish:
         """Do what maintainer scripts would have done.

@@ -9,7 +9,7 @@ from pathlib import Path
 from msgspec.structs import replace
 
 from imagist.build.context import Context
-from imagist.build.formats.deb.packaging import DebState
+from imagist.build.formats.deb.packaging import MERGERS, DebState
 from imagist.build.formats.deb.sliced import read_slices
 from imagist.build.formats.format import EVERY_REPOSITORY, Pin, Question, Resolved, TrustedKey
 from imagist.build.lockfile import LockedPackage
@@ -53,6 +53,7 @@ class DebResolved(Resolved, frozen=True, kw_only=True):
             contents.scripts or "warn",
             self.slices.get(platform, ()),
             self.world.get(platform, ()),
+            not MERGERS.isdisjoint(each.name for each in self.packages[platform]),
         )
 
     def state(self, platform: Platform) -> DebState:
@@ -147,7 +148,7 @@ def _read_sources(contents: Contents, context: Context) -> tuple[Source, ...]:
     if any(not source.uri for source in declared):
         for path in ("etc/apt/sources.list", "etc/apt/sources.list.d", "etc/os-release"):
             _note_machine(machine.root / path, context)
-    found = complete(declared, machine)
+    found = complete(declared, machine, with_keys=not contents.keyring)
     return tuple(_without_secret(source, context) for source in found)
 
 
