@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 
 import pytest
@@ -121,7 +122,27 @@ def test_what_is_left_out_is_nowhere(debian: Workshop) -> None:
             "'deb ./archive trixie main'",
             "'deb ./archive trixie main', repo",
             2,
-            "cannot be together",
+            "is no source of Debian packages, as others here are",
+        ),
+        (
+            "'deb ./archive trixie main'",
+            "'deb ./archive trixie main', other.sources",
+            2,
+            "write what is in other.sources as the entry itself",
+        ),
+        ("trixie main", "trixie contrib", 3, "image.yaml:2:"),
+        ("packages: [app]", "packages: [app]\n  unneeded: [lib-app]", 2, "`lib-app` is unneeded"),
+        (
+            "packages: [app]",
+            "packages: [app]\n  slices: {release: nowhere, use: [app_bin]}",
+            3,
+            "there is no folder nowhere",
+        ),
+        (
+            "packages: [app]",
+            "packages: [app]\n  slices: {release: chisel, use: [app]}",
+            2,
+            "write PACKAGE_SLICE, as in app_libs",
         ),
     ],
 )
@@ -132,6 +153,28 @@ def test_mistakes_are_told(debian: Workshop, old: str, new: str, code: int, mess
     answer = debian.run("build", "image.yaml")
     assert (answer.code, answer.out) == (code, "")
     assert message in answer.err
+    assert re.search(r"^ --> (image\.yaml|.*/image\.yaml):\d+:\d+$", answer.err, re.MULTILINE)
+
+
+def test_slices_alone_bring_nothing_else(debian: Workshop) -> None:
+    """As with chisel: what a slice needs, it says; dependencies of its package are not followed."""
+    slices = debian.folder / "chisel" / "slices"
+    slices.mkdir(parents=True)
+    (slices / "app.yaml").write_text(
+        "package: app\nslices:\n  bin:\n    contents:\n      /usr/bin/app:\n"
+    )
+    text = (debian.folder / "image.yaml").read_text()
+    sliced = "slices: {release: chisel, use: [app_bin]}"
+    debian.write(text.replace("packages: [app]", sliced))
+    answer = debian.run("build", "image.yaml")
+    assert (answer.code, answer.err.count("warning")) == (0, 1), answer.err
+    assert "os-release" in answer.err
+    shown = debian.run("show", "packages", "image.yaml").out
+    assert "app-1.0-1" in shown
+    assert "libapp" not in shown
+    assert "base-files" not in shown
+    debian.write(text.replace("packages: [app]", f"packages: [app]\n  {sliced}"))
+    assert "libapp" in debian.run("show", "packages", "image.yaml").out
 
 
 def test_security_updates_are_noticed_and_called_so(debian: Workshop) -> None:

@@ -74,7 +74,8 @@ def plan_images(
         options,
         reasons,
     )
-    if not any(question.world.values()):
+    slices = declaration.contents.slices
+    if not any(question.world.values()) and not (slices and slices.use):
         context.report.warn("the declaration asks for no packages")
     context.report.stage(f"resolving for {', '.join(map(str, platforms))}")
     resolved = packages.resolve(question, context)

@@ -96,6 +96,7 @@ class _Checker:
         check_packages = self.check_packages
         if any(map(is_source, (*contents.repositories, *contents.build_repositories))):
             check_packages = self.check_debian_packages
+            self.check_debian_repositories(contents)
         check_packages("contents.packages", contents.packages)
         for arch, packages in contents.platform_packages.items():
             path = f"contents.platform_packages.{arch}"
@@ -117,6 +118,20 @@ class _Checker:
             self.report(path, "a repository's location is empty", "write a URL or a path")
         elif len(tags) > 1 or (tags and not re.fullmatch("@.+", tags[0])):
             self.report(path, f"`{line}` is not a repository", "write `url`, or `@tag url`")
+
+    def check_debian_repositories(self, contents: Contents) -> None:
+        for key in ("build_repositories", "repositories"):
+            for index, line in enumerate(getattr(contents, key)):
+                if is_source(line):
+                    continue
+                advice = "build one image upon the other, with `contents.baseimage`"
+                if line.endswith((".sources", ".list")):
+                    advice = f"write what is in {line} as the entry itself"
+                self.report(
+                    f"contents.{key}[{index}]",
+                    f"`{line}` is no source of Debian packages, as others here are",
+                    advice,
+                )
 
     def check_packages(self, path: str, packages: Iterable[str]) -> None:
         for index, entry in enumerate(packages):

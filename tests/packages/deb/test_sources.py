@@ -105,6 +105,10 @@ def test_an_address_with_a_moment_pins() -> None:
         (f"deb {URL}", "a source needs a suite"),
         ("deb ./", "a source needs a suite"),
         (f"deb [arch] {URL} trixie main", "`arch` is no option of a source"),
+        (f"deb [arch=amd46] {URL} trixie main", "`amd46` is no architecture of Debian"),
+        (f"deb [arch=amd64 {URL} trixie main", "no `]` ends the options"),
+        (f"Types: deb\nURI: {URL}\nSuites: trixie\n", "`URI` is no field of a source"),
+        (f"Types: deb\nURIs: {URL}\nSignd-By: /k.gpg\n", "did you mean `Signed-By`?"),
         (f"deb [lang=de] {URL} trixie main", "`lang=de` is no option of a source"),
         (f"deb [trusted=maybe] {URL} trixie main", "`maybe` is neither yes nor no"),
         (f"deb [snapshot=yesterday] {URL} trixie main", "`yesterday` is no moment"),
@@ -117,8 +121,16 @@ def test_an_address_with_a_moment_pins() -> None:
 def test_bad_sources(entry: str, says: str) -> None:
     with pytest.raises(RequestError) as error:
         parse_sources(entry)
-    assert says in str(error.value)
+    told = [f"{problem.message} {problem.help}" for problem in error.value.problems]
+    assert any(says in each for each in told)
     assert "secret" not in str(error.value)
+
+
+def test_a_machines_own_files_may_say_what_nobody_knows() -> None:
+    text = f"Types: deb\nURIs: {URL}\nSuites: trixie\nComponents: main\nName: mine\n"
+    (source,) = parse_sources(text, strict=False)
+    assert source.suite == "trixie"
+    assert parse_sources(text.replace("Name:", "X-Name:").replace("URIs", "uris"))[0] == source
 
 
 def test_what_is_a_debian_source() -> None:

@@ -77,7 +77,7 @@ class Machine(NamedTuple):
                 entries = [line for line in lines if is_source(line)]
             for entry in entries:
                 try:
-                    found += parse_sources(entry, str(path))
+                    found += parse_sources(entry, str(path), strict=False)
                 except RequestError:
                     continue  # apt may know schemes and options that imagist does not
         return [msgspec.structs.replace(each, borrowed=True) for each in found if each.uri]
@@ -117,7 +117,7 @@ def complete(
         found = (
             [_borrow(source, each) for each in _find_alike(source, own, machine.codename)]
             if source.suite
-            else own
+            else [msgspec.structs.replace(each, where=source.where) for each in own]
         )
         completed += found
         if not found:

@@ -7,7 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Final, NamedTuple, TypeVar
 
-from imagist.errors import ImagistError, NotFound, raise_together
+from imagist.errors import ImagistError, NotFound, Span, raise_together
 from imagist.packages.deb.dependency import ANY, parse_world
 from imagist.packages.deb.fetch import WantedDeb
 from imagist.packages.deb.index import ALL, MAX_INDEX
@@ -87,14 +87,16 @@ class ArchiveLoader:
         others = {each for more in (foreign or {}).values() for each in more}
         wanted = list(dict.fromkeys((*architectures, *sorted(others))))
         with ThreadPoolExecutor(_CONNECTIONS) as pool:
-            releases = _together(pool.map(_catching(self._releases.load), sources))
+            load = _catching(self._releases.load, lambda source: source.where)
+            releases = _together(pool.map(load, sources))
             asked = [
                 (loaded, component, arch)
                 for loaded in releases
                 for component in loaded.source.components or ("",)
                 for arch in _indexes_of(loaded, wanted)
             ]
-            indexes = _together(pool.map(_catching(lambda item: self._indexes.load(*item)), asked))
+            load_index = _catching(self._load_index, lambda item: item[0].source.where)
+            indexes = _together(pool.map(load_index, asked))
         served = {index.arch for index in indexes if not index.source.is_flat} - {ALL}
         universes = {
             arch: Universe(
@@ -113,6 +115,9 @@ class ArchiveLoader:
             )
         warnings = tuple(each.warning for each in releases if each.warning)
         return Loaded(universes, tuple(releases), tuple(indexes), warnings)
+
+    def _load_index(self, item: tuple[LoadedRelease, str, str]) -> LoadedIndex:
+        return self._indexes.load(*item)
 
 
 def want(candidate: Candidate) -> WantedDeb:
@@ -163,14 +168,17 @@ def _repositories(indexes: Iterable[LoadedIndex], architectures: set[str]) -> li
     ]
 
 
-def _catching(work: Callable[[A], T]) -> Callable[[A], T | ImagistError]:
-    """The same work, which gives its error instead of raising it."""
+def _catching(
+    work: Callable[[A], T], place: Callable[[A], Span | str]
+) -> Callable[[A], T | ImagistError]:
+    """The same work, which gives its error, where the item is declared, instead of raising it."""
 
     def attempt(item: A) -> T | ImagistError:
         try:
             return work(item)
         except ImagistError as error:
-            return error
+            where = place(item)
+            return error.placed(where) if where else error
 
     return attempt
 

@@ -17,9 +17,10 @@ from urllib.parse import unquote
 
 import msgspec
 
-from imagist.errors import Problem, RequestError
+from imagist.errors import Problem, RequestError, Span
 from imagist.net.url import is_remote, redact
 from imagist.packages.deb.control import Stanza, parse_stanzas
+from imagist.text.suggest import did_you_mean
 
 SNAPSHOT: Final = "@SNAPSHOTID@"
 """What stands for the date in the address of an archive of snapshots, as in Release files."""
@@ -37,6 +38,19 @@ _OPTIONS: Final = {
     "snapshot": "Snapshot",
 }
 """Options of a line, and the fields of a stanza that say the same."""
+_FIELDS: Final = {
+    "Allow-Downgrade-To-Insecure", "Allow-Insecure", "Allow-Weak", "Architectures", "By-Hash",
+    "Check-Date", "Check-Valid-Until", "Components", "Date-Max-Future", "Description",
+    "Enabled", "Exclude", "InRelease-Path", "Include", "Languages", "PDiffs", "Signed-By",
+    "Snapshot", "Suites", "Targets", "Trusted", "Types", "URIs", "Valid-Until-Max",
+    "Valid-Until-Min",
+}  # fmt: skip
+"""What a stanza may say (sources.list(5)); some of it means nothing here."""
+_ARCHITECTURES: Final = {
+    "all", "amd64", "any", "arm64", "armel", "armhf", "hppa", "i386", "ia64", "loong64", "m68k",
+    "mips", "mips64el", "mipsel", "powerpc", "ppc64", "ppc64el", "riscv64", "s390x", "sh4",
+    "sparc64", "x32",
+}  # fmt: skip
 _ARMOR: Final = "-----BEGIN PGP PUBLIC KEY BLOCK-----"
 _DIALECT: Final = "write `deb [options] https://MIRROR/debian SUITE COMPONENT ...`"
 
@@ -65,6 +79,8 @@ class Source(msgspec.Struct, frozen=True):
     """The moment the archive is looked at: `YYYYMMDDTHHMMSSZ`, or empty."""
     borrowed: bool = False
     """Whether the address is the machine's own, and so belongs into no lock."""
+    where: Span | str = ""
+    """Where it is declared, for errors."""
 
     @property
     def is_flat(self) -> bool:
@@ -111,12 +127,14 @@ def is_source(entry: str) -> bool:
     return entry.strip() == "deb" or entry.strip().startswith(("deb ", "deb\t", "Types:"))
 
 
-def parse_sources(entry: str, what: str = "the source") -> list[Source]:
+def parse_sources(entry: str, what: str = "the source", *, strict: bool = True) -> list[Source]:
     """Read an entry of a declaration: a line, or stanzas of a .sources file.
 
     Args:
         entry: as written; `deb` alone stands for all sources of the machine.
         what: names it in errors.
+        strict: whether fields and architectures that nobody knows are mistakes; of a machine's own
+            files they are what its apt makes of them.
 
     Raises:
         RequestError: it is neither, or asks for what cannot be done.
@@ -124,6 +142,9 @@ def parse_sources(entry: str, what: str = "the source") -> list[Source]:
     text = entry.strip("\n")
     if "\n" in text or text.startswith("Types:"):
         stanzas = parse_stanzas(text, what, comments=True, error=RequestError)
+        problems = [each for stanza in stanzas for each in _find_slips(stanza)] if strict else []
+        if problems:
+            raise RequestError(problems)
         return [source for stanza in stanzas for source in _read_stanza(stanza)]
     return _read_line(text.strip(), what)
 
@@ -145,12 +166,39 @@ def _read_line(line: str, what: str) -> list[Source]:
             )
         stanza.add(field, value.replace(",", " "), 1)
     words = (found[2] or "").split()
+    if words and words[0].startswith("["):
+        raise RequestError("no `]` ends the options of the source", where=what, help=_DIALECT)
+    problems = _find_slips(stanza)
+    if problems:
+        raise RequestError(problems)
     if words and (":" in words[0] or words[0].startswith(("/", "."))):
         stanza.add("URIs", words.pop(0), 1)
     if words:
         stanza.add("Suites", words[0], 1)
         stanza.add("Components", " ".join(words[1:]), 1)
     return _read_stanza(stanza)
+
+
+def _find_slips(stanza: Stanza) -> list[Problem]:
+    """Fields and architectures that nobody knows: a slip of the pen would be passed over."""
+    problems = [
+        Problem(
+            f"`{name}` is no field of a source",
+            stanza.where(name),
+            did_you_mean(name, _FIELDS) or "fields that begin with X- are anybody's",
+        )
+        for name in stanza
+        if name.title() not in {field.title() for field in _FIELDS} and name[:2].lower() != "x-"
+    ]
+    return problems + [
+        Problem(
+            f"`{word}` is no architecture of Debian",
+            stanza.where("Architectures"),
+            did_you_mean(word, _ARCHITECTURES) or "as in amd64 or arm64",
+        )
+        for word in stanza.words("Architectures")
+        if word.removeprefix("-") not in _ARCHITECTURES
+    ]
 
 
 def _read_stanza(stanza: Stanza) -> list[Source]:

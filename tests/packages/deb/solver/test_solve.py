@@ -366,8 +366,14 @@ def test_what_is_unneeded_is_so_in_a_search() -> None:
 
 
 def test_an_unneeded_package_that_nobody_offers_is_a_slip() -> None:
-    with pytest.raises(RequestError, match=r"no repository has debcnof, of `contents.unneeded`"):
+    with pytest.raises(RequestError, match=r"`debcnof` is unneeded anyway: no repository has it"):
         choose("a", pkg("a"), pkg("debconf"), unneeded=["debcnof", "debconf"])
+    assert names(choose("a", pkg("a", depends="gone"), unneeded=["gone"])) == "a-1"
+
+
+def test_what_is_unneeded_is_not_brought_by_what_it_provides() -> None:
+    world = [pkg("a", depends="awk, b"), pkg("b"), pkg("mawk", provides="awk")]
+    assert names(choose("a", *world, unneeded=["mawk"])) == "a-1 b-1"
 
 
 def test_a_bad_entry_is_told() -> None:

@@ -96,10 +96,11 @@ class DebPackaging:
         state, tree, contents, epoch = self._state, ground.tree, ground.contents, ground.epoch
         if state.slices:
             mutate_slices(tree, contents, state.slices, epoch=epoch)
+        sliced = {each.package for each in state.slices}
         derived = follow_scripts(
             tree,
             contents,
-            ground.packages,
+            [files for files in ground.packages if files.package.name not in sliced],
             arch=state.arch,
             users=ground.users,
             groups=ground.groups,

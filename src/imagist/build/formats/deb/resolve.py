@@ -17,10 +17,12 @@ from imagist.build.resolve import check_lock, places_of
 from imagist.build.solution import Solution, recall_solution, remember_solution, solution_key
 from imagist.build.sources import source_digest
 from imagist.build.trace import Note
+from imagist.declaration.include import LoadedDeclaration
 from imagist.declaration.model import Contents
-from imagist.errors import InputError, RequestError
+from imagist.errors import ImagistError, InputError, RequestError, Span
 from imagist.net.url import without_userinfo
 from imagist.oci.platform import Platform
+from imagist.packages.deb.dependency import parse_world
 from imagist.packages.deb.fetch import WantedDeb
 from imagist.packages.deb.machine import Machine, complete, locate, security_suite
 from imagist.packages.deb.openpgp import MAX_KEYRING, Key, Keyring, read_keys
@@ -81,16 +83,17 @@ class DebResolved(Resolved, frozen=True, kw_only=True):
 def resolve(question: Question, context: Context) -> DebResolved:
     """Decide on the packages of every platform; see `Format.resolve`."""
     contents, options = question.declaration.contents, question.options
-    sources = _read_sources(contents, context)
-    slices = read_slices(contents.slices, question.platforms, context)
+    sources = _read_sources(contents, context, question.loaded)
+    slices = read_slices(contents.slices, question.platforms, context, question.loaded)
     world = _with_sliced(question.world, slices)
     if options.lock is not None:
         return _from_lock(question, sources, slices)
+    alone = _alone(question.world, slices)
     loader = ArchiveLoader(
         context.store,
         context.reader,
         now=time.time(),
-        keyrings=_read_keyrings(contents, context),
+        keyrings=_read_keyrings(contents, context, question.loaded),
         ignore_signatures=options.ignore_signatures,
         limit=options.limits.indexes,
     )
@@ -103,12 +106,12 @@ def resolve(question: Question, context: Context) -> DebResolved:
         context.report.warn(warning)
     _note_ends(loaded.releases, context)
     universes = {platform: loaded.universes[platform.deb] for platform in question.platforms}
-    essential = contents.essential or ("none" if question.installed else "minimal")
+    essential = contents.essential or ("none" if question.installed or alone else "minimal")
     read = [
         (each.source.identity, each.arch, each.component, each.digest) for each in loaded.indexes
     ]
     unneeded = contents.unneeded
-    asked = [FORMAT, essential, unneeded, *read]
+    asked = [FORMAT, essential, unneeded, sorted(alone.items()), *read]
     key = solution_key(world, asked, question.installed, options.preferred)
     solution = None if question.reasons else recall_solution(context.store, key, WantedDeb)
     if solution is not None:
@@ -122,7 +125,8 @@ def resolve(question: Question, context: Context) -> DebResolved:
         installed=question.installed,
         locked=dict.fromkeys(question.platforms, options.preferred),
         unneeded=unneeded,
-        places=places_of(question.loaded),
+        alone=alone,
+        places={**_unneeded_places(question.loaded), **places_of(question.loaded)},
     )
     packages = {
         platform: tuple(map(want, resolution.packages(platform)))
@@ -140,10 +144,16 @@ def resolve(question: Question, context: Context) -> DebResolved:
     )
 
 
-def _read_sources(contents: Contents, context: Context) -> tuple[Source, ...]:
+def _read_sources(
+    contents: Contents, context: Context, loaded: LoadedDeclaration | None = None
+) -> tuple[Source, ...]:
     """The sources that are declared, those without an address with that of this machine's apt."""
-    lines = (*contents.build_repositories, *contents.repositories)
-    declared = [source for line in lines for source in parse_sources(line)]
+    declared = [
+        replace(source, where=(loaded and loaded.span_of(f"contents.{key}[{number}]")) or "")
+        for key in ("build_repositories", "repositories")
+        for number, line in enumerate(getattr(contents, key))
+        for source in parse_sources(line)
+    ]
     machine = Machine()
     if any(not source.uri for source in declared):
         for path in ("etc/apt/sources.list", "etc/apt/sources.list.d", "etc/os-release"):
@@ -183,14 +193,20 @@ def list_keys(contents: Contents, context: Context) -> list[TrustedKey]:
     ]
 
 
-def _read_keyrings(contents: Contents, context: Context) -> list[Keyring]:
+def _read_keyrings(
+    contents: Contents, context: Context, loaded: LoadedDeclaration | None = None
+) -> list[Keyring]:
     """The declared keys; where there are none, the machine's own will do."""
     if not contents.keyring:
         for folder in _KEYRINGS:
             _note_machine(Path("/", folder), context)
     found = []
-    for location in contents.keyring:
-        data = context.reader.read(location, limit=MAX_KEYRING)
+    for number, location in enumerate(contents.keyring):
+        try:
+            data = context.reader.read(location, limit=MAX_KEYRING)
+        except ImagistError as error:
+            where = loaded and loaded.span_of(f"contents.keyring[{number}]")
+            raise (error.placed(where) if where else error) from None
         found.append(Keyring(location, data or b""))
     return found
 
@@ -219,6 +235,29 @@ def _with_sliced(
         )
         for platform, asked in world.items()
     }
+
+
+def _alone(
+    world: Mapping[Platform, tuple[str, ...]], slices: Mapping[Platform, Sequence[Slice]]
+) -> dict[Platform, list[str]]:
+    """Packages that are there for their slices alone: slices say themselves what they need."""
+    found = {}
+    for platform, cut in slices.items():
+        asked = {
+            relation.name
+            for each in parse_world(world[platform], platform.deb)
+            for relation in each.clause.relations
+        }
+        found[platform] = sorted({each.package for each in cut} - asked)
+    return {platform: names for platform, names in found.items() if names}
+
+
+def _unneeded_places(loaded: LoadedDeclaration) -> dict[str, Span]:
+    spans = {
+        name: loaded.span_of(f"contents.unneeded[{number}]")
+        for number, name in enumerate(loaded.declaration.contents.unneeded)
+    }
+    return {name: span for name, span in spans.items() if span is not None}
 
 
 def _from_lock(

@@ -6,8 +6,9 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from imagist.build.context import Context
+from imagist.declaration.include import LoadedDeclaration
 from imagist.declaration.model import Slices
-from imagist.errors import NotFound
+from imagist.errors import ImagistError, NotFound, Problem, RequestError
 from imagist.oci.platform import Platform
 from imagist.packages.deb.archive import DebFiles
 from imagist.packages.deb.slices import Slice, choose_slices, cut_to_slices, parse_slices
@@ -16,7 +17,10 @@ _LARGEST = 4 << 20
 
 
 def read_slices(
-    declared: Slices | None, platforms: Iterable[Platform], context: Context
+    declared: Slices | None,
+    platforms: Iterable[Platform],
+    context: Context,
+    loaded: LoadedDeclaration,
 ) -> dict[Platform, tuple[Slice, ...]]:
     """The slices that are asked for and those they need, for each platform.
 
@@ -26,7 +30,20 @@ def read_slices(
     """
     if declared is None or not declared.use:
         return {}
-    return {platform: _read(declared, platform, context) for platform in platforms}
+    where = loaded.span_of("contents.slices")
+    problems = [
+        Problem(
+            f"`{name}` is no slice", where, f"write PACKAGE_SLICE, as in {name or 'libc6'}_libs"
+        )
+        for name in declared.use
+        if not all(name.partition("_"))
+    ]
+    if problems:
+        raise RequestError(problems)
+    try:
+        return {platform: _read(declared, platform, context) for platform in platforms}
+    except ImagistError as error:
+        raise (error.placed(where) if where else error) from None
 
 
 def _read(declared: Slices, platform: Platform, context: Context) -> tuple[Slice, ...]:
@@ -49,6 +66,10 @@ def _open(release: str, package: str, context: Context) -> tuple[bytes, str]:
     """The definition of a package's slices, and its path."""
     path = str(Path(release, "slices", f"{package}.yaml"))
     data = context.reader.read(path, limit=_LARGEST, optional=True)
+    if data is None and not Path(release).is_dir():
+        raise NotFound(
+            f"there is no folder {release}", help="name the folder that has chisel's `slices`"
+        )
     if data is None:
         raise NotFound(
             f"{release} has no slices of {package}",

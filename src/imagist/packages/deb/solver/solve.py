@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping, Sequence
 from typing import Final
 
-from imagist.errors import RequestError, Span, Unsatisfiable
+from imagist.errors import Problem, RequestError, Span, Unsatisfiable
 from imagist.oci.platform import Platform
 from imagist.packages.deb.dependency import parse_world
 from imagist.packages.deb.index import Package
@@ -28,6 +28,7 @@ def solve(
     installed: Mapping[Platform, Sequence[Package]] | None = None,
     locked: Mapping[Platform, Mapping[str, str]] | None = None,
     unneeded: Sequence[str] = (),
+    alone: Mapping[Platform, Sequence[str]] | None = None,
     places: Mapping[str, Span] | None = None,
 ) -> Resolution:
     """Choose the packages of every platform.
@@ -45,6 +46,7 @@ def solve(
         installed: packages of a base image. They are kept as they are.
         locked: versions by package name, preferred to all others as long as they are possible.
         unneeded: names of packages that nothing needs, see `Wishes`.
+        alone: for each platform names of packages that bring nothing along.
         places: where the entries of the world were written, for errors.
 
     Raises:
@@ -55,7 +57,6 @@ def solve(
     missing = sorted(platform for platform in world if platform not in universes)
     if missing:
         raise RequestError(f"there are no repositories for {', '.join(map(str, missing))}")
-    _check_unneeded(unneeded, universes.values())
     wishes = {
         platform: Wishes(
             universes[platform],
@@ -67,6 +68,7 @@ def solve(
             installed=(installed or {}).get(platform, ()),
             preferred=(locked or {}).get(platform, {}),
             unneeded=unneeded,
+            alone=(alone or {}).get(platform, ()),
         )
         for platform in sorted(world)
     }
@@ -90,14 +92,22 @@ def solve(
         from imagist.packages.deb.solver.explain import explain_failure  # noqa: PLC0415
 
         raise Unsatisfiable(explain_failure(failed, len(wishes), places or {}, wishes))
+    _check_unneeded(unneeded, wishes.values(), places or {})
     asked = {p: tuple(dict.fromkeys(text.strip() for text in world[p])) for p in wishes}
     return Resolution(asked, chosen)
 
 
-def _check_unneeded(names: Sequence[str], universes: Collection[Universe]) -> None:
-    """A name that nobody offers is a slip, and would change nothing."""
-    unknown = [
-        name for name in names if not any(universe.providers(name) for universe in universes)
+def _check_unneeded(
+    names: Sequence[str], wishes: Collection[Wishes], places: Mapping[str, Span]
+) -> None:
+    """A name that nobody offers, and nothing here depends on, is a slip: it changes nothing."""
+    problems = [
+        Problem(
+            f"`{name}` is unneeded anyway: no repository has it, and nothing here depends on it",
+            places.get(name),
+        )
+        for name in names
+        if not any(name in each.spared or each.universe.providers(name) for each in wishes)
     ]
-    if unknown:
-        raise RequestError(f"no repository has {', '.join(unknown)}, of `contents.unneeded`")
+    if problems:
+        raise RequestError(problems)

@@ -45,6 +45,7 @@ class Wishes:
         installed: Iterable[Package] = (),
         preferred: Mapping[str, str] | None = None,
         unneeded: Iterable[str] = (),
+        alone: Iterable[str] = (),
     ) -> None:
         """Read the world against a universe.
 
@@ -56,6 +57,7 @@ class Wishes:
             installed: packages of a base image, kept as they are.
             preferred: versions by package name that are taken as long as they are possible.
             unneeded: names of packages that nothing needs, whatever it depends on.
+            alone: names of packages that bring nothing along, whatever they depend on.
         """
         self.universe = universe
         asked = tuple(world)
@@ -71,6 +73,9 @@ class Wishes:
         self._bare = {BASE} if essential == "minimal" else frozenset[str]()
         self._preferred = preferred or {}
         self._unneeded = frozenset(unneeded)
+        self.spared: set[str] = set()
+        """What of it something would have needed."""
+        self._alone = frozenset(alone)
         # By identity: a universe gives the same package as the same object, as long as it lives.
         self._clauses: dict[int, tuple[Clause, ...]] = {}
         self._conflicts: dict[int, tuple[Relation, ...]] = {}
@@ -116,7 +121,7 @@ class Wishes:
         return known
 
     def _read_clauses(self, candidate: Candidate) -> tuple[Clause, ...]:
-        if candidate.held:
+        if candidate.held or candidate.package.name in self._alone:
             return ()
         package, native = candidate.package, self.universe.native
         needed = package.clauses("depends", native)
@@ -129,7 +134,14 @@ class Wishes:
         )
 
     def _is_unneeded(self, clause: Clause) -> bool:
-        return any(relation.name in self._unneeded for relation in clause.relations)
+        """Whether what is unneeded would answer a clause, by its name or by what it provides."""
+        if not self._unneeded:
+            return False
+        names = {relation.name for relation in clause.relations}
+        names |= {each.package.name for name in names for each in self.universe.providers(name)}
+        found = names & self._unneeded
+        self.spared |= found
+        return bool(found)
 
     def conflicts(self, candidate: Candidate) -> tuple[Relation, ...]:
         """What a package cannot stand beside, by its Conflicts and Breaks."""
