@@ -14,7 +14,6 @@ from imagist.lastmile.backend import Options
 from imagist.lastmile.buildenv import BuildEnvironments, steering
 from imagist.lastmile.filetable import FileTable
 from imagist.lastmile.project import build_project, check_fits, recall_wheel, remember_wheel
-from imagist.lastmile.unpack import unpack_source
 from imagist.lastmile.wheels import Wheel
 from imagist.packages.wheel.choose import Choice, is_wheel_of
 from imagist.packages.wheel.gather import Gathered
@@ -96,6 +95,8 @@ class SourceBuilder:
         wheel = recall_wheel(self._store, STEP, key)
         if wheel is None:
             import tempfile  # noqa: PLC0415 - often remembered
+
+            from imagist.lastmile.unpack import unpack_source  # noqa: PLC0415 - as above
 
             self._gathered.bring([f"sha256:{file.sha256}"])
             with tempfile.TemporaryDirectory(prefix="imagist-source-") as work:
