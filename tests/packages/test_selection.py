@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -50,6 +52,25 @@ def test_patterns(pattern: str, meant: list[str], not_meant: list[str]) -> None:
     glob = Glob(pattern)
     assert all(glob.matches(Entry(path)) for path in meant)
     assert not any(glob.matches(Entry(path)) for path in not_meant)
+
+
+_PATTERNS = st.text("aab/.*?", max_size=9).map(lambda text: f"/{text}")
+_PATHS = st.text("aab/.", max_size=10)
+
+
+@given(_PATTERNS, _PATHS)
+def test_patterns_mean_what_every_way_of_matching_finds(pattern: str, path: str) -> None:
+    meaning = {"**": ".*", "*": "[^/]*", "?": "[^/]"}
+    parts = re.split(r"(\*\*|\*|\?)", pattern)
+    plain = "".join(meaning.get(part) or re.escape(part) for part in parts)
+    found = re.fullmatch(plain, f"/{path}", re.DOTALL) is not None
+    assert Glob(pattern).matches(Entry(path)) == found
+
+
+@pytest.mark.parametrize("step", ["*a", "**a", "**a*a", "**a?"])
+def test_patterns_take_no_time_without_end(step: str) -> None:
+    assert not Glob("/" + step * 40 + "b").matches(Entry("a" * 250))
+    assert not Glob("/" + step * 40 + "b").matches(Entry(("a" * 200 + "/") * 10))
 
 
 def test_a_slash_at_the_end_means_a_folder() -> None:
