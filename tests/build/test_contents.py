@@ -35,6 +35,24 @@ def test_names_that_delete_files_are_refused_whoever_put_them_there() -> None:
         refuse_markers(tree)
 
 
+@pytest.mark.parametrize(
+    ("entry", "wrong"),
+    [
+        (Entry("../x"), r"/\.\./x of evil is a name that leads out"),
+        (Entry("usr/./x"), r"/usr/\./x of evil is a name that leads out"),
+        (Entry("", "symlink", link="/x"), "/ of evil is a symlink, and no folder"),
+    ],
+)
+def test_names_that_lead_out_are_refused_whoever_put_them_there(entry: Entry, wrong: str) -> None:
+    tree = Tree()
+    tree.put(Node(Entry("", "directory")))
+    tree.put(Node(Entry("etc/.hidden")))
+    refuse_markers(tree)
+    tree.put(Node(entry, "evil"))
+    with pytest.raises(InputError, match=wrong):
+        refuse_markers(tree)
+
+
 @pytest.mark.parametrize("link", [True, False])
 def test_a_blob_that_lost_its_end_does_not_leave_the_store(tmp_path: Path, link: bool) -> None:
     store = Store.open(tmp_path / "store")

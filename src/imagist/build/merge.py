@@ -247,19 +247,29 @@ def _holds(node: Node, origin: Node) -> bool:
 
 
 def refuse_markers(tree: Tree) -> None:
-    """Refuse names that would delete files of lower layers, whoever put them into a tree.
+    """Refuse names that mean something else to whoever unpacks a layer, whoever put them there.
 
     Raises:
-        InputError: with every such name.
+        InputError: with every name that would delete files of lower layers, or leads out.
     """
-    found = [node for node in tree.nodes() if PREFIX in node.entry.path]
+    found = [
+        node for node in tree.nodes() if (path := node.entry.path) == "" or "/." in f"/{path}"
+    ]
     problems = [
-        Problem(f"/{node.entry.path} of {node.owner or 'the image'} is a name that deletes files")
+        Problem(f"/{node.entry.path} of {node.owner or 'the image'} {wrong}")
         for node in sorted(found, key=lambda node: order(node.entry.path))
-        if is_reserved(node.entry.path)
+        if (wrong := _find_mistake(node.entry))
     ]
     if problems:
         raise InputError(problems[:_MOST_PROBLEMS])
+
+
+def _find_mistake(entry: Entry) -> str:
+    if not entry.path:
+        return "" if entry.is_directory else f"is a {entry.kind}, and no folder"
+    if {".", ".."} & {*entry.path.split("/")}:
+        return "is a name that leads out of its folder"
+    return "is a name that deletes files" if is_reserved(entry.path) else ""
 
 
 def owned_entries(tree: Tree, files: PackageFiles, moved: Mapping[str, str]) -> Iterator[Entry]:

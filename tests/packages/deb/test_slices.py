@@ -14,7 +14,13 @@ from imagist.build.merge import merge_packages
 from imagist.errors import InputError, RequestError
 from imagist.packages.deb.archive import DebFiles
 from imagist.packages.deb.mutation import run_mutation
-from imagist.packages.deb.slices import Slice, choose_slices, cut_to_slices, parse_slices
+from imagist.packages.deb.slices import (
+    Content,
+    Slice,
+    choose_slices,
+    cut_to_slices,
+    parse_slices,
+)
 from imagist.rootfs.entry import Entry
 from imagist.rootfs.tree import Node, Tree
 
@@ -165,6 +171,11 @@ def test_a_path_that_the_package_has_not_is_told_a_pattern_is_not() -> None:
         ("package: a\nslices: {a: {contents: {/a/: {make: true, mode: 77777}}}}", "no mode"),
         ("package: a\nslices: {a: {contents: {/a: {prefer: b}}}}", "`prefer`"),
         ("package: a\nslices: [a]", "should be a mapping"),
+        ("package: a\nslices: {a: {contents: {/../../x: {text: b}}}}", r"`/\.\./\.\./x` has"),
+        ("package: a\nslices: {a: {contents: {/usr/./x: {symlink: b}}}}", r"`\.` or"),
+        ("package: a\nslices: {a: {contents: {/usr//x: {make: true}}}}", "empty parts"),
+        ("package: a\nslices: {a: {contents: {/: {text: b}}}}", "`/` has empty parts"),
+        ("package: a\nslices: {a: {contents: {/x: {copy: /../y}}}}", r"`/\.\./y` has"),
     ],
 )
 def test_definitions_that_are_not_understood_are_refused(text: str, why: str) -> None:
@@ -206,7 +217,7 @@ def test_putting_together_copying_and_choosing(script: str, result: str) -> None
         "import os", "open('/etc/passwd')", "content.remove('/a')", "x = y", "while True: pass",
         "content.__class__", "content.read.__globals__", "x = 'a'.format('b')", "x = 1 + 1",
         "content.read('/a/1', '/a/2')", "def f(): pass", "x = [a for a in 'abc' if a]", "lambda: 1",
-        "x = " + "(" * 300 + ")" * 300,
+        "x = " + "(" * 300 + ")" * 300, "x = " + "not " * 2500 + "'a'",
     ],
 )  # fmt: skip
 def test_what_is_not_understood_is_refused(script: str) -> None:
@@ -214,10 +225,32 @@ def test_what_is_not_understood_is_refused(script: str) -> None:
         run_mutation(script, Files({"/a/1": "one"}), "a_b")
 
 
-def test_text_does_not_grow_without_bound() -> None:
-    script = "x = 'aaaaaaaaaaaaaaaa'\n" + "x = x + x\n" * 40
+@pytest.mark.parametrize(
+    ("begin", "step"),
+    [
+        ("x = 'aaaaaaaaaaaaaaaa'", "x = x + x"),
+        ("x = ['aaaa']", "x = x + x"),
+        ("x = 'aaaaaaaaaaaaaaaa'", "x = x.replace('a', x)"),
+        ("x = ['a', 'a']", "x = ['aaaaaaaa'.join(x), 'aaaaaaaa'.join(x)]"),
+        ("x = 'a'", "x = x + content.read('/a')"),
+    ],
+)
+def test_text_does_not_grow_without_bound(begin: str, step: str) -> None:
     with pytest.raises(InputError, match="too much text"):
-        run_mutation(script, Files(), "a_b")
+        run_mutation(f"{begin}\n" + f"{step}\n" * 40, Files({"/a": "a" * 999_999}), "a_b")
+
+
+def test_slices_that_need_each_other_too_deeply_are_told() -> None:
+    chain = {f"a_{n}": Slice("a", str(n), (f"a_{n + 1}",)) for n in range(3000)}
+    with pytest.raises(RequestError, match="too deeply, as far as a_100"):
+        choose_slices(chain, ["a_0"])
+
+
+def test_text_that_is_no_utf8_is_not_written() -> None:
+    content = Content("/x", text="", mutable=True)
+    each = Slice("a", "b", contents=(content,), mutate=r"content.write('/x', '\ud800')")
+    with pytest.raises(InputError, match="no UTF-8"):
+        mutate_slices(Tree(), Contents(Memory()), [each], epoch=0)
 
 
 def test_only_what_is_mutable_may_be_written() -> None:

@@ -54,7 +54,10 @@ class _Access:
         node = self._tree.find(path)
         if path not in self._mutable:
             raise InputError(f"the script of {self._own} writes {path}, which is not mutable")
-        data = text.encode("utf-8", "surrogateescape")
+        try:
+            data = text.encode("utf-8", "surrogateescape")
+        except UnicodeEncodeError:
+            raise InputError(f"the script of {self._own} writes what is no UTF-8") from None
         if node is None or node.entry.kind != "file":
             put_file(self._tree, path, data, epoch=self._epoch)
         else:

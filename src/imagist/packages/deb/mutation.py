@@ -14,7 +14,8 @@ from imagist.errors import InputError
 
 Value = str | bool | list[str]
 _MOST_STEPS: Final = 100_000
-_MOST_TEXT: Final = 64 << 20
+_MOST_TEXT: Final = 16 << 20
+"""Characters of all texts that a script makes or reads, and items of its lists."""
 _METHODS: Final[dict[str, Callable[..., object]]] = {
     "strip": str.strip, "rstrip": str.rstrip, "lstrip": str.lstrip, "replace": str.replace,
     "split": str.split, "splitlines": str.splitlines, "startswith": str.startswith,
@@ -48,9 +49,19 @@ def run_mutation(script: str, access: Access, what: str) -> None:
     """
     try:
         module = ast.parse(script)
+        _Script(access, what).run(module.body)
     except (SyntaxError, ValueError, RecursionError) as error:
         raise InputError(f"the script of {what} cannot be read: {error}") from None
-    _Script(access, what).run(module.body)
+
+
+def _size_of(method: str, text: str, arguments: list[Value]) -> int:
+    """Characters of what a method makes, at most."""
+    if method == "join" and isinstance(arguments[0], list):
+        return sum(len(text) + len(item) for item in arguments[0])
+    if method == "replace" and len(arguments) > 1:
+        old, new = str(arguments[0]), str(arguments[1])
+        return len(text) + text.count(old) * len(new)
+    return len(text)
 
 
 class _Script:
@@ -59,6 +70,7 @@ class _Script:
         self._what = what
         self._names: dict[str, Value] = {}
         self._steps = 0
+        self._made = 0
 
     def run(self, body: list[ast.stmt]) -> None:
         for statement in body:
@@ -105,12 +117,18 @@ class _Script:
 
     def _add(self, node: ast.expr, left: Value, right: Value) -> Value:
         if isinstance(left, str) and isinstance(right, str):
-            if len(left) + len(right) > _MOST_TEXT:
-                raise InputError(f"the script of {self._what} makes too much text")
+            self._spend(len(left) + len(right))
             return left + right
         if isinstance(left, list) and isinstance(right, list):
+            self._spend(len(left) + len(right))
             return left + right
         raise self._refuse(node)
+
+    def _spend(self, size: int) -> None:
+        """Count what is about to be made."""
+        self._made += size
+        if self._made > _MOST_TEXT:
+            raise InputError(f"the script of {self._what} makes too much text")
 
     def _loop(self, node: ast.expr, item: ast.expr, loop: ast.comprehension) -> list[str]:
         if not isinstance(loop.target, ast.Name):
@@ -143,11 +161,14 @@ class _Script:
             allowed = {"read": 1, "write": 2, "list": 1}
             if allowed.get(name) != len(texts):
                 raise self._refuse(node)
-            return getattr(self._access, name)(*texts)
+            found = getattr(self._access, name)(*texts)
+            self._spend(len(found or ""))
+            return found
         text, arguments = self._string(owner), [self._value(argument) for argument in node.args]
         if name not in _METHODS:
             raise self._refuse(node)
         try:
+            self._spend(_size_of(name, text, arguments))
             return _METHODS[name](text, *arguments)
         except (TypeError, ValueError):
             raise self._refuse(node) from None

@@ -33,6 +33,8 @@ from imagist.text.yamlnodes import parse_yaml
 _OPTIONS: Final = frozenset(
     {"make", "mode", "copy", "text", "symlink", "mutable", "until", "arch", "generate", "prefer"}
 )
+_DEEPEST: Final = 100
+"""Slices on the way from one that is asked for to the last that it needs."""
 _KEYS: Final = frozenset({"essential", "v3-essential", "contents", "mutate", "hint"})
 
 
@@ -122,6 +124,9 @@ def _visit(
     for name in names:
         if name in chosen:
             continue
+        if len(path) == _DEEPEST:
+            problems.append(Problem(f"slices need each other too deeply, as far as {name}"))
+            continue
         if name in path:
             chain = " -> ".join([*path[path.index(name) :], name])
             problems.append(Problem(f"slices need each other: {chain}"))
@@ -201,6 +206,14 @@ def _complete(kept: dict[str, Entry], files: DebFiles) -> tuple[Entry, ...]:
     return (*(entry for entry in result if entry.kind != "hardlink"), *links)
 
 
+def _find_mistake(path: str) -> str:
+    """What speaks against a path: there is one way to write each, and none leads out."""
+    if not path.startswith("/"):
+        return "does not begin with a slash"
+    parts = path[1:].removesuffix("/").split("/")
+    return "has empty parts, `.` or `..`" if {"", ".", ".."} & {*parts} else ""
+
+
 class _Reading:
     """Reads one file; what is wrong is left in the document."""
 
@@ -260,12 +273,13 @@ class _Reading:
             self._refuse(node, f"a path has no option `{key}`")
         if not self._is_for(options.get("arch")):
             return None
-        if not path.startswith("/"):
-            self._refuse(node, f"the path `{path}` does not begin with a slash")
-            return None
+        texts = {key: value.text for key, value in options.items()}
+        for each in filter(None, (path, texts.get("copy"))):
+            if wrong := _find_mistake(each):
+                self._refuse(node, f"the path `{each}` {wrong}")
+                return None
         if "prefer" in options:
             self._refuse(node, f"`prefer` of {path} is not understood")
-        texts = {key: value.text for key, value in options.items()}
         mode = read_integer(texts["mode"]) if "mode" in texts else None
         if "mode" in texts and (mode is None or mode & ~MODE_BITS or mode < 0):
             self._refuse(node, f"`{texts['mode']}` is no mode")

@@ -11,6 +11,7 @@ from imagist.declaration.model import Slices
 from imagist.errors import ImagistError, NotFound, Problem, RequestError
 from imagist.oci.platform import Platform
 from imagist.packages.deb.archive import DebFiles
+from imagist.packages.deb.dependency import NAME
 from imagist.packages.deb.slices import Slice, choose_slices, cut_to_slices, parse_slices
 
 _LARGEST = 4 << 20
@@ -64,6 +65,11 @@ def _read(declared: Slices, platform: Platform, context: Context) -> tuple[Slice
 
 def _open(release: str, package: str, context: Context) -> tuple[bytes, str]:
     """The definition of a package's slices, and its path."""
+    if not NAME.fullmatch(package):
+        raise RequestError(
+            f"`{package}` is no name of a package that could have slices",
+            help="slices are named PACKAGE_SLICE, such as `python3.13_standard`",
+        )
     path = str(Path(release, "slices", f"{package}.yaml"))
     data = context.reader.read(path, limit=_LARGEST, optional=True)
     if data is None and not Path(release).is_dir():
