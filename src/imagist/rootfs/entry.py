@@ -10,6 +10,8 @@ Kind = Literal["file", "directory", "symlink", "hardlink", "char", "block", "fif
 
 MODE_BITS: Final = 0o7777
 """Permission bits with setuid, setgid and sticky."""
+MAX_ID: Final = (1 << 32) - 2
+"""The highest number of a user or a group on Linux; one more means none."""
 
 
 class Entry(msgspec.Struct, frozen=True, gc=False, array_like=True, omit_defaults=True):

@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import Final
 
 from imagist.errors import Untrusted
-from imagist.rootfs.entry import Entry, Kind
+from imagist.rootfs.entry import MAX_ID, Entry, Kind
 from imagist.rootfs.pax import Records, copy_records, parse_records, read_checksum
 from imagist.rootfs.tarfields import find_oddity, parse_number, parse_owner
 
@@ -36,7 +36,6 @@ EXTENSIONS: Final = frozenset({_PAX, _PAX_GLOBAL, _LONG_NAME, _LONG_LINK})
 
 _NAME_MAX: Final = 255
 """Bytes of one part of a path, on every file system of Linux."""
-_MAX_ID: Final = (1 << 32) - 2
 _MAX_TIME: Final = (1 << 63) - 1
 
 
@@ -142,7 +141,7 @@ class EntryParser:
         if oddity:
             self.note(oddity, path)
         target = self._target(link, kind, path) if flag in _LINKS else ""
-        if size < 0 or not (0 <= uid <= _MAX_ID and 0 <= gid <= _MAX_ID):
+        if size < 0 or not (0 <= uid <= MAX_ID and 0 <= gid <= MAX_ID):
             raise self._refuse(f"gives /{path} a negative or too large size or owner")
         if not -_MAX_TIME <= mtime <= _MAX_TIME:
             raise self._refuse(f"gives /{path} a time out of bounds")

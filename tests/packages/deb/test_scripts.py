@@ -13,6 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from build.derived.conftest import MemoryContents
+from imagist.build.derived.alternatives import link_alternatives
 from imagist.build.derived.maintainer import TreeSystem
 from imagist.errors import InputError
 from imagist.packages.deb.scripts.conditions import evaluate_test
@@ -302,6 +303,10 @@ fi
 
 # -- what is not -----------------------------------------------------------------------------
 
+_MANY = " ".join(map(str, range(200)))
+_LONG = "x" * 50_000
+_ALTERNATIVE = "update-alternatives --install {} {} /usr/bin/demo 10"
+
 
 @pytest.mark.parametrize(
     ("text", "told"),
@@ -333,6 +338,21 @@ fi
         ("f() " * 3000 + "{ true; }", "cannot be followed"),
         ("[ ² -lt ³ ] || shift ²", "cannot be followed"),
         ("rm -f /etc/[z-a]x; ls /etc/[z-a]; frob", "`frob`"),
+        ('f() { f "$@" "$@"; }; f a', "grow without end"),
+        (
+            f"for i in {_MANY}; do for j in {_MANY}; do : $(echo {_LONG}); done; done",
+            "without end",
+        ),
+        (f"x=$(for i in {_MANY}; do echo {_LONG}$i; done)", "grow without end"),
+        (f"for i in {_MANY}; do echo {_LONG} > /etc/$i; done", "grow without end"),
+        ("true # " + "x" * 300_000, "too many to be followed"),
+        ("chown 4294967295 /etc", "there is no user 4294967295"),
+        ("chown :99999999999999999999 /etc", "there is no group 99999999999999999999"),
+        (_ALTERNATIVE.format("/usr/bin/vi", "../../x"), "no name of an alternative"),
+        (_ALTERNATIVE.format("/usr/bin/vi", "''"), "no name of an alternative"),
+        (_ALTERNATIVE.format("/usr/bin/vi", ".."), "no name of an alternative"),
+        (_ALTERNATIVE.format("usr/bin/vi", "vi"), "no place of the alternative vi"),
+        (_ALTERNATIVE.format("/usr/bin/demo", "vi"), "no place of the alternative vi"),
     ],
 )
 def test_what_is_not_understood_is_told(text: str, told: str) -> None:
@@ -347,6 +367,41 @@ def test_nothing_is_done_on_a_condition_that_cannot_be_told() -> None:
     assert "etc/demo" in tree
     assert len(followed.unknown) == 2
     assert not any(path in tree for path in ("etc/1", "etc/2"))
+
+
+def test_looking_through_a_large_image_again_and_again_comes_to_an_end(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("imagist.build.derived.maintainer._MOST_LOOKED", 10_000)
+    many = [file(f"usr/share/demo/{number}") for number in range(1000)]
+    followed, _, _ = follow("for i in 1 2 3; do chmod -R 755 /etc; done", *many)
+    assert followed.unknown == ()
+    followed, _, _ = follow(f"for i in {_MANY}; do chmod -R 755 /etc; done", *many)
+    assert any("goes through the whole image" in what for what in followed.unknown)
+
+
+def test_patterns_take_no_time_without_end() -> None:
+    there = [file("etc/" + "a" * 200), file("etc/aab")]
+    found = made("rm -f /etc/" + "*a" * 40 + "b; rm /etc/[!b]a?; mkdir /etc/*x", *there)
+    assert set(found) == {"etc/*x"}
+    followed, tree, _ = follow("rm -f /etc/" + "*a" * 2 + "*b /etc/[!b]a?", *there)
+    assert followed.unknown == ()
+    assert "etc/aab" not in tree
+
+
+def test_lines_of_tmpfiles_that_say_nothing_are_told() -> None:
+    lines = file("usr/lib/tmpfiles.d/odd.conf", b'- /etc/x\n"" /etc/y\nd /etc/z\n')
+    followed, tree, _ = follow("systemd-tmpfiles --create odd.conf", lines)
+    assert followed.unknown == ("`systemd-tmpfiles` with - /etc/x",)
+    assert "etc/z" in tree
+
+
+def test_an_alternative_takes_no_place_of_a_folder() -> None:
+    for place in ("/", "/usr/..", "/etc"):
+        _, tree, system = follow(_ALTERNATIVE.format(place, "vi"), file("usr/bin/demo"))
+        (warning,) = link_alternatives(tree, system.offered, epoch=0)
+        assert f"{place} is a directory" in warning
+        assert "" not in tree
 
 
 def test_programs_that_are_no_shell_scripts_are_told() -> None:

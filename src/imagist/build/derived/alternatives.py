@@ -63,8 +63,9 @@ def _link(tree: Tree, best: Alternative, epoch: int, warnings: list[str]) -> Non
         _put_link(tree, f"{FOLDER}/{name}", path, epoch)
         place = tree.resolve(link)
         old = tree.get(place)
-        if old is not None and old.entry.kind != "symlink":
-            warnings.append(f"the alternative {name} gets no link: {link} is a {old.entry.kind}")
+        kind = "directory" if not place else old.entry.kind if old is not None else "symlink"
+        if kind != "symlink":
+            warnings.append(f"the alternative {name} gets no link: {link} is a {kind}")
             continue
         _put_link(tree, place, f"/{FOLDER}/{name}", epoch)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
+from fnmatch import fnmatchcase
 from types import MappingProxyType
 from typing import Final, NamedTuple
 
@@ -16,7 +17,7 @@ from imagist.packages.deb.owners import GROUPS, USERS
 from imagist.packages.deb.scripts.follow import Followed, follow_script
 from imagist.packages.deb.scripts.system import Alternative
 from imagist.rootfs.content import Contents
-from imagist.rootfs.entry import MODE_BITS, Entry, parent
+from imagist.rootfs.entry import MAX_ID, MODE_BITS, Entry, parent
 from imagist.rootfs.tree import Node, Tree
 
 _WAYS: Final = (("preinst", ("install",)), ("postinst", ("configure", "")))
@@ -34,6 +35,9 @@ _KNOWN: Final[tuple[tuple[str, tuple[str, ...]], ...]] = (
 _FIRST: Final = ("base-passwd", "base-files")
 
 
+_ID: Final = re.compile(r"[0-9]{1,10}")
+_MOST_LOOKED: Final = 20_000_000
+"""Nodes that one script may go through: those of a large image, two hundred times."""
 _NO_ACCOUNTS: Final[Mapping[str, int]] = MappingProxyType({})
 
 
@@ -120,6 +124,7 @@ def _follow(
     for pattern, effects in _KNOWN:
         if re.fullmatch(pattern, name):
             return Followed(effects, ())
+    system.begin_script()
     return follow_script(text, system, package=name, arguments=arguments, arch=arch)
 
 
@@ -142,6 +147,12 @@ class TreeSystem:
         self._contents = contents
         self._declared = {"passwd": users, "group": groups}
         self._epoch = epoch
+        self._looked = 0
+        """Nodes that the present script has gone through."""
+
+    def begin_script(self) -> None:
+        """Another script is to be followed, which may look around as much as any."""
+        self._looked = 0
 
     # -- looking -----------------------------------------------------------------------------
 
@@ -162,7 +173,7 @@ class TreeSystem:
     def is_empty(self, path: str) -> bool:
         """Whether a file has no content, or a folder nothing in it."""
         if self.is_kind(path, "directory"):
-            return not any(self._tree.below(self._place(path)))
+            return not any(self._below(self._place(path)))
         node = find_file(self._tree, path)
         return node is None or not node.entry.size
 
@@ -182,16 +193,14 @@ class TreeSystem:
         if not folder or re.search(r"[*?\[]", folder):
             return []
         place = self._place(folder)
-        try:
-            regex = re.compile(_translate(name))
-        except re.error:  # a bracket that means nothing
-            return []
         found = [
             node.entry.path.rpartition("/")[2]
-            for node in self._tree.below(place)
+            for node in self._below(place)
             if parent(node.entry.path) == place
         ]
-        return [f"{folder}/{each}" for each in found if each[:1] != "." and regex.fullmatch(each)]
+        return [
+            f"{folder}/{each}" for each in found if each[:1] != "." and fnmatchcase(each, name)
+        ]
 
     def has_user(self, name: str) -> bool:
         """Whether an account is there, or will be."""
@@ -287,9 +296,16 @@ class TreeSystem:
     def _place(self, path: str, *, follow: bool = True) -> str:
         return self._tree.resolve(path, follow_last=follow)
 
+    def _below(self, folder: str) -> Iterable[Node]:
+        """What is below a folder, unless the script has asked for that too often already."""
+        self._looked += len(self._tree)
+        if self._looked > _MOST_LOOKED:
+            raise InputError("it goes through the whole image again and again")
+        return self._tree.below(folder)
+
     def _places(self, path: str, *, recursive: bool, follow: bool = True) -> Iterable[str]:
         top = self._place(path, follow=follow)
-        below = self._tree.below(top) if recursive else ()
+        below = self._below(top) if recursive else ()
         return [top, *(node.entry.path for node in below)]
 
     def _change(
@@ -314,9 +330,7 @@ class TreeSystem:
             self._tree.put(replace(node, entry=entry))
 
     def _number(self, database: str, name: str) -> int:
-        if name.isdigit():
-            return int(name)
-        found = self._find_account(database, name)
+        found = _read_id(name) if name.isdecimal() else self._find_account(database, name)
         if found is None:
             kind = "user" if database == "passwd" else "group"
             raise InputError(f"there is no {kind} {name} yet")
@@ -327,8 +341,12 @@ class TreeSystem:
         text = read_file(self._tree, self._contents, f"etc/{database}") or b""
         for line in text.decode("utf-8", "surrogateescape").splitlines():
             fields = line.split(":")
-            if fields[0] == name and len(fields) > 2 and fields[2].isdigit():
-                return int(fields[2])
+            if (
+                fields[0] == name
+                and len(fields) > 2
+                and (found := _read_id(fields[2])) is not None
+            ):
+                return found
         if name in self._declared[database]:
             return self._declared[database][name]
         if text:
@@ -337,10 +355,7 @@ class TreeSystem:
         return (USERS if database == "passwd" else GROUPS).get(name)
 
 
-def _translate(pattern: str) -> str:
-    """A pattern of names as a regular expression; of brackets no more than letters are read."""
-    parts = re.split(r"([*?]|\[[^\]]+\])", pattern)
-    known = {"*": "[^/]*", "?": "[^/]"}
-    return "".join(
-        known.get(part, part if part.startswith("[") else re.escape(part)) for part in parts
-    )
+def _read_id(text: str) -> int | None:
+    """The number of an account, as Linux can have it."""
+    number = int(text) if _ID.fullmatch(text) else None
+    return number if number is not None and number <= MAX_ID else None

@@ -11,6 +11,8 @@ from imagist.errors import InputError
 from imagist.packages.deb.scripts.words import Part, Word, parse_word
 
 _LONGEST: Final = 1 << 20
+_MOST_TEXT: Final = 4 << 20
+"""Characters that are read and made in all; a long script comes to some thousands."""
 _LONGEST_STRIPPED: Final = 1 << 12
 """Characters of a text; each place in it is tried."""
 _WILD: Final = re.compile(r"[*?\[]")
@@ -32,6 +34,7 @@ class Expansion:
         self.arguments: list[str | None] = list(arguments)
         self._substitute = substitute
         self._glob = glob
+        self._spent = 0
 
     def fields(self, words: Sequence[Word]) -> list[str | None]:
         """Words as arguments; one that is not known stands as None."""
@@ -48,6 +51,7 @@ class Expansion:
     def _expand_word(self, word: Word) -> list[str | None]:
         if len(word) <= 2 and word[-1].kind == "parameter" and word[-1].text == "@":  # noqa: SIM102
             if all(not part.text for part in word[:-1]):
+                self.spend(sum(len(each or "") + 1 for each in self.arguments))
                 return list(self.arguments)
         fields: list[str] = [""]
         begun = any(part.quoted for part in word)
@@ -75,12 +79,27 @@ class Expansion:
             return [match for field in fields for match in self._glob(field) or [field]]
         return [_bounded(field) for field in fields]
 
+    def spend(self, characters: int) -> None:
+        """Count text that is read, made or kept.
+
+        Raises:
+            InputError: it is more than any script needs.
+        """
+        self._spent += characters
+        if self._spent > _MOST_TEXT:
+            raise InputError("its texts grow without end")
+
     def _expand_part(self, part: Part) -> str | None:
+        self.spend(len(part.text) + 1)
         if part.kind == "text":
             return part.text
+        value: str | None = None
         if part.kind == "parameter":
-            return self._expand_parameter(part.text)
-        return self._substitute(part.text) if part.kind == "command" else None
+            value = self._expand_parameter(part.text)
+        elif part.kind == "command":
+            value = self._substitute(part.text)
+        self.spend(len(value or ""))
+        return value
 
     def _expand_parameter(self, text: str) -> str | None:
         found = _PARAMETER.fullmatch(text)

@@ -23,6 +23,8 @@ from imagist.packages.deb.scripts.system import System
 from imagist.packages.deb.scripts.words import Word
 
 _MOST_STEPS: Final = 50_000
+_LONGEST: Final = 256 << 10
+"""Characters of a script; the longest of Debian have some twenty thousand."""
 _DEEPEST: Final = 40
 _PYTHON: Final = re.compile(r"^python3\.[0-9]+$")
 
@@ -51,6 +53,8 @@ def follow_script(
     first = text.partition("\n")[0]
     if not re.match(r"#! *(/usr)?/bin/(env )?(da|ba)?sh\b", first):
         return Followed((), (f"it is no shell script: {first[:60]}",))
+    if len(text) > _LONGEST:
+        return Followed((), (f"it has {len(text)} characters, too many to be followed",))
     walk = _Walk(system, package, arguments, arch)
     try:
         walk.run(parse_script(text))
@@ -299,6 +303,7 @@ class _Walk:
 
     def _write(self, outputs: list[str | None], data: bytes) -> Truth:
         for path in outputs:
+            self._words.spend(len(data))
             if path is None:
                 self.note("it writes a file that is only known when it runs")
             elif self.may_change(f"writing {path}"):
@@ -338,6 +343,7 @@ class _Walk:
 
     def print(self, text: str | None) -> None:
         """Give an output to a command substitution, if there is one; None: it is not known."""
+        self._words.spend(len(text or ""))
         if self._printed is not None:
             self._printed.append(text)
 

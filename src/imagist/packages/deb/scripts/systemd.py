@@ -44,7 +44,9 @@ def make_temporary(call: Call) -> Truth:
         if "%" in path + argument or (mode != "-" and bits is None):
             problems.append(f"{kind} {path}")
             continue
-        if not _do(call, kind.rstrip("-=$~"), path, bits[1] if bits else "", argument):
+        if not _do(
+            call, kind[0] + kind[1:].rstrip("-=$~"), path, bits[1] if bits else "", argument
+        ):
             problems.append(f"{kind} {path}")
             continue
         names = ["" if name == "-" else name.lstrip(":") for name in (user, group)]
@@ -95,5 +97,5 @@ def _lines(call: Call, folder: str) -> Iterator[list[str]]:
                     words = shlex.split(line, posix=True)
                 except ValueError:
                     words = line.split()
-                if len(words) > 1:
+                if len(words) > 1 and all(words[:2]):
                     yield words
