@@ -87,3 +87,22 @@ def test_addresses_outside_are_absent() -> None:
     for at in range(64, len(data)):
         changed = bytes(data[:at]) + b"\xff" + bytes(data[at + 1 :])
         read_linkage(changed)  # whatever it finds, nothing is raised
+
+
+def test_names_that_are_no_utf8_can_be_told_and_kept() -> None:
+    found = read_linkage(build_library("x86_64", "libxx.so").replace(b"xx", b"\xff\xfe"))
+    assert found is not None
+    assert found.soname == r"lib\xff\xfe.so"
+
+
+def test_one_name_is_read_once_and_many_are_bounded() -> None:
+    """A megabyte of rows that all mean one long name was a gigabyte of names."""
+    long = "x" * 4000
+    needed = 1
+    same = read_linkage(build_library("x86_64", long, more=[(needed, 1)] * 60_000))
+    assert same is not None
+    assert same.needed == (long,)
+    others = [(needed, 1 + at) for at in range(3000)]
+    found = read_linkage(build_library("x86_64", long, more=others))
+    assert found is not None
+    assert len(found.needed) == 512

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Iterator
+from itertools import islice
 from typing import Final
 
 import msgspec
@@ -23,6 +24,8 @@ _LOAD, _DYNAMIC, _INTERP = 1, 2, 3
 _NEEDED, _STRTAB, _SONAME, _RPATH, _RUNPATH = 1, 5, 14, 15, 29
 _MAX_DYNAMIC: Final = 1 << 20
 _MAX_NAME: Final = 4096
+_MAX_NAMES: Final = 512
+"""Of one kind; the largest programs need a fifth of it."""
 
 MACHINES: Final = {
     "386": (3, 32, True),
@@ -116,10 +119,11 @@ def _read(file: _Bytes) -> Linkage | None:
     strings = _place(header, found[_STRTAB][0]) if _STRTAB in found else -1
 
     def names(tag: int) -> list[str]:
-        offsets = found.get(tag, []) if strings >= 0 else []
-        return [name for at in offsets if (name := _name(file.read(strings + at, _MAX_NAME)))]
+        offsets = dict.fromkeys(found.get(tag, ())) if strings >= 0 else {}
+        texts = (_name(file.read(strings + at, _MAX_NAME)) for at in islice(offsets, _MAX_NAMES))
+        return list(filter(None, texts))
 
-    paths = names(_RUNPATH) or names(_RPATH)
+    paths = (names(_RUNPATH) or names(_RPATH))[:1]
     return Linkage(
         header.machine,
         header.bits,
@@ -160,4 +164,4 @@ def _interpreter(header: Header, file: _Bytes) -> str:
 
 def _name(data: bytes) -> str:
     name, end, _ = data.partition(b"\0")
-    return name.decode("utf-8", "surrogateescape") if end else ""
+    return name.decode("utf-8", "backslashreplace") if end else ""

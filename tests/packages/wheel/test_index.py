@@ -180,6 +180,17 @@ def test_addresses_are_relative_to_where_the_page_was_found() -> None:
     ]
 
 
+@pytest.mark.parametrize("place", ["file:///etc/x-1.whl", "ftp://h/x-1.whl", "http://[h/x-1.whl"])
+def test_an_index_names_nothing_of_this_machine(place: str) -> None:
+    pages = {
+        JSON: f'{{"files": [{{"filename": "x-1.whl", "url": "{place}"}}]}}',
+        "text/html": f'<a href="{place}">x</a>',
+        "text/html;": f'<base href="{place}"><a href="">x</a>',
+    }
+    for form, page in pages.items():
+        assert read_page(page.encode(), form, "https://h.example/x/") == []
+
+
 # fetching
 
 

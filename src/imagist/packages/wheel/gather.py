@@ -28,7 +28,7 @@ from imagist.store.memo import memo_key
 from imagist.store.store import Store
 
 STEP: Final = "python-choice"
-FORMAT: Final = "python-choice/2"
+FORMAT: Final = "python-choice/3"
 SIZE: Final = "wheel-size"
 _NAMES_OTHERS: Final = re.compile(
     rb"^\s*(?:-[rcf]|--requirement|--constraint|--find-links)\b", re.MULTILINE

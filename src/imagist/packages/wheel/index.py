@@ -24,7 +24,7 @@ from imagist.packages.wheel.simple import ACCEPT, Link, read_page
 from imagist.store.memo import Memo, memo_key
 
 STEP: Final = "python-files"
-FORMAT: Final = "python-files/1"
+FORMAT: Final = "python-files/2"
 MAX_PAGE: Final = 64 << 20
 """Bytes of the page of one project; the largest on public indexes have a quarter of it."""
 

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import re
-from html.parser import HTMLParser
 from typing import Final
 from urllib.parse import unquote, urldefrag, urljoin, urlsplit
 
 import msgspec
 
 from imagist.errors import InputError
+from imagist.net.url import is_remote
 from imagist.packages.wheel.lock.model import read_hash
+from imagist.text.htmltags import read_tags
 
 ACCEPT: Final = (
     "application/vnd.pypi.simple.v1+json, application/vnd.pypi.simple.v1+html;q=0.2, "
@@ -73,22 +74,47 @@ def _read_json(data: bytes, url: str) -> list[Link]:
     return [
         Link(
             file.filename,
-            urljoin(url, file.url),
+            place,
             read_hash(f"sha256:{file.hashes.get('sha256', '')}"),
             file.size,
         )
         for file in page.files
+        if (place := _join(url, file.url))
     ]
 
 
 def _read_html(data: bytes, url: str) -> list[Link]:
-    parser = _Page(url)
     try:
-        parser.feed(data.decode("utf-8"))
-        parser.close()
+        text = data.decode("utf-8")
     except UnicodeDecodeError:
         raise InputError(f"{url} is not what an index answers: it is not UTF-8") from None
-    return parser.links
+    links: list[Link] = []
+    base = url
+    for tag, values in read_tags(text):
+        reference = values.get("href", "").strip()
+        if tag == "meta" and values.get("name") == "pypi:repository-version":
+            _check_version(values.get("content", ""), url)
+        elif tag == "base" and reference:
+            base = _join(url, reference) or base
+        elif tag == "a" and reference:
+            place, fragment = urldefrag(_join(base, reference))
+            name = unquote(urlsplit(place).path).rpartition("/")[2]
+            algorithm, _, value = fragment.partition("=")
+            if name:
+                links.append(Link(name, place, read_hash(f"{algorithm}:{value}")))
+    return links
+
+
+def _join(base: str, reference: str) -> str:
+    """Where a page says something lies; empty where that is no place, or one of this machine.
+
+    Servers have no say in what of this machine is read.
+    """
+    try:
+        place = urljoin(base, reference)
+    except ValueError:
+        return ""
+    return place if is_remote(place) or not is_remote(base) else ""
 
 
 def _check_version(version: str, url: str) -> None:
@@ -97,29 +123,3 @@ def _check_version(version: str, url: str) -> None:
             f"{url} answers in version {version} of the protocol, and {_MAJOR}.x is understood",
             help="a later imagist may understand it",
         )
-
-
-class _Page(HTMLParser):
-    """Collects the links of an HTML page."""
-
-    def __init__(self, url: str) -> None:
-        super().__init__()
-        self.links: list[Link] = []
-        self._url = url
-        self._base = url
-
-    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        values = dict(attrs)
-        if tag == "meta" and values.get("name") == "pypi:repository-version":
-            _check_version(values.get("content") or "", self._url)
-        elif tag == "base" and values.get("href"):
-            self._base = urljoin(self._url, values["href"] or "")
-        elif tag == "a" and values.get("href"):
-            self._take((values["href"] or "").strip())
-
-    def _take(self, reference: str) -> None:
-        url, fragment = urldefrag(urljoin(self._base, reference))
-        name = unquote(urlsplit(url).path).rpartition("/")[2]
-        algorithm, _, value = fragment.partition("=")
-        if name:
-            self.links.append(Link(name, url, read_hash(f"{algorithm}:{value}")))
