@@ -254,6 +254,12 @@ def test_binaries_are_for_their_platform(tmp_path: Path) -> None:
         check_binary(str(place), Platform("arm64"))
     with pytest.raises(NotFound):
         check_binary(str(tmp_path / "absent"), Platform("arm64"))
+    os.mkfifo(tmp_path / "pipe")
+    for place in (tmp_path / "pipe", Path("/dev/zero")):
+        with pytest.raises(InputError, match="neither a file, a folder nor a symlink"):
+            check_binary(str(place), Platform("arm64"))
+    with pytest.raises(InputError, match="is a folder"):
+        check_binary(str(tmp_path), Platform("arm64"))
 
 
 def test_a_dynamic_binary_needs_its_loader() -> None:

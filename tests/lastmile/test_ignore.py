@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
@@ -40,6 +41,14 @@ CASES = [
     ([r"a\*"], "ab", True),
     (["abc.def"], "abcZdef", True),
     (["a(b)"], "a(b)", False),
+    (["a[^-b]c"], "axc", False),
+    (["a[^-b]c"], "a/c", True),
+    (["a[[&|]c"], "a&c", False),
+    (["*a*b*c"], "xaybzbc", False),
+    (["*a*b*c"], "xaybzcb", True),
+    (["*a*/b"], "aa/b", False),
+    (["*a*/b"], "a/a/b", True),
+    (["**/**/a"], "x/y/a", False),
     (["*.md", "!README.md"], "README.md", True),
     (["*.md", "!README.md"], "other.md", False),
     (["docs", "!docs/keep"], "docs/keep/x", True),
@@ -88,3 +97,26 @@ def test_lines_that_mean_nothing_are_told_with_their_place(tmp_path: Path) -> No
     with pytest.raises(InputError) as caught:
         read_ignore(tmp_path)
     assert [getattr(p.where, "line", 0) for p in caught.value.problems] == [2, 3, 4]
+
+
+@pytest.mark.parametrize(
+    ("pattern", "path"), [("a*" * 20 + "b", "a" * 200), ("**/" * 20 + "z", "a/" * 100 + "a")]
+)
+def test_no_pattern_takes_forever(pattern: str, path: str) -> None:
+    assert not Ignore(parse_patterns([pattern])).ignores(path)
+
+
+@pytest.mark.filterwarnings("error")
+def test_nothing_is_said_of_sets_that_mean_more_elsewhere() -> None:
+    assert Ignore(parse_patterns(["[[a]&&[~~]"])).ignores("[&&~")
+
+
+def test_what_would_never_end_is_no_ignore_file(tmp_path: Path) -> None:
+    place = tmp_path / ".dockerignore"
+    os.mkfifo(place)
+    with pytest.raises(InputError, match="is no file"):
+        read_ignore(tmp_path)
+    place.unlink()
+    place.symlink_to("/dev/zero")
+    with pytest.raises(InputError, match="is no file"):
+        read_ignore(tmp_path)

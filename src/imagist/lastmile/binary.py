@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
-from imagist.errors import InputError, NotFound, Problem, RequestError
+from imagist.digest import CHUNK
+from imagist.editing.additions import Addition, find_items, read_item
+from imagist.errors import InputError, Problem, RequestError
 from imagist.oci.platform import Platform
-from imagist.rootfs.linkage import Linkage, read_linkage
+from imagist.rootfs.linkage import Linkage, LinkageScanner
 
 
 def choose_binary(binaries: Mapping[str, str], platform: Platform) -> str:
@@ -31,13 +33,17 @@ def check_binary(path: str, platform: Platform) -> Linkage:
         NotFound: it is not there.
         InputError: it is no program, or for another machine.
     """
-    try:
-        data = Path(path).read_bytes()
-    except OSError as error:
-        raise NotFound(f"`{path}` cannot be read: {error.strerror}") from error
-    linkage = read_linkage(data)
+    if Path(path).is_dir():
+        raise InputError(f"`{path}` is a folder, not a program for Linux")
+    start = b""
+    scanner = LinkageScanner()
+    (item,) = find_items(Addition(path, "/program"))
+    for piece in read_item(item, CHUNK):
+        start = start or piece[:2]
+        scanner.feed(piece)
+    linkage = scanner.finish()
     if linkage is None:
-        kind = "a script" if data.startswith(b"#!") else "no ELF file"
+        kind = "a script" if start == b"#!" else "no ELF file"
         raise InputError(
             f"`{path}` is {kind}, not a program for Linux",
             help="build it for the platform, or add it as a file",

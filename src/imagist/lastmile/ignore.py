@@ -10,6 +10,7 @@ from __future__ import annotations
 import posixpath
 import re
 from collections.abc import Iterable
+from itertools import groupby, pairwise
 from pathlib import Path
 from typing import Final, NamedTuple
 
@@ -28,11 +29,21 @@ DEFAULTS: Final = (
 """What no image is meant to have; an ignore file may take it back."""
 
 
+_STAR: Final = "[^/]*"
+_MEANT: Final = {"**/": "(?:.*/)?", "**": ".*", "*": _STAR, "?": "[^/]"}
+_GAPS: Final = frozenset({"(?:.*/)?", ".*", _STAR})
+"""What stands for any number of characters."""
+_TOKEN: Final = re.compile(r"\*\*/|\*\*|\*|\?|\[.[^\]]*\]|\\.|[^\[\\]", re.DOTALL)
+_SETS: Final = re.compile(r"[\\\[&~|]")
+"""What means something in a set of regular expressions, but not in one of patterns."""
+
+
 class Pattern(NamedTuple):
     """A line of an ignore file."""
 
     text: str
-    expression: re.Pattern[str]
+    expression: str
+    """The same, as a regular expression for whole paths."""
     is_exception: bool
 
     def may_fit_below(self, folder: str) -> bool:
@@ -41,7 +52,7 @@ class Pattern(NamedTuple):
         for part, name in zip(parts, names, strict=False):
             if part.startswith("**"):
                 return True
-            if not _compile(part).fullmatch(name):
+            if not re.fullmatch(_translate(part), name, re.DOTALL):
                 return False
         return len(parts) > len(names)
 
@@ -50,8 +61,13 @@ class Ignore:
     """The patterns for one folder, in order."""
 
     def __init__(self, patterns: Iterable[Pattern]) -> None:
-        self._patterns = tuple(patterns)
-        self._exceptions = [pattern for pattern in self._patterns if pattern.is_exception]
+        patterns = tuple(patterns)
+        self._exceptions = [pattern for pattern in patterns if pattern.is_exception]
+        # Lines of one kind that follow each other are one question, asked of each path once.
+        self._runs = [
+            (is_exception, _join(pattern.expression for pattern in run))
+            for is_exception, run in groupby(patterns, lambda pattern: pattern.is_exception)
+        ]
 
     def keeps(self, path: str, is_folder: bool = False) -> bool:
         """Whether a path is wanted; of a folder, whether anything in it may be."""
@@ -61,11 +77,9 @@ class Ignore:
 
     def ignores(self, path: str) -> bool:
         """Whether a path itself is left out; something in it may be taken back."""
-        parts = path.split("/")
-        above = ["/".join(parts[:number]) for number in range(1, len(parts) + 1)]
-        for pattern in reversed(self._patterns):
-            if any(pattern.expression.fullmatch(each) for each in above):
-                return not pattern.is_exception
+        for is_exception, expression in reversed(self._runs):
+            if expression.fullmatch(path):
+                return not is_exception
         return False
 
 
@@ -79,9 +93,11 @@ def read_ignore(folder: Path, more: Iterable[str] = ()) -> Ignore:
     name = ""
     for name in FILES:
         try:
+            if not (folder / name).exists():
+                continue
+            if not (folder / name).is_file():  # a pipe would be waited for
+                raise InputError(f"`{folder / name}` is no file")
             lines = (folder / name).read_text("utf-8-sig").splitlines()
-        except FileNotFoundError:
-            continue
         except (OSError, UnicodeDecodeError) as error:
             raise InputError(f"`{folder / name}` cannot be read: {error}") from error
         break
@@ -108,7 +124,7 @@ def parse_patterns(lines: Iterable[str], file: str = "") -> list[Pattern]:
             if not text:
                 raise ValueError("nothing follows it")  # noqa: TRY301 - told with the others
             if text != ".":  # the folder itself, which is never left out
-                found.append(Pattern(text, _compile(text), is_exception))
+                found.append(Pattern(text, _translate(text), is_exception))
         except (ValueError, re.error) as error:
             where = Span(file, number, 1, len(line), line)
             problems.append(Problem(f"`{line.strip()}` is no pattern: {error}", where))
@@ -117,36 +133,53 @@ def parse_patterns(lines: Iterable[str], file: str = "") -> list[Pattern]:
     return found
 
 
-def _compile(text: str) -> re.Pattern[str]:
-    """A pattern as a regular expression for whole paths."""
-    parts: list[str] = []
+def _join(expressions: Iterable[str]) -> re.Pattern[str]:
+    """What fits where one of some expressions fits a path, or a folder above it."""
+    return re.compile(f"(?:{'|'.join(expressions)})(?:/.*)?", re.DOTALL)
+
+
+def _translate(text: str) -> str:
+    """A pattern as a regular expression for whole paths.
+
+    A `*` that another one follows takes as little as it can, and stays with that (`(?>...)`): the
+    next one takes the rest. So no path is tried in more ways than there are places in it.
+
+    Raises:
+        ValueError: it is no pattern.
+    """
+    tokens = _read_tokens(text)
+    gaps = [at for at, token in enumerate(tokens) if token in _GAPS]
+    parts = list(tokens)
+    for at, following in pairwise(gaps):
+        if tokens[at] == tokens[following] == _STAR:
+            parts[at] = "(?>[^/]*?"
+            parts[following - 1] += ")"
+    return "".join(parts)
+
+
+def _read_tokens(text: str) -> list[str]:
+    """The parts of a pattern, each as a regular expression: a gap, or what is one character."""
+    tokens: list[str] = []
     at = 0
     while at < len(text):
-        char = text[at]
-        at += 1
-        if text.startswith("**/", at - 1):
-            parts.append("(?:.*/)?")
-            at += 2
-        elif text.startswith("**", at - 1):
-            parts.append(".*")
-            at += 1
-        elif char == "*":
-            parts.append("[^/]*")
-        elif char == "?":
-            parts.append("[^/]")
-        elif char == "[":
-            end = text.find("]", at + 1)
-            if end < 0:
-                raise ValueError("a `[` has no end")
-            inside = text[at:end].replace("\\", r"\\")
-            negated = inside.startswith(("^", "!"))
-            parts.append(f"[{'^/' if negated else ''}{inside[negated:]}]")
-            at = end + 1
-        elif char == "\\":
-            if at == len(text):
-                raise ValueError("nothing follows the last `\\`")
-            parts.append(re.escape(text[at]))
-            at += 1
-        else:
-            parts.append(re.escape(char))
-    return re.compile("".join(parts), re.DOTALL)
+        match = _TOKEN.match(text, at)
+        if match is None:
+            raise ValueError(
+                "a `[` has no end" if text[at] == "[" else "nothing follows the last `\\`"
+            )
+        found, at = match[0], match.end()
+        token = _MEANT.get(found) or _one_character(found)
+        if not (tokens and tokens[-1] == token and token in _GAPS):  # `**/**/` is `**/`
+            tokens.append(token)
+    return tokens
+
+
+def _one_character(found: str) -> str:
+    if not found.startswith("["):
+        return re.escape(found[-1])
+    inside = found[1:-1]
+    is_negated = inside.startswith(("^", "!"))
+    members = _SETS.sub(r"\\\g<0>", inside[is_negated:])
+    expression = f"(?!/)[^{members}]" if is_negated else f"[{members}]"
+    re.compile(expression)
+    return expression
