@@ -83,7 +83,11 @@ def is_stopping() -> bool:
 
 
 def leave(number: int) -> NoReturn:
-    """End the process: nothing unfinished stays, and no thread is waited for."""
+    """End the process: nothing unfinished stays, and no thread is waited for.
+
+    The signal that came is told, whatever a library in between has made of it.
+    """
+    number = _State.number or number
     if not _State.leaving.acquire(blocking=False):
         while _State.leaver != _thread.get_ident():  # another thread is leaving
             time.sleep(1)
@@ -98,7 +102,7 @@ def leave(number: int) -> NoReturn:
 
 def _take_signal(number: int, frame: FrameType | None) -> None:
     if _State.number or not _State.working:
-        leave(_State.number or number)
+        leave(number)
     _State.number = number
     if _is_called_by_msgspec(frame):
         return  # the thread that waits will end the process

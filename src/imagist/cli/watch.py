@@ -68,17 +68,33 @@ def _changes(values: argparse.Namespace) -> Iterator[None]:
         ) from None
     outputs = [Path(values.output).absolute()] if values.output else []
     noted = DefaultFilter(ignore_paths=outputs)
-    found = watch(
-        folder,
-        watch_filter=noted,
-        debounce=_SETTLE,
-        step=_SETTLE,
-        rust_timeout=_PULSE,
-        yield_on_timeout=True,
-    )
-    next(found)  # from here on nothing is missed, also of what is saved during a build
-    yield
-    Messages(values).stage(f"watching {folder}; Ctrl-C ends it")
-    for changes in found:
-        if changes:
-            yield
+    told = False
+    while True:
+        watched = _identity(folder)
+        found = watch(
+            folder,
+            watch_filter=noted,
+            debounce=_SETTLE,
+            step=_SETTLE,
+            rust_timeout=_PULSE,
+            yield_on_timeout=True,
+        )
+        next(found)  # from here on nothing is missed, also of what is saved during a build
+        yield
+        if not told:
+            Messages(values).stage(f"watching {folder}; Ctrl-C ends it")
+            told = True
+        for changes in found:
+            if changes:
+                yield
+            if _identity(folder) not in {watched, None}:
+                break  # it was made anew, and of the new one nobody tells anything
+
+
+def _identity(folder: Path) -> tuple[int, int] | None:
+    """What stays the same for as long as a folder is the one that is watched; None: it is gone."""
+    try:
+        status = folder.stat()
+    except OSError:
+        return None
+    return status.st_dev, status.st_ino
