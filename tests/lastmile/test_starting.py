@@ -72,7 +72,10 @@ def build(folder: Path, tmp_path: Path) -> Build:
         ("linked", ""),
         ("./main.py", ""),
         ("python main.py", ""),
-        ("python3 -u src", ""),
+        ("python3 -u src", "nor a __main__.py in a folder of that name"),
+        ("python3 tool", ""),
+        ("/app/src", "`/app/src`, which is neither"),
+        ("/usr/lib", "`/usr/lib`, which is neither"),
         ("python -X dev other.py", "`python other.py`, and there is no /app/other.py"),
         (
             "python -m nomod",
@@ -88,6 +91,8 @@ def build(folder: Path, tmp_path: Path) -> Build:
 )
 def test_a_command(entrypoint: str, said: str, build: Build, folder: Path) -> None:
     (folder / "main.py").write_text("")
+    (folder / "tool").mkdir(exist_ok=True)
+    (folder / "tool" / "__main__.py").write_text("")
     for _ in range(2):  # from memory, too
         built = build(f'entrypoint = "{entrypoint}"')
         assert built.code == (2 if said else 0), built.err

@@ -27,7 +27,7 @@ Where = Callable[[], Span | str | None]
 
 
 class Need(NamedTuple):
-    """A file that must be there, at any one of some places."""
+    """A file, and no folder, that must be there, at any one of some places."""
 
     missing: str
     """What is said where it is not."""
@@ -113,11 +113,12 @@ def _need_of_python(
         elif not word.startswith("-"):
             file = _inside(folder, word)
             yield Need(
-                f"a container would run `python {word}`, and there is no /{file}",
+                f"a container would run `python {word}`, and there is no /{file}, nor "
+                "a __main__.py in a folder of that name",
                 "add it with `files`, or name what is there",
                 where,
                 (file,),
-                (f"{file}/",),
+                (f"{file}/__main__.",),
             )
         elif word[1:2] not in {"c", "-", ""}:
             continue

@@ -28,6 +28,8 @@ if TYPE_CHECKING:
     from imagist.packages.wheel.facts import WheelFacts
 
 STEP: Final = "program"
+FORMAT: Final = 2
+"""Raise it whenever something else counts as found."""
 
 
 class Above(NamedTuple):
@@ -73,7 +75,7 @@ def check_program(
         InputError: the base is damaged.
     """
     run = derive.config(image).config or RunConfig()
-    paths = {entry.path for entry in above.entries()}
+    paths = {entry.path for entry in above.entries() if not entry.is_directory}
     absent = [need for need in find_needs(loaded, run, above.target) if not _is_met(need, paths)]
     absent = [need for need in absent if not _has(need, image, platform, memo, jobs)]
     if not absent:
@@ -112,7 +114,7 @@ def has_file(path: str, image: Image, platform: Platform, memo: Memo, *, jobs: i
 
 def _has(need: Need, image: Image, platform: Platform, memo: Memo, jobs: int) -> bool:
     """Whether an image alone has what is needed; remembered."""
-    key = memo_key(STEP, derive.digest(image), need.paths, need.beginnings)
+    key = memo_key(FORMAT, derive.digest(image), need.paths, need.beginnings)
     known = memo.get(STEP, key)
     if known is None:
         tree = view_base(image, "the base", platform, jobs=jobs).tree
@@ -129,7 +131,8 @@ def _is_met(need: Need, paths: Collection[str]) -> bool:
 
 def _finds(need: Need, tree: Tree) -> bool:
     """Whether a process would find something, following symlinks."""
-    if any(tree.find(path) is not None for path in need.paths):
+    found = map(tree.find, need.paths)
+    if any(node is not None and not node.entry.is_directory for node in found):
         return True
     parts = map(posixpath.split, need.beginnings)
     real = {f"{tree.resolve(folder, follow_last=True)}/{name}" for folder, name in parts}
