@@ -137,6 +137,16 @@ def test_a_script_whose_module_is_not_in_the_wheel(build: Build, folder: Path) -
     assert "warning: linux/amd64: the script `shop` calls `shop:main`" in built.err
 
 
+def test_scripts_of_another_form_are_left_to_their_backend(build: Build, folder: Path) -> None:
+    (folder / "backend.py").write_text(with_script(BACKEND, "shop = app.backend:build_wheel"))
+    place = folder / "pyproject.toml"
+    table = 'scripts = { shop = { reference = "x", type = "console" } }\n'
+    more = place.read_text().replace("[project]", "[tool.poetry]").partition("scripts")[0] + table
+    place.write_text(f'{more}{BUILD}[tool.imagist]\nbase = "../base"\n')
+    built = run("build", folder, "--cache", folder.parent / "cache")
+    assert built.code == 0, built.err
+
+
 @pytest.mark.parametrize(
     ("user", "code", "said"),
     [

@@ -64,6 +64,8 @@ def find_needs(loaded: LoadedProject, run: RunConfig, target: Target | None) -> 
     paths.append(target.site_packages.strip("/"))
     for name, called in loaded.metadata.scripts.items():
         is_run = name == loaded.script()
+        if not called:  # Poetry's own form, which its build backend knows
+            continue
         if loaded.mode == "wheel" or (loaded.mode == "source" and is_run):
             place = partial(loaded.where_in_pyproject, f"project.scripts.{name}")
             yield _need_script(name, called, paths, place)._replace(is_run=is_run)
