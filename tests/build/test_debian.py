@@ -256,7 +256,8 @@ def test_what_is_cut_is_in_no_layer_and_no_database() -> None:
 
 def test_scripts_that_are_not_understood_are_told_in_one_line() -> None:
     packages = add(BASE, DAEMON)
-    (said,) = make(packages).warnings
+    said, account = make(packages).warnings
+    assert account == "of daemon: it adds the user demo: declare it under `accounts`"
     assert said.startswith("scripts not run: 3; packages that are as if they had: 1; ")
     assert said.endswith("something may be missing: daemon (`scripts: fail` tells what)")
     assert make(packages, scripts="ignore").warnings == ()

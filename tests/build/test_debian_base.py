@@ -136,3 +136,17 @@ def test_what_a_base_holds_is_not_replaced(based: Workshop, packages: str, says:
     assert answer.code == 2
     assert says in answer.err
     assert "base image" in answer.err
+
+
+def test_a_base_may_be_an_archive(based: Workshop) -> None:
+    """It is read again when it is another one; what is nowhere is told with its place."""
+    upon(based, "app")
+    digest = based.build("image.yaml")
+    assert based.run("copy", "base", "base.tar").code == 0
+    declare(based, "app", "  baseimage: {image: base.tar}\n")
+    assert based.build("image.yaml") == digest
+    (based.folder / "base.tar").unlink()
+    missing = based.run("build", "image.yaml")
+    assert missing.code == 3
+    assert "there is no base image base.tar" in missing.err
+    assert "image.yaml:5:22" in missing.err

@@ -233,6 +233,9 @@ def test_all_tags_are_copied_and_none_is_moved_against_our_will(
     run("copy", "-a", "-n", f"{host}/all/source", f"{host}/all/target")
     assert crane("ls", f"{host}/all/target").split() == ["v0", "v1", "v2"]
     assert crane("digest", f"{host}/all/target:v1") == crane("digest", f"{host}/all/source:v0")
+    for source in (f"{host}/all/source:v1", "oci:tags:v1"):  # crane's exit code, too
+        run("copy", "-n", source, f"{host}/all/target:v1", code=1)
+    assert crane("digest", f"{host}/all/target:v1") == crane("digest", f"{host}/all/source:v0")
     run("copy", "-a", f"{host}/all/source", f"{host}/all/target")
     assert crane("digest", f"{host}/all/target:v1") == crane("digest", f"{host}/all/source:v1")
 

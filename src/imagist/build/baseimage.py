@@ -26,6 +26,7 @@ from imagist.rootfs.flatten import flatten
 from imagist.rootfs.tarread import Limits, TarReader
 from imagist.rootfs.tree import Node
 from imagist.rootfs.uncompress import tell_form, uncompress
+from imagist.store.archive import read_archive
 from imagist.store.layout import read_layout
 from imagist.store.memo import memo_key
 from imagist.store.store import Store
@@ -56,7 +57,7 @@ class OpenBase(msgspec.Struct, frozen=True):
 
 
 def open_base(declared: BaseImage, options: Options, context: Context) -> OpenBase:
-    """Find a base image: a layout folder, or a reference in a registry.
+    """Find a base image: a layout folder, an archive, or a reference in a registry.
 
     A lock holds a reference to the digest that it had.
 
@@ -65,10 +66,18 @@ def open_base(declared: BaseImage, options: Options, context: Context) -> OpenBa
         NetworkError: the registry cannot be reached, or refuses.
         InputError: something of it cannot be read.
     """
-    name = declared.image
-    if not is_remote_name(name) or Path(name).exists():
-        context.trace.note_file(str(Path(name) / "index.json"))
-        return OpenBase(name, read_layout(Path(name)))
+    name, path = declared.image, Path(declared.image)
+    if path.is_file():
+        context.trace.note_file(name)
+        return OpenBase(name, read_archive(path))
+    if path.exists():
+        context.trace.note_file(str(path / "index.json"))
+        return OpenBase(name, read_layout(path))
+    if not is_remote_name(name):
+        raise NotFound(
+            f"there is no base image {name}",
+            help="name a layout folder, an archive, or host/repository:tag",
+        )
     reference = parse_reference(name.removeprefix(REMOTE))
     if reference.digest:
         return OpenBase(name, _load(reference, context))

@@ -13,6 +13,7 @@ from imagist.build.assemble import BuiltLayer, annotations_of, assemble_image
 from imagist.build.compose import compose
 from imagist.build.contents import StoreContents
 from imagist.build.context import Context, Options
+from imagist.build.derived.command import check_command
 from imagist.build.derived.files import DeclaredFile
 from imagist.build.fingerprint import INPUTS, Fingerprint
 from imagist.build.known import KnownImage
@@ -157,14 +158,16 @@ def _construct_image(
         )
     _check_count(len(below) + len(layers), platform)
     annotations = annotations_of(declaration, format_time(created), options)
+    run = run_config(
+        declaration,
+        user=composed.user,
+        labels=image_labels(declaration, annotations),
+        base=base_run,
+    )
+    warnings = check_command(composed.tree, StoreContents(context.store, supply.bring), run)
     image = assemble_image(
         [*below, *layers],
-        run_config(
-            declaration,
-            user=composed.user,
-            labels=image_labels(declaration, annotations),
-            base=base_run,
-        ),
+        run,
         _with_features(platform, declaration),
         created=created,
         annotations={
@@ -174,7 +177,7 @@ def _construct_image(
         },
         base=loaded_base.config if loaded_base else None,
     )
-    return KnownImage(image, composed.warnings)
+    return KnownImage(image, (*composed.warnings, *warnings))
 
 
 def _select(packages: Sequence[PackageFiles], contents: Contents) -> list[PackageFiles]:

@@ -12,7 +12,7 @@ from imagist.build.resolve import add_options, choose_platforms, world_of
 from imagist.declaration.defaults import with_defaults
 from imagist.declaration.include import LoadedDeclaration
 from imagist.declaration.model import Declaration
-from imagist.errors import RequestError
+from imagist.errors import ImagistError, RequestError
 from imagist.oci.platform import Platform
 
 
@@ -60,7 +60,11 @@ def plan_images(
                 "an EROFS image is one layer, and cannot be built on a base image",
                 help="leave `format` out, or `baseimage`",
             )
-        opened = open_base(base, options, context)
+        try:
+            opened = open_base(base, options, context)
+        except ImagistError as error:
+            where = loaded.span_of("contents.baseimage.image")
+            raise (error.placed(where) if where else error) from None
         bases = {each: load_base(opened, base, each, packages, context) for each in platforms}
     question = Question(
         loaded,

@@ -16,7 +16,7 @@ from imagist.cli.messages import Messages
 from imagist.cli.places import FOREIGN, PREFIXES, Place, parse_place, write_place
 from imagist.cli.registries import open_registries, read_repository
 from imagist.cli.stores import open_store
-from imagist.errors import NetworkError, NotFound, RequestError
+from imagist.errors import CheckFailed, NetworkError, NotFound, RequestError
 from imagist.oci import derive
 from imagist.oci.image import Image, Index
 from imagist.oci.reference import REMOTE, Reference, is_tag, names_registry
@@ -244,6 +244,16 @@ def _warn_of_another(name: str, item: _Item, place: Place, values: argparse.Name
 
 
 def _tell(copied: Sequence[Copied], values: argparse.Namespace) -> None:
+    """Say what is where now.
+
+    Raises:
+        CheckFailed: the one tag that was asked for is there, and nothing was done.
+    """
+    if not values.all_tags and copied[0].digest is None:
+        raise CheckFailed(
+            f"{copied[0].reference} is there, and was left alone",
+            help="leave --no-clobber out to move it",
+        )
     if values.json:
         print_json(
             [

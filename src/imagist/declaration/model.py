@@ -39,7 +39,8 @@ class BaseImage(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
     """An image to build on top of."""
 
     image: str = ""
-    """An OCI layout folder, or an image in a registry: `host/repository:tag`, `@sha256:...`."""
+    """An OCI layout folder, an archive, or an image in a registry: `host/repository:tag`, or with
+    `@sha256:...`."""
     apkindex: str = ""
     """Path of a folder with `<arch>/APKINDEX`, the packages the base image already has; the
     image's own database says it where absent (apko: required)."""

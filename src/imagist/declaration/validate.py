@@ -106,7 +106,7 @@ class _Checker:
         self.check_selection(contents)
 
     def check_repository(self, path: str, line: str) -> None:
-        if is_source(line):
+        if is_source(line) or line.startswith("deb-src"):
             try:
                 parse_sources(line)
             except RequestError as error:

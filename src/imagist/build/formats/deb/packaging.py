@@ -25,6 +25,7 @@ from imagist.packages.deb.database import (
     format_full,
     format_status_folder,
 )
+from imagist.packages.deb.scripts.call import DECLARE, DIVERSION
 from imagist.packages.deb.slices import Slice
 from imagist.rootfs.entry import Entry
 from imagist.rootfs.tree import Tree
@@ -134,6 +135,12 @@ class DebPackaging:
                 for name, what in sorted(ignored.items())
             )
         warnings.append(line)
+        warnings += [
+            f"of {name}: {each}"
+            for name, what in sorted(ignored.items())
+            for each in what
+            if each.endswith(DECLARE) or each.startswith(DIVERSION)
+        ]
 
     def _put_database(self, ground: Ground[DebFiles]) -> None:
         """Write the database; it lists what is in the finished image."""

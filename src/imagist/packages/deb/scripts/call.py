@@ -3,12 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Protocol
+from typing import Final, Protocol
 
 from imagist.packages.deb.scripts.system import System
 
 Truth = bool | None
 """How a command ends: well, with a failure, or nobody knows."""
+
+
+DECLARE: Final = "declare it under `accounts`"
+"""How a text ends that says which account is missing."""
+DIVERSION: Final = "dpkg-divert"
+"""How a text begins that says that a diversion is not made."""
 
 
 class NotUnderstood(Exception):

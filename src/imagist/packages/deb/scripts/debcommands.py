@@ -6,7 +6,7 @@ import re
 from typing import Final
 
 from imagist.packages.deb.scripts.alternatives import parse_alternatives
-from imagist.packages.deb.scripts.call import Call, NotUnderstood, Truth
+from imagist.packages.deb.scripts.call import DECLARE, DIVERSION, Call, NotUnderstood, Truth
 from imagist.packages.deb.scripts.filecommands import own
 from imagist.packages.deb.version import matches
 
@@ -69,7 +69,7 @@ def divert(call: Call) -> Truth:
         return True
     if "--remove" in words or any(word.endswith(".usr-is-merged") for word in words):
         return True
-    raise NotUnderstood("dpkg-divert, which lets two packages have one path")
+    raise NotUnderstood(f"{DIVERSION}, which lets two packages have one path")
 
 
 def override_mode(call: Call) -> Truth:
@@ -100,4 +100,4 @@ def add_account(call: Call) -> Truth:
         if name and (system.has_group(name) if is_group else system.has_user(name)):
             return True
     kind = "group" if is_group else "user"
-    raise NotUnderstood(f"it adds the {kind} {known or '...'}: declare it under `accounts`")
+    raise NotUnderstood(f"it adds the {kind} {known or '...'}: {DECLARE}")

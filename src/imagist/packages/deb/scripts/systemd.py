@@ -7,7 +7,7 @@ import shlex
 from collections.abc import Iterator
 from typing import Final
 
-from imagist.packages.deb.scripts.call import Call, NotUnderstood, Truth
+from imagist.packages.deb.scripts.call import DECLARE, Call, NotUnderstood, Truth
 from imagist.packages.deb.scripts.filecommands import own
 
 _OCTAL: Final = re.compile(r"[:~]?0?([0-7]{3,4})")
@@ -28,7 +28,7 @@ def declare_users(call: Call) -> Truth:
         elif kind.startswith("g") and not system.has_group(name):
             missing.append(f"group {name}")
     if missing:
-        raise NotUnderstood(f"it adds the {', the '.join(missing)}: declare it under `accounts`")
+        raise NotUnderstood(f"it adds the {', the '.join(missing)}: {DECLARE}")
     return True
 
 
