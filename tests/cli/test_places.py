@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
@@ -54,6 +55,20 @@ def test_one_of_several_images_must_be_named() -> None:
     ):
         refused(run(*words), "holds several images", "v1, v2", "oci:lay:v1")
     assert run("digest", "oci:lay:v2").code == 0
+
+
+@pytest.mark.usefixtures("layout")
+def test_the_names_of_a_layout_are_listed(tmp_path: Path) -> None:
+    assert run("ls", "lay").out == "v1\nv2\n"
+    assert run("ls", "oci:lay", "--full-ref").out == "oci:lay:v1\noci:lay:v2\n"
+    assert json.loads(run("ls", "lay", "--json").out) == {
+        "repository": "oci:lay",
+        "tags": ["v1", "v2"],
+    }
+    (tmp_path / "none").mkdir()
+    for name in ("none", "oci:nowhere"):
+        told = run("ls", name)
+        assert (told.code, "is not an OCI layout" in told.err) == (3, True)
 
 
 def test_the_images_of_an_index_may_be_listed_too(layout: Path, tmp_path: Path) -> None:

@@ -188,8 +188,7 @@ def read_layout(folder: Path, name: str = "") -> Image | Index:
         RequestError: it has several, and none was named.
         InputError: the layout is damaged.
     """
-    if _kind(folder) != "layout":
-        raise NotFound(f"{folder} is not an OCI layout: it has no oci-layout and index.json")
+    _check_layout(folder)
     source = LayoutSource(folder)
     raw = (folder / "index.json").read_bytes()
     return choose(source, raw, str(folder), (name,) if name else ())
@@ -202,11 +201,22 @@ def read_named(folder: Path) -> dict[str, Image | Index]:
         NotFound: there is no layout, or it does not hold an image that it names.
         InputError: the layout is damaged.
     """
-    if _kind(folder) != "layout":
-        raise NotFound(f"{folder} is not an OCI layout: it has no oci-layout and index.json")
+    _check_layout(folder)
     source = LayoutSource(folder)
     names = [(item.annotations.get(REF_NAME, ""), item) for item in read_index(folder)]
     return {name: lazy.load(source, item) for name, item in names if name}
+
+
+def list_names(folder: Path) -> list[str]:
+    """What a layout calls its images, in the order of `index.json`.
+
+    Raises:
+        NotFound: there is no layout.
+        InputError: it is damaged.
+    """
+    _check_layout(folder)
+    names = (item.annotations.get(REF_NAME, "") for item in read_index(folder))
+    return [name for name in dict.fromkeys(names) if name]
 
 
 def find_names(folder: Path, digest: str) -> list[str]:
@@ -323,6 +333,11 @@ def read_index(folder: Path) -> tuple[Descriptor, ...]:
         InputError: it is not an image index.
     """
     return _parse_index((folder / "index.json").read_bytes(), str(folder))
+
+
+def _check_layout(folder: Path) -> None:
+    if _kind(folder) != "layout":
+        raise NotFound(f"{folder} is not an OCI layout: it has no oci-layout and index.json")
 
 
 def _kind(folder: Path) -> str:

@@ -92,9 +92,9 @@ REGISTRY = (
     ),
     Command(
         "ls",
-        "list the tags of a repository",
+        "list the tags of a repository, or the names of a layout",
         "imagist.cli.ls",
-        (Argument("repository", "host/repository"),),
+        (Argument("repository", "host/repository, or an OCI layout folder"),),
         (
             _FULL_REF,
             Flag(
