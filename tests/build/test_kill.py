@@ -135,8 +135,11 @@ def test_a_build_killed_while_it_adds_to_a_layout_leaves_what_was_there(victim: 
         started = victim.launcher.start(*victim.words("single.yaml", "out"), "-t", "second")
         time.sleep(chance.random() * 0.1)
         killed += started.kill().killed
-        answer = run("validate", layout)
-        assert answer.code == 0, answer.err
+        names = run("ls", layout).out.split()
+        assert names[0] == "first"
+        for name in names:
+            answer = run("validate", f"oci:{layout}:{name}")
+            assert answer.code == 0, answer.err
     assert killed
     assert victim.launcher.run(*victim.words("single.yaml", "out"), "-t", "second").code == 0
     for name in ("package.yaml", "single.yaml"):

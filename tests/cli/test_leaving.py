@@ -48,9 +48,13 @@ def declare(shop: Workshop, repository: str, more: str = "") -> None:
 @pytest.mark.parametrize("delay", [0.002, 0.01, 0.02, 0.03, 0.04, 0.06])
 def test_an_interrupt_at_the_start_is_no_traceback(workshop: Workshop, delay: float) -> None:
     workshop.declare()
-    job = start(workshop)
-    time.sleep(delay)
-    ended = job.end()
+    for _ in range(5):
+        job = start(workshop)
+        time.sleep(delay)
+        ended = job.end()
+        # On a busy machine the launcher itself may be met, between its last word and `main`.
+        if ended.code != -signal.SIGINT or "/imagist/" in ended.err:
+            break
     assert ended == INTERRUPTED or (ended.code, ended.err) == (0, "")
     check_store(workshop)
 
