@@ -288,6 +288,14 @@ def test_control_member_is_bounded() -> None:
     assert "more than 4096 bytes" in refused(blob=blob, sha256="", limits=DebLimits(control=4096))
 
 
+def test_a_text_of_the_control_member_is_bounded() -> None:
+    for name in ("control", "conffiles", "postinst"):
+        items = {"control": format_control(DEMO), name: "A: b\n" * (1 << 20)}
+        member = write_tar([file(path, text) for path, text in items.items()])
+        blob = ar(FORMAT, ("control.tar.xz", compress(member, "xz")), DATA)
+        assert "a file of more than 4194304 bytes" in refused(blob=blob, sha256="")
+
+
 # -- whose package it is ---------------------------------------------------------------------
 
 

@@ -63,6 +63,23 @@ def test_all_problems_of_a_file_are_told() -> None:
     assert len(error.value.problems) == 3
 
 
+def test_a_file_is_read_no_further_than_its_problems_are_told() -> None:
+    with pytest.raises(InputError) as error:
+        parse_stanzas("\0\n" * 100_000, "file")
+    assert [problem.where for problem in error.value.problems] == [
+        f"file:{n}" for n in range(1, 6)
+    ]
+    with pytest.raises(InputError, match="another stanza after 1000"):
+        parse_stanzas("a:\n\n" * 1001, "file")
+
+
+def test_long_values_take_no_more_time_than_they_are_long() -> None:
+    blanks, lines = " " * 200_000, "\n".join([" line"] * 200_000)
+    (stanza,) = parse_stanzas(f"A: x{blanks}y{blanks}\nB: \n{lines}\n", "file")
+    assert stanza.get("A") == f"x{blanks}y"
+    assert stanza.get("B") == "\nline" * 200_000
+
+
 @given(st.text("Ab: \t\n#.\r", max_size=40))
 def test_any_text_is_read_or_refused(text: str) -> None:
     try:

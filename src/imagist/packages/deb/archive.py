@@ -27,6 +27,9 @@ SCRIPTS: Final = ("preinst", "postinst", "prerm", "postrm", "config")
 """Maintainer scripts, in the order dpkg runs them; imagist records them, and runs none."""
 
 _KEPT: Final = frozenset({"control", "md5sums", "conffiles", "triggers", "shlibs", *SCRIPTS})
+_MOST_CONTROL: Final = 4 << 20
+"""Bytes of a file of the control member: they are read before the .deb's hash is known."""
+_MOST_MD5SUMS: Final = 64 << 20
 _CONTROL_FORMS: Final = FORMS[:4]
 _YEAR_9999: Final = 253_402_300_799
 _HELP: Final = "it was damaged or replaced; fetch it again, or tell whoever publishes it"
@@ -199,7 +202,8 @@ def _read_control(archive: ArReader, form: str, what: str, limits: DebLimits) ->
             continue
         if entry.kind != "file" or entry.path in found:
             raise Untrusted(f"{what} has {entry.path} twice, or not as a file", help=_HELP)
-        found[entry.path] = reader.read(limits.control).decode("utf-8", "surrogateescape")
+        most = _MOST_MD5SUMS if entry.path == "md5sums" else _MOST_CONTROL
+        found[entry.path] = reader.read(most).decode("utf-8", "surrogateescape")
     if "control" not in found:
         raise Untrusted(f"{what} has no control file: it is no Debian package", help=_HELP)
     return found

@@ -17,8 +17,12 @@ from typing import Final
 
 from imagist.errors import InputError, Problem, RequestError
 
-_FIELD: Final = re.compile(r"([!-,./0-9;-~][!-9;-~]*):[ \t]*(.*?)[ \t]*")
+_FIELD: Final = re.compile(r"([!-,./0-9;-~][!-9;-~]*):(.*)")
 _CONTROL: Final = re.compile(r"[\0-\x08\x0b-\x1f\x7f]")
+_MOST: Final = 5
+"""Problems told of one file."""
+_MOST_STANZAS: Final = 1000
+"""Of a file that is read whole; indexes have more, and are not."""
 
 
 class Stanza:
@@ -28,12 +32,12 @@ class Stanza:
         """`line` is where it begins, counted from 1; `what` names the file in errors."""
         self.line = line
         self.what = what
-        self._fields: dict[str, tuple[str, str, int]] = {}
+        self._fields: dict[str, tuple[str, list[str], int]] = {}
 
     def get(self, name: str, default: str = "") -> str:
         """The value of a field; lines of a longer one have a line feed between them."""
         found = self._fields.get(name.lower())
-        return default if found is None else found[1]
+        return default if found is None else "\n".join(found[1])
 
     def __contains__(self, name: str) -> bool:
         return name.lower() in self._fields
@@ -59,12 +63,11 @@ class Stanza:
 
     def add(self, name: str, value: str, line: int) -> None:
         """Set a field; see `in`."""
-        self._fields[name.lower()] = (name, value, line)
+        self._fields[name.lower()] = (name, [value], line)
 
     def extend(self, name: str, value: str) -> None:
         """Add a line to a field that is there."""
-        written, known, line = self._fields[name.lower()]
-        self._fields[name.lower()] = (written, f"{known}\n{value}", line)
+        self._fields[name.lower()][1].append(value)
 
 
 def parse_stanzas(
@@ -115,13 +118,13 @@ def parse_stanzas(
             if last in stanza:
                 wrong = f"has the field {last} a second time"
             else:
-                stanza.add(last, found[2], number)
+                stanza.add(last, found[2].strip(" \t"), number)
+        if len(stanzas) > _MOST_STANZAS:
+            wrong = f"begins another stanza after {_MOST_STANZAS}"
         if wrong:
             problems.append(Problem(f"line {number} {wrong}", f"{what}:{number}"))
+        if len(problems) == _MOST or len(stanzas) > _MOST_STANZAS:
+            break
     if problems:
-        raise error(problems[:_MOST])
+        raise error(problems)
     return stanzas
-
-
-_MOST: Final = 5
-"""Problems told of one file."""
