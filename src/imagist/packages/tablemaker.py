@@ -26,6 +26,10 @@ Postings = defaultdict[bytes, list[int]]
 
 _LIMIT: Final = (1 << 32) - 1
 _PIECE: Final = 1 << 20
+_LONGEST: Final = 4 << 20
+"""Bytes of a record; the longest of Debian have some hundred kilobytes."""
+_MOST: Final = 4_000_000
+"""Records, and names; Debian's main component has 70,000 and 100,000."""
 _BLANK: Final = b"\n\n"
 
 
@@ -62,6 +66,7 @@ def write_table_with(
             directory.add(joined, end)
             waiting = [joined[end:]]
             gathered -= end
+            directory.check_length(gathered)
             due = max(_PIECE, 2 * gathered)  # a record without end is not joined again and again
     joined = b"".join(waiting)
     directory.add(joined, len(joined))
@@ -87,6 +92,7 @@ class DirectoryMaker:
         self._starts = array("I")
         self._named: Postings = defaultdict(list)
         self._size = 0
+        self._blanks = 0
 
     def find_names(self, text: bytes, end: int, record_at: Callable[[int], int]) -> None:
         """Note in `provided`, `awaited` and `waiting` what records say of names.
@@ -98,6 +104,11 @@ class DirectoryMaker:
         """
         raise NotImplementedError
 
+    def check_length(self, length: int) -> None:
+        """Refuse a record that is longer than any."""
+        if length > _LONGEST:
+            raise InputError(f"an index record has more than {_LONGEST} bytes", where=self.where)
+
     def add(self, text: bytes, end: int) -> None:
         """Take the next records, each with the blank line before it, as far as `end`."""
         first = len(self._starts)
@@ -108,10 +119,16 @@ class DirectoryMaker:
             named[name].append(number)
         self.find_names(text, end, lambda place: first + bisect_right(starts, place) - 1)
         self._size += end
+        self.check_length(
+            max((stop - start for start, stop in pairwise([*starts, end])), default=0)
+        )
+        if max(self._blanks, len(named), len(self.provided), len(self.awaited)) > _MOST:
+            raise InputError("an index has more records or names than any", where=self.where)
 
     def _find_records(self, text: bytes, end: int) -> tuple[list[int], list[bytes]]:
         """Where records start, and their names; reading a record refuses one that has two."""
         heads = list(self.HEADS.finditer(text, 0, end))
+        self._blanks += len(heads)
         starts = [head.start() for head in heads]
         names = [head[1] for head in heads]
         if None not in names:

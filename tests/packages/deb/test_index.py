@@ -143,5 +143,23 @@ def test_a_record_without_a_name_is_refused_when_the_table_is_made() -> None:
         make_table(b"Version: 1\n\nPackage: a\n")
 
 
+def test_what_no_index_has_is_refused_when_the_table_is_made(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    for more in ("Depends: " + "a, " * 2_000_000, "X: y\n" * 1_000_000):
+        with pytest.raises(InputError, match="index record has more than"):
+            make_table(record("a", more).encode())
+    monkeypatch.setattr("imagist.packages.tablemaker._MOST", 100)
+    provided = ", ".join(f"b{number}" for number in range(101))
+    for text in ("\n" * 300, "\n".join([record("a")] * 101), record("a", f"Provides: {provided}")):
+        with pytest.raises(InputError, match="more records or names than any"):
+            make_table(text.encode())
+
+
+def test_a_long_value_takes_no_more_time_than_it_is_long() -> None:
+    package = parse_record(record("a", "Depends: a" + "\n , a" * 200_000).encode())
+    assert package.depends == "a" + " , a" * 200_000
+
+
 def test_an_empty_index() -> None:
     assert len(IndexTable.open(make_table(b""))) == 0

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import gzip
 import hashlib
+import re
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -351,6 +352,17 @@ def test_an_index_that_is_not_the_one_listed(load: Load, archive: Path) -> None:
             data = path.read_bytes()
             path.write_bytes(data[:-1] + bytes([data[-1] ^ 1]))
     assert "is not what the release lists" in told(lambda: load(f"deb {archive} trixie main"))
+
+
+def test_an_index_that_is_listed_with_more_than_is_read(
+    load: Load, tmp_path: Path, signer: Signer
+) -> None:
+    archive = write_archive(tmp_path / "a", Archive({"main": MAIN}, forms=("",)), [signer])
+    release = (archive / "dists/trixie/InRelease").read_bytes().split(b"\n\n", 1)[1]
+    text = re.sub(rb"( [0-9a-f]{64}) +[0-9]+", rb"\1 999999999999999", release)
+    sign_release(archive / "dists/trixie", text.split(b"\n-----")[0] + b"\n", [signer])
+    says = told(lambda: load(f"deb {archive} trixie main"), InputError)
+    assert "lists main/binary-amd64/Packages with 999999999999999 bytes" in says
 
 
 def test_an_index_that_is_longer_than_listed(load: Load, archive: Path, web: Web) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import pytest
 
 from imagist.packages.deb.index import Package
@@ -30,6 +32,21 @@ def test_the_same_package_in_two_indexes_is_one_candidate() -> None:
     assert (candidate.priority, candidate.suite.suite) == (500, "high")
     assert candidate.url == "https://high.example.org/a_1_amd64.deb"
     assert universe.named("a")[0] is candidate
+
+
+def test_thousands_of_versions_are_gone_through_once() -> None:
+    class Counting(PackageList):
+        asked = 0
+
+        def providers(self, name: str) -> Sequence[Package]:
+            Counting.asked += 1
+            return super().providers(name)
+
+    packages = [pkg("a", version=f"1.{number}") for number in range(2000)]
+    universe = Universe("amd64", [Repository(Counting(packages))])
+    assert len(universe.named("a")) == 2000
+    assert universe.named("a")[0].version == "1.1999"
+    assert Counting.asked == 2
 
 
 def test_two_builds_of_one_version_are_two_candidates() -> None:

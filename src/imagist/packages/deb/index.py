@@ -189,14 +189,14 @@ def _read_fields(text: str) -> dict[str, str]:
     """The fields that decide something; a value of several lines is one line here."""
     if _UNPRINTABLE.search(text):
         raise InputError(f"an index record has a control character: `{_show(text)}`")
-    fields: dict[str, str] = {}
+    fields: dict[str, list[str]] = {}
     last = ""
     for line in text.split("\n"):
         if line[:1] in {" ", "\t"}:
             if not line.strip():
                 raise InputError(f"an index record has a line of blanks: `{_show(text)}`")
             if last:
-                fields[last] += line
+                fields[last].append(line)
             continue
         name, colon, value = line.partition(":")
         if not colon or not name:
@@ -210,8 +210,8 @@ def _read_fields(text: str) -> dict[str, str]:
             raise InputError(
                 f"an index record writes {_KNOWN[name.lower()]} as `{name}`: `{_show(text)}`"
             )
-        fields[name] = value.strip()
-    return fields
+        fields[name] = [value.strip()]
+    return {name: "".join(lines) for name, lines in fields.items()}
 
 
 def _number(fields: dict[str, str], name: str, what: str) -> int:

@@ -112,6 +112,11 @@ class IndexLoader:
     def _read_listed(self, loaded: LoadedRelease, file: ListedFile) -> bytes | None:
         """A file by its hash, where the archive can do that, else by its name."""
         source = loaded.source
+        if file.size > self._limit:
+            raise InputError(
+                f"{redact(source.folder)} lists {file.path} with {file.size} bytes, where no more "
+                f"than {self._limit} are read"
+            )
         digest = f"sha256:{file.sha256}"
         if self._store.has(digest):
             return self._store.read(digest)

@@ -14,6 +14,10 @@ from imagist.packages.deb.index import Package
 from imagist.packages.deb.relations import architecture_of
 from imagist.packages.deb.version import sort_key
 
+_Identity = tuple[str, str, str, str]
+"""Name, architecture, version and SHA-256 of a package."""
+_Copies = dict[_Identity, list[tuple[int, Package]]]
+"""The same package in several indexes, by the place of each."""
 INSTALLED = -1
 """The place of what a base image holds, where others have the place of their index."""
 DEFAULT_PRIORITY = 500
@@ -180,7 +184,8 @@ class Universe:
         self._pins = sorted(pins, key=lambda pin: pin.is_general)
         self._providers: dict[str, tuple[Candidate, ...]] = {}
         self._named: dict[tuple[str, str], tuple[Candidate, ...]] = {}
-        self._candidates: dict[tuple[str, str, str, str], Candidate] = {}
+        self._candidates: dict[_Identity, Candidate] = {}
+        self._copies: dict[str, _Copies] = {}
 
     @classmethod
     def of(cls, *packages: Iterable[Package], native: str = "amd64") -> Universe:
@@ -253,10 +258,8 @@ class Universe:
         if known is not None:
             return known
         offers = [
-            (other, self._priority(found, repository.suite))
-            for other, repository in enumerate(self.repositories)
-            for found in repository.packages.providers(package.name)
-            if (found.name, found.architecture, found.version, found.sha256) == key
+            (other, self._priority(found, self.repositories[other].suite))
+            for other, found in self._find_copies(package.name)[key]
         ]
         priority = max(priority for _, priority in offers)
         first = next(other for other, given in offers if given == priority)
@@ -267,6 +270,17 @@ class Universe:
             package, first, priority, repository.suite, url, repository.source, foreign
         )
         return self._candidates.setdefault(key, candidate)
+
+    def _find_copies(self, name: str) -> _Copies:
+        """All packages of a name, those that several indexes have together."""
+        found = self._copies.get(name)
+        if found is None:
+            found = self._copies[name] = {}
+            for place, repository in enumerate(self.repositories):
+                for each in repository.packages.providers(name):
+                    key = (each.name, each.architecture, each.version, each.sha256)
+                    found.setdefault(key, []).append((place, each))
+        return found
 
     def _priority(self, package: Package, suite: Suite) -> int:
         for pin in self._pins:
