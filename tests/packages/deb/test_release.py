@@ -149,6 +149,14 @@ def test_one_good_signature_of_several_will_do() -> None:
     assert str(error.value).count(" and ") == 2
 
 
+def test_thousands_of_signatures_are_not_looked_at() -> None:
+    signature = SIGNERS[0].sign(TEXT, armor=False)
+    verified = verify_detached(TEXT, signature * 64, [keyring(SIGNERS[0])], "it", now=EPOCH)
+    assert verified.signers == (SIGNERS[0].fingerprint,)
+    with pytest.raises(Untrusted, match="has 65 signatures"):
+        verify_detached(TEXT, signature * 65, [keyring(SIGNERS[0])], "it", now=EPOCH)
+
+
 def test_a_signature_of_another_text() -> None:
     signature = SIGNERS[0].sign(b"another text")
     with pytest.raises(Untrusted, match=r"do not hold"):

@@ -24,6 +24,8 @@ MAX_KEYRING: Final = 16 << 20
 _CLEARSIGNED: Final = b"-----BEGIN PGP SIGNED MESSAGE-----"
 _FOLDERS: Final = ("etc/apt/trusted.gpg.d", "etc/apt/keyrings", "usr/share/keyrings")
 _MOST_SHOWN: Final = 6
+_MOST_SIGNATURES: Final = 64
+"""Signatures of a release: each takes as long as the release is, and nobody trusted made them."""
 
 
 class Keyring(NamedTuple):
@@ -148,6 +150,11 @@ def verify_detached(
         signatures = [bytes(packet) for packet in PacketPile.from_bytes(signature)]
     except Exception as error:
         raise Untrusted(f"the signature of {what} is none: {_first_line(error)}") from None
+    if len(signatures) > _MOST_SIGNATURES:
+        raise Untrusted(
+            f"{what} has {len(signatures)} signatures, where no more than {_MOST_SIGNATURES} are "
+            "looked at"
+        )
     signers: dict[str, None] = {}
     for each in signatures:
 
