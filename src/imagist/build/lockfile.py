@@ -13,6 +13,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import re
+from collections import Counter
 from collections.abc import Iterable
 from typing import Annotated, Final
 from urllib.parse import unquote, urlsplit
@@ -231,8 +232,8 @@ class Lock(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
                 help=f"it was made for {locked}: ask for that with --platform, or lock again",
             )
         found = [package for package in self.contents.packages if package.is_for(platform)]
-        names = [package.label for package in found]
-        twice = sorted({name for name in names if names.count(name) > 1})
+        names = Counter(package.label for package in found)
+        twice = sorted(name for name, count in names.items() if count > 1)
         if twice:
             raise RequestError(
                 f"the lock has {', '.join(twice)} twice for {platform}",
