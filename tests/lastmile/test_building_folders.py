@@ -357,7 +357,7 @@ def test_updating_a_lock(
     assert imagist("lock", folder, "--update", "alpha").code == 3
     assert imagist("lock", folder).code == 0
     index.add("alpha", "alpha-1.1-py3-none-any.whl", Made("alpha", version="1.1").build())
-    same = imagist("lock", folder)
+    same = imagist("lock", folder / "pyproject.toml")
     assert "nothing moved" in same.err
     moved = json.loads(imagist("lock", folder, "--update", "alpha", "--json").out)["moved"]
     assert moved == [{"name": "alpha", "before": "1.0", "after": "1.1"}]

@@ -31,7 +31,7 @@ from imagist.build.trace import Trace
 from imagist.cli.answer import print_json
 from imagist.cli.options import read_build_options, read_vcs_url
 from imagist.cli.session import load_thing, open_context, read_file
-from imagist.cli.things import is_project
+from imagist.cli.things import is_project, settle_thing
 from imagist.declaration.include import LoadedDeclaration
 from imagist.errors import CheckFailed, InputError, NotFound, Problem, RequestError
 from imagist.packages.apk.index import provides_of
@@ -59,6 +59,7 @@ def run(values: argparse.Namespace) -> None:
         raise RequestError(
             "--check changes nothing, and --update would", help="leave one of them out"
         )
+    settle_thing(values)
     if is_project(values.thing):
         from imagist.cli.projectlock import lock_project
 

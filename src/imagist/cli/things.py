@@ -61,7 +61,7 @@ def settle_thing(values: argparse.Namespace) -> None:
     if not path.is_file():
         return
     is_lock = _LOCK.fullmatch(path.name) is not None
-    if is_lock and values.lock:
+    if is_lock and getattr(values, "lock", None):  # `imagist lock` has no such flag
         raise RequestError(
             f"{path} is a lock, and --lock names another one",
             help="name the folder of the project and --lock, or the lock alone",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Final, Literal
 
 import msgspec
@@ -12,7 +12,9 @@ from imagist.errors import Problem, Span
 from imagist.packages.wheel.lock.graph import Graph
 
 _SEPARATORS: Final = re.compile(r"[-_.]+")
-_SHA256: Final = re.compile("[0-9a-f]{64}")
+_DIGITS: Final = 64
+_SHA256: Final = re.compile(f"[0-9a-f]{{{_DIGITS}}}")
+_SHOWN: Final = 80
 
 MAIN: Final = "main"
 """The group of what a project cannot do without, as locks with groups call it here."""
@@ -134,10 +136,29 @@ def read_hash(text: str) -> str:
     return pick_sha256({algorithm: value})
 
 
-def unhashed(what: str, where: Span | str | None) -> Problem:
-    """What is wrong with a file that nothing vouches for."""
+def _tell_flaw(text: str) -> str:
+    """Why a hash will not do: it is of another kind, or somebody's slip."""
+    algorithm, _, digits = text.partition(":")
+    shown = text if len(text) <= _SHOWN else f"{text[:_SHOWN]}..."
+    if algorithm.lower() != "sha256" or not digits:
+        return f"`{shown}` is of another kind"
+    wrong = re.search("[^0-9a-fA-F]", digits)
+    if wrong:
+        return f"`{shown}` holds `{wrong[0]}`, which is no hex digit"
+    return f"`{shown}` has {len(digits)} hex digits, not {_DIGITS}"
+
+
+def unhashed(what: str, where: Span | str | None, stated: Iterable[str] = ()) -> Problem:
+    """What is wrong with a file that nothing vouches for.
+
+    Args:
+        what: names it.
+        where: it stands.
+        stated: hashes that it has, `algorithm:digits`; none of them will do.
+    """
+    reasons = [_tell_flaw(text) for text in stated if text]
     return Problem(
-        f"{what} has no SHA-256 hash in the lock",
+        "; ".join([f"{what} has no SHA-256 hash in the lock", *reasons]),
         where,
         "lock again with hashes, or let `imagist lock` make a lock of the requirements; without "
         "hashes nothing tells whether a file is the right one",

@@ -57,11 +57,13 @@ class NamedLock:
         for number, values in enumerate(tables(package, "files")):
             location = text(values, "url")
             name = text(values, "file") or location.rpartition("/")[2]
-            sha256 = read_hash(text(values, "hash"))
+            stated = text(values, "hash")
+            sha256 = read_hash(stated)
             if not name:
                 self.report("a file needs a name", f"{path}.files[{number}]")
             elif not sha256:
-                self.problems.append(unhashed(f"`{name}`", self.places(f"{path}.files[{number}]")))
+                place = self.places(f"{path}.files[{number}]")
+                self.problems.append(unhashed(f"`{name}`", place, [stated]))
             else:
                 yield File(name, sha256, location=location)
 

@@ -126,7 +126,8 @@ def _package(
     for each, below in _files(package):
         name, sha256 = _file_name(each), pick_sha256(each.hashes)
         if not sha256:
-            problems.append(unhashed(f"`{name}`", places(f"{path}.{below}.hashes")))
+            stated = [f"{algorithm}:{digits}" for algorithm, digits in each.hashes.items()]
+            problems.append(unhashed(f"`{name}`", places(f"{path}.{below}.hashes"), stated))
         files.append(File(name, sha256, each.size, each.url or each.path or ""))
     vcs, directory, archive = package.vcs, package.directory, package.archive
     origin = None

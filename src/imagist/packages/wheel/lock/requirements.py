@@ -185,7 +185,7 @@ class _Reader:
             advice = f"write {name}==VERSION, or make it with `uv pip compile --generate-hashes`"
             self.report(f"`{name}` is not pinned to a version", line.span, advice)
         elif not allowed:
-            self.problems.append(unhashed(f"`{name}`", line.span))
+            self.problems.append(unhashed(f"`{name}`", line.span, hashes))
         else:
             self.packages.append(
                 Package(
@@ -226,7 +226,8 @@ class _Reader:
         else:
             stated = allowed | set(filter(None, [read_hash(f"sha256:{parts.get('sha256', '')}")]))
             if len(stated) != 1:
-                self.problems.append(unhashed(f"`{file_name}`", line.span))
+                given = [f"sha256:{parts['sha256']}"] if "sha256" in parts else []
+                self.problems.append(unhashed(f"`{file_name}`", line.span, given))
                 return
             file = File(file_name, next(iter(stated)), None, local)
             version = file_name.split("-")[1] if file.is_wheel and "-" in file_name else ""

@@ -160,6 +160,7 @@ def _files(
         if not name:
             lock.report("a file needs a name", f"{path}.{below}")
         elif not sha256:
-            lock.problems.append(unhashed(f"`{name}`", lock.places(f"{path}.{below}")))
+            place = lock.places(f"{path}.{below}")
+            lock.problems.append(unhashed(f"`{name}`", place, [text(each, "hash")]))
         else:
             yield File(name, sha256, size if isinstance(size, int) else None, location)
