@@ -13,7 +13,7 @@ from imagist.inspection.view import View, owners_in_layer
 from imagist.oci import derive
 from imagist.oci.image import Image, Layer
 from imagist.oci.manifest import Healthcheck, History, RunConfig
-from imagist.packages.apk.index import Package
+from imagist.packages.installed import Installed
 from imagist.rootfs.entry import Entry
 from imagist.rootfs.tree import Node
 
@@ -144,7 +144,7 @@ def describe_files(nodes: Iterable[Node], view: View) -> Iterable[FileReport]:
         yield describe_entry(node.entry, owner, numbers.get(node.blob, 0))
 
 
-def describe_entry(entry: Entry, owner: Package | None, layer: int) -> FileReport:
+def describe_entry(entry: Entry, owner: Installed | None, layer: int) -> FileReport:
     """One entry."""
     return FileReport(
         path=as_text(entry.path),
@@ -207,7 +207,7 @@ def _describe_layer(
     )
 
 
-def _describe_package(package: Package) -> PackageReport:
+def _describe_package(package: Installed) -> PackageReport:
     return PackageReport(
         as_text(package.name),
         as_text(package.version),

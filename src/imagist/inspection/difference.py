@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
+from itertools import zip_longest
 from typing import Any, Literal
 
 import msgspec
@@ -157,13 +159,19 @@ def compare_two(platform: str, old: Image, new: Image, *, jobs: int = 1) -> Imag
 
 
 def _compare_packages(old: View, new: View) -> Iterator[PackageChange]:
-    before, after = (
-        {package.name: package.version for package in view.packages} for view in (old, new)
-    )
+    before, after = _versions(old), _versions(new)
     for name in sorted(before.keys() | after.keys()):
-        versions = before.get(name, ""), after.get(name, "")
-        if versions[0] != versions[1]:
-            yield PackageChange(name, *versions)
+        gone, come = before[name] - after[name], after[name] - before[name]
+        for pair in zip_longest(sorted(gone), sorted(come), fillvalue=""):
+            yield PackageChange(name, *pair)
+
+
+def _versions(view: View) -> defaultdict[str, set[str]]:
+    """Versions by name: where an image has two package databases, both may have one."""
+    versions: defaultdict[str, set[str]] = defaultdict(set)
+    for package in view.packages:
+        versions[package.name].add(package.version)
+    return versions
 
 
 def _compare_files(old: View, new: View) -> Iterator[FileChange]:

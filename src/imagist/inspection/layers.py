@@ -11,16 +11,15 @@ import msgspec
 
 from imagist.digest import CHUNK
 from imagist.errors import ImagistError, InputError, Untrusted
+from imagist.inspection.databases import is_database
 from imagist.oci import mediatype
 from imagist.oci.image import Layer
 from imagist.rootfs.entry import Entry
 from imagist.rootfs.tarread import Limits, TarReader
 from imagist.rootfs.uncompress import tell_form, uncompress
 
-DATABASES: Final = ("usr/lib/apk/db/installed", "lib/apk/db/installed")
-"""Where the installed database of APK lies; what is read of it is kept while a layer passes."""
-
-_MAX_DATABASE: Final = 64 << 20
+_KEPT: Final = 64 << 20
+"""Bytes of package databases that are kept of all layers together; more would be read again."""
 _MAX_ENTRIES: Final = 4_000_000
 """Entries of all layers together: each is held in memory."""
 _LIMITS: Final = Limits()
@@ -36,7 +35,7 @@ class Listing(msgspec.Struct, frozen=True):
     entries: tuple[Entry, ...]
     """In the archive's order, with the whiteouts."""
     databases: Mapping[int, bytes] = {}
-    """Offset of a package database's content -> the content."""
+    """Offset of the content of a package database's file -> the content, where it was kept."""
     hashes: Mapping[int, bytes] = {}
     """Offset of a file's content -> its SHA-256, where it was asked for."""
 
@@ -52,17 +51,18 @@ def list_layers(
     """
     unique = list({layer.digest: layer for layer in layers}.values())
 
-    total = 0
+    total = kept = 0
 
     def read(layer: Layer) -> Listing | ImagistError:
-        nonlocal total
+        nonlocal total, kept
         try:
             if total > _MAX_ENTRIES:
                 raise Untrusted(f"the layers have more than {_MAX_ENTRIES} entries")
-            listing = list_layer(layer, hashed=layer.digest in hashed)
+            listing = list_layer(layer, hashed=layer.digest in hashed, keep=_KEPT - kept)
         except ImagistError as error:
             return error
         total += len(listing.entries)
+        kept += sum(map(len, listing.databases.values()))
         return listing
 
     with ThreadPoolExecutor(max(1, min(jobs, len(unique)))) as pool:
@@ -78,8 +78,13 @@ def list_layers(
     }
 
 
-def list_layer(layer: Layer, *, hashed: bool = False) -> Listing:
+def list_layer(layer: Layer, *, hashed: bool = False, keep: int = _KEPT) -> Listing:
     """Read a layer from end to end; no content stays in memory but that of package databases.
+
+    Args:
+        layer: what to read.
+        hashed: whether to hash every file.
+        keep: bytes of package databases that may stay.
 
     Raises:
         UnreadableLayer: it is of a form that imagist cannot read.
@@ -87,22 +92,22 @@ def list_layer(layer: Layer, *, hashed: bool = False) -> Listing:
     """
     reader = TarReader(read_tar(layer), what=f"layer {layer.digest}", limits=_LIMITS)
     entries: list[Entry] = []
-    databases: dict[str, tuple[int, bytes]] = {}
+    databases: dict[int, bytes] = {}
     hashes: dict[int, bytes] = {}
     for entry in reader:
         entries.append(entry)
         if entry.kind != "file":
             continue
         content: Iterable[bytes | memoryview] = ()
-        if entry.path in DATABASES:
-            text = reader.read(_MAX_DATABASE)
-            databases[entry.path] = (entry.offset, text)
+        if entry.size <= keep and is_database(entry.path):
+            keep -= entry.size
+            text = databases[entry.offset] = b"".join(reader.content())
             content = (text,)
         elif hashed:
             content = reader.content()
         if hashed:
             hashes[entry.offset] = _hash(content)
-    return Listing(tuple(entries), dict(databases.values()), hashes)
+    return Listing(tuple(entries), databases, hashes)
 
 
 def hash_files(layer: Layer, files: Iterable[Entry]) -> dict[int, bytes]:

@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Final
 
 import msgspec
 
 from imagist.oci import derive
-from imagist.oci.image import Image, Layer
+from imagist.oci.image import Image
 from imagist.oci.platform import Platform
 from imagist.packages.wheel.target import PREFIX, Target, Wishes
-from imagist.rootfs.tree import Node, Tree
+from imagist.rootfs.tree import Node
 from imagist.store.memo import Memo, memo_key
 
 if TYPE_CHECKING:
@@ -93,7 +93,8 @@ def view_base(image: Image, name: str, platform: Platform, *, jobs: int = 1) -> 
     Raises:
         InputError: it is damaged.
     """
-    from imagist.inspection.layers import list_layers  # noqa: PLC0415 - often remembered
+    from imagist.inspection.contents import read_nodes  # noqa: PLC0415 - often remembered
+    from imagist.inspection.layers import list_layers  # noqa: PLC0415
     from imagist.packages.wheel.detect import Base  # noqa: PLC0415
     from imagist.rootfs.flatten import flatten  # noqa: PLC0415
 
@@ -105,7 +106,8 @@ def view_base(image: Image, name: str, platform: Platform, *, jobs: int = 1) -> 
     layers = {layer.digest: layer for layer in image.layers}
 
     def read(paths: Sequence[str]) -> Mapping[str, bytes]:
-        return dict(_read(tree, layers, paths))
+        found = {path: tree.find_file(path) for path in paths}
+        return dict(read_nodes(layers, {path: node for path, node in found.items() if node}))
 
     return Base(name, platform, tree, _environment(image), read)
 
@@ -114,28 +116,3 @@ def _environment(image: Image) -> dict[str, str]:
     config = derive.config(image).config
     pairs = (line.partition("=") for line in (config.env if config else None) or ())
     return {key: value for key, _, value in pairs}
-
-
-def _read(
-    tree: Tree, layers: Mapping[str, Layer], paths: Sequence[str]
-) -> Iterator[tuple[str, bytes]]:
-    """Contents of the files at paths, with one pass over each layer that has some of them."""
-    from imagist.inspection.layers import read_files  # noqa: PLC0415 - often remembered
-
-    wanted: dict[str, dict[int, list[str]]] = {}
-    nodes: dict[tuple[str, int], Node] = {}
-    for path in dict.fromkeys(paths):
-        node = tree.find(path)
-        if node is not None and node.entry.kind == "hardlink":
-            node = tree.get(node.entry.link)
-        if node is None or node.entry.kind != "file":
-            continue
-        offset = node.entry.offset
-        wanted.setdefault(node.blob, {}).setdefault(offset, []).append(path)
-        nodes[node.blob, offset] = node
-    for blob, offsets in wanted.items():
-        entries = [nodes[blob, offset].entry for offset in sorted(offsets)]
-        for entry, pieces in read_files(layers[blob], entries):
-            content = b"".join(pieces)
-            for path in offsets[entry.offset]:
-                yield path, content

@@ -2,16 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
+from typing import Final
 
 import msgspec
 
-from imagist.inspection.layers import DATABASES, Listing, list_layers, read_files
+from imagist.errors import RequestError, Untrusted
+from imagist.inspection.contents import read_nodes
+from imagist.inspection.databases import find_databases, read_records
+from imagist.inspection.layers import Listing, list_layers
+from imagist.oci import derive
 from imagist.oci.image import Image, Layer
-from imagist.packages.apk.database import parse_installed
-from imagist.packages.apk.index import Package
+from imagist.packages.installed import Installed
 from imagist.rootfs.flatten import flatten
 from imagist.rootfs.tree import Node, Tree
+
+_MAX_DATABASES: Final = 128 << 20
+_MAX_PACKAGES: Final = 100_000
+"""More than any distribution has."""
+_MAX_PATH: Final = 4096
+"""No layer has a longer one, and databases may say anything."""
 
 
 class View(msgspec.Struct, frozen=True):
@@ -22,9 +32,9 @@ class View(msgspec.Struct, frozen=True):
     """By the digest of the layer."""
     tree: Tree
     """What a runtime sees; the `blob` of a node is the digest of the layer it is from."""
-    packages: tuple[Package, ...]
-    """What the APK database in the image lists; none where it has none."""
-    owners: Mapping[str, Package]
+    packages: tuple[Installed, ...]
+    """What the package databases in the image list; none where it has none."""
+    owners: Mapping[str, Installed]
     """Paths of the tree to the package that owns them. Folders have no owner: many share them."""
 
     def numbers(self) -> dict[str, int]:
@@ -46,23 +56,29 @@ def flatten_listings(image: Image, listings: Mapping[str, Listing]) -> View:
     """The same from layers that were read already.
 
     Raises:
-        InputError: the layers do not fit together, or the package database is malformed.
+        InputError: the layers do not fit together, or a package database is malformed.
     """
     tree = flatten(_nodes(layer, listings[layer.digest]) for layer in image.layers)
-    packages: list[Package] = []
-    owners: dict[str, Package] = {}
-    for record in parse_installed(_read_database(image.layers, listings, tree)):
-        packages.append(record.package)
-        for entry in record.entries:
-            path = tree.resolve(entry.path)
-            node = tree.get(path)
+    packages: dict[Installed, None] = {}
+    owners: dict[str, Installed] = {}
+    files = _read_databases(image, listings, tree)
+    records = read_records(files, _tell_architecture(image))
+    for number, (package, paths) in enumerate(records, 1):
+        packages[package] = None  # another database may list it, too
+        if number > _MAX_PACKAGES:
+            raise Untrusted(f"the image lists more than {_MAX_PACKAGES} packages as installed")
+        for path in paths:
+            if len(path) > _MAX_PATH:
+                continue
+            place = tree.resolve(path)
+            node = tree.get(place)
             if node is not None and not node.entry.is_directory:
-                owners[path] = record.package
+                owners[place] = package
     return View(image, listings, tree, tuple(packages), owners)
 
 
-def owners_in_layer(view: View, layer: Layer) -> tuple[Package, ...]:
-    """The packages that own paths which a layer holds, in the order of the database."""
+def owners_in_layer(view: View, layer: Layer) -> tuple[Installed, ...]:
+    """The packages that own paths which a layer holds, in the order of the databases."""
     paths = (entry.path for entry in view.listings[layer.digest].entries)
     found = {view.owners[path] for path in map(view.tree.resolve, paths) if path in view.owners}
     return tuple(package for package in view.packages if package in found)
@@ -72,18 +88,28 @@ def _nodes(layer: Layer, listing: Listing) -> Iterator[Node]:
     return (Node(entry, blob=layer.digest) for entry in listing.entries)
 
 
-def _read_database(layers: Sequence[Layer], listings: Mapping[str, Listing], tree: Tree) -> bytes:
-    node = next(filter(None, map(tree.find, DATABASES)), None)
-    if node is not None and node.entry.kind == "hardlink":
-        node = tree.get(node.entry.link)
-    if node is None or node.entry.kind != "file":
-        return b""
-    kept = listings[node.blob].databases.get(node.entry.offset)
-    if kept is not None:
-        return kept
-    # A link of another name leads to it, which could not be known while the layer passed by.
-    layer = next(layer for layer in layers if layer.digest == node.blob)
-    [(_, content)] = [
-        (entry, b"".join(pieces)) for entry, pieces in read_files(layer, [node.entry])
-    ]
-    return content
+def _read_databases(image: Image, listings: Mapping[str, Listing], tree: Tree) -> dict[str, bytes]:
+    """The files of the package databases, by path."""
+    found = find_databases(tree)
+    if sum(node.entry.size for node in found.values()) > _MAX_DATABASES:
+        raise Untrusted(
+            f"the package databases of the image have more than {_MAX_DATABASES >> 20} MiB"
+        )
+    files: dict[str, bytes] = {}
+    missing: dict[str, Node] = {}
+    for path, node in found.items():
+        kept = listings[node.blob].databases.get(node.entry.offset)
+        if kept is None:
+            missing[path] = node
+        files[path] = kept or b""
+    # Links from other names may lead there, which could not be known while the layers passed by.
+    files.update(read_nodes({layer.digest: layer for layer in image.layers}, missing))
+    return files
+
+
+def _tell_architecture(image: Image) -> str:
+    """As Debian names it; empty where it has no name for it."""
+    try:
+        return derive.platform(image).deb
+    except RequestError:
+        return ""

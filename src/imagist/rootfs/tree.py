@@ -74,6 +74,15 @@ class Tree:
         """The node a process would reach by this path, following every symlink."""
         return self._nodes.get(self.resolve(path, follow_last=True))
 
+    def find_file(self, path: str) -> Node | None:
+        """The regular file a process would read by this path, hardlinks and symlinks followed."""
+        node = self.find(path)
+        for _ in range(len(self)):
+            if node is None or node.entry.kind != "hardlink":
+                break
+            node = self.get(node.entry.link)
+        return node if node is not None and node.entry.kind == "file" else None
+
     def resolve(self, path: str, *, follow_last: bool = False) -> str:
         """The path without symlinks in its folders (and in its last part, with `follow_last`).
 

@@ -23,8 +23,8 @@ from imagist.packages.deb.database import (
     format_full,
     format_status_folder,
     merge_status,
-    split_status,
 )
+from imagist.packages.deb.installed import split_status
 from imagist.packages.selection import Selection, cut_package
 from imagist.rootfs.tree import Tree
 from support import needs
@@ -153,7 +153,7 @@ def test_packages_of_a_base_image_stay_in_front_and_give_way_to_their_own_kind()
         ("base", "amd64", "1"), ("one", "i386", "0"), ("one", "amd64", "1:1.0-1"),
     ]  # fmt: skip
     assert merge_status(b"", []) == b""
-    assert split_status(b"\n\na\nb\n\n\nc\n") == [b"a\nb", b"c"]
+    assert list(split_status(b"\n\na\nb\n\n\nc\n")) == [b"a\nb", b"c"]
 
 
 def test_interests_of_a_base_image_stay() -> None:

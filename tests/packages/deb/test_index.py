@@ -88,6 +88,8 @@ def test_records_of_a_database_of_installed_packages() -> None:
     assert parse_installed(b"Package: a\nVersion: 1\nArchitecture: all\n") is not None
     assert parse_installed(status("deinstall ok config-files")) is None
     assert parse_installed(status("install ok unpacked")) is None
+    # dpkg keeps what it knows of packages that never were there: no version.
+    assert parse_installed(b"Package: a\nStatus: purge ok not-installed\n") is None
 
 
 # -- tables ----------------------------------------------------------------------------------

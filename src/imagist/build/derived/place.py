@@ -107,13 +107,8 @@ def make_folders(tree: Tree, path: str, *, mtime: int) -> str:
 
 
 def find_file(tree: Tree, path: str) -> Node | None:
-    """The regular file a process would read by this path, hardlinks and symlinks followed."""
-    node = tree.find(path)
-    for _ in range(len(tree)):
-        if node is None or node.entry.kind != "hardlink":
-            break
-        node = tree.get(node.entry.link)
-    return node if node is not None and node.entry.kind == "file" else None
+    """See `Tree.find_file`."""
+    return tree.find_file(path)
 
 
 def read_file(tree: Tree, contents: Contents, path: str) -> bytes | None:

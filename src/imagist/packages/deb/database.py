@@ -16,17 +16,21 @@ import msgspec
 from imagist.errors import InputError, Problem
 from imagist.packages.deb.archive import DebFiles
 from imagist.packages.deb.binary import BinaryPackage
+from imagist.packages.deb.installed import (
+    FOLDER,
+    INFO,
+    LIST,
+    MD5SUMS,
+    STATUS,
+    STATUS_FOLDER,
+    split_status,
+)
 from imagist.rootfs.entry import Entry
 from imagist.rootfs.tree import Node, Tree
 
-FOLDER: Final = "var/lib/dpkg"
-STATUS: Final = f"{FOLDER}/status"
-STATUS_FOLDER: Final = f"{FOLDER}/status.d"
-_INFO: Final = f"{FOLDER}/info"
 _TRIGGERS: Final = f"{FOLDER}/triggers"
 _FORMAT: Final = b"1\n"
 """Of the files in `info`: names carry the architecture where several can be there."""
-_STANZA_END: Final = re.compile(rb"\n(?:[ \t]*\n)+")
 _PACKAGE: Final = re.compile(rb"^Package:[ \t]*(\S+)", re.MULTILINE | re.IGNORECASE)
 _ARCH: Final = re.compile(rb"^Architecture:[ \t]*(\S+)", re.MULTILINE | re.IGNORECASE)
 _INTEREST: Final = re.compile(r"interest(?:-(await|noawait))?\s+(\S+)")
@@ -141,7 +145,7 @@ def format_status_folder(records: Sequence[InstalledDeb]) -> list[DatabaseFile]:
     for name, record in sorted(once.items()):
         found.append(DatabaseFile(f"{STATUS_FOLDER}/{name}", _encode(_ended(record.control))))
         if record.md5sums:
-            path = f"{STATUS_FOLDER}/{name}.md5sums"
+            path = f"{STATUS_FOLDER}/{name}{MD5SUMS}"
             found.append(DatabaseFile(path, _encode(record.md5sums)))
     return found
 
@@ -157,7 +161,7 @@ def format_full(
         interests: files of its folder `triggers`, by name.
     """
     found = [DatabaseFile(STATUS, merge_status(status, records))]
-    found.append(DatabaseFile(f"{_INFO}/format", _FORMAT))
+    found.append(DatabaseFile(f"{INFO}/format", _FORMAT))
     for record in sorted(records, key=lambda record: record.key):
         found += _format_info(record)
     found += _format_triggers(records, interests)
@@ -177,11 +181,6 @@ def merge_status(old: bytes, records: Iterable[InstalledDeb]) -> bytes:
     return b"\n".join(stanzas) + b"\n" if stanzas else b""
 
 
-def split_status(text: bytes) -> list[bytes]:
-    """The stanzas of a `status`, each without a line feed at its end."""
-    return [stanza for stanza in _STANZA_END.split(text.strip(b"\n")) if stanza]
-
-
 def _find(pattern: re.Pattern[bytes], stanza: bytes) -> str:
     found = pattern.search(stanza)
     return found[1].decode("utf-8", "surrogateescape") if found else ""
@@ -196,9 +195,9 @@ def _format_stanza(record: InstalledDeb) -> str:
 
 
 def _format_info(record: InstalledDeb) -> Iterator[DatabaseFile]:
-    stem = f"{_INFO}/{record.key}"
+    stem = f"{INFO}/{record.key}"
     listed = "".join(f"{path}\n" for path in ("/.", *(f"/{path}" for path in record.paths)))
-    yield DatabaseFile(f"{stem}.list", _encode(listed))
+    yield DatabaseFile(f"{stem}{LIST}", _encode(listed))
     conffiles = "".join(f"/{path}\n" for path, _ in record.conffiles)
     texts = {
         "md5sums": record.md5sums,

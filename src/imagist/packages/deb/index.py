@@ -20,6 +20,7 @@ from imagist.packages.deb.dependency import (
     parse_clauses,
     parse_provides,
 )
+from imagist.packages.deb.installed import is_installed
 from imagist.packages.deb.version import is_valid
 
 MAX_INDEX: Final = 512 << 20
@@ -139,11 +140,7 @@ def parse_installed(record: bytes) -> Package | None:
     Raises:
         InputError: as `parse_record`, but for the place of the .deb.
     """
-    package, status = _parse(record), _STATUS.search(record)
-    return package if status is None or status[1].split()[2:] == [b"installed"] else None
-
-
-_STATUS: Final = re.compile(rb"(?:\A|\n)Status:([^\n]*)")
+    return _parse(record) if is_installed(record) else None
 
 
 def _parse(record: bytes) -> Package:

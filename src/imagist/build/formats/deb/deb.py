@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import base64
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any
 
 from msgspec.structs import replace
 
@@ -25,9 +25,9 @@ from imagist.declaration.model import BaseImage, Declaration
 from imagist.oci import mediatype
 from imagist.oci.platform import Platform
 from imagist.packages.deb.archive import DebFiles, DebLimits
-from imagist.packages.deb.database import STATUS, STATUS_FOLDER, split_status
 from imagist.packages.deb.fetch import DebFetcher, WantedDeb
 from imagist.packages.deb.index import ALL, Package, parse_installed
+from imagist.packages.deb.installed import MD5SUMS, STATUS, STATUS_FOLDER, split_status
 from imagist.packages.deb.packed import FORMAT, decode_deb_files, encode_deb_files
 from imagist.packages.deb.universe import Candidate, Universe
 from imagist.packages.fetch import Identity
@@ -38,8 +38,6 @@ from imagist.rootfs.tree import Tree
 
 if TYPE_CHECKING:
     from imagist.packages.deb.solver.resolution import Resolution
-
-_MD5SUMS: Final = ".md5sums"
 
 
 class DebFormat:
@@ -109,7 +107,7 @@ class DebFormat:
         texts = [read_file(tree, contents, STATUS) or b""]
         for node in tree.below(STATUS_FOLDER):
             path = node.entry.path
-            if node.entry.kind == "file" and not path.endswith(_MD5SUMS):
+            if node.entry.kind == "file" and not path.endswith(MD5SUMS):
                 texts.append(read_file(tree, contents, path) or b"")
         stanzas = [stanza for text in texts for stanza in split_status(text)]
         found = [parse_installed(stanza) for stanza in stanzas]

@@ -18,13 +18,12 @@ from imagist.errors import CheckFailed, Problem
 from imagist.packages.deb import marks
 from imagist.packages.deb.archive import DebFiles
 from imagist.packages.deb.database import (
-    FOLDER,
-    STATUS,
     DatabaseFile,
     describe_installed,
     format_full,
     format_status_folder,
 )
+from imagist.packages.deb.installed import FOLDER, STATUS
 from imagist.packages.deb.scripts.call import DECLARE, DIVERSION
 from imagist.packages.deb.slices import Slice
 from imagist.rootfs.entry import Entry
