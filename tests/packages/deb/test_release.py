@@ -20,7 +20,7 @@ from imagist.packages.deb.openpgp import (
     verify_clearsigned,
     verify_detached,
 )
-from imagist.packages.deb.release import check_date, parse_release, warn_of_name
+from imagist.packages.deb.release import check_date, check_name, parse_release
 from support import needs
 
 pytest.importorskip("pysequoia")
@@ -104,24 +104,49 @@ def test_dates(text: str) -> None:
 def test_how_long_a_release_is_valid() -> None:
     fields = {"Valid-Until": "Tue, 21 Nov 2023 22:13:20 UTC"}
     release = parse_release(format_release(Archive({}, fields=fields), {}), "file")
-    check_date(release, "it", now=EPOCH, check=True)
+    check_date(release, "it", now=EPOCH)
     check_date(release, "it", now=EPOCH + 1e9, check=False)
+    check_date(release, "it", now=EPOCH + 1e9, check_end=False)
     with pytest.raises(Untrusted, match="it was valid until Tue, 21 Nov 2023"):
-        check_date(release, "it", now=EPOCH + 1e9, check=True)
+        check_date(release, "it", now=EPOCH + 1e9)
+
+
+def test_a_release_of_days_to_come_is_refused() -> None:
+    release = parse_release(TEXT, "file")
+    assert release.date == EPOCH
+    check_date(release, "it", now=EPOCH - 80_000)
+    check_date(release, "it", now=EPOCH - 90_000, check=False)
+    with pytest.raises(Untrusted, match="it is of Tue, 14 Nov 2023 22:13:20 UTC, which is to"):
+        check_date(release, "it", now=EPOCH - 90_000)
 
 
 @pytest.mark.parametrize(
-    ("suite", "warned"),
+    ("suite", "codename", "fits"),
     [
-        ("trixie", False),
-        ("stable", False),
-        ("./", False),
-        ("trixie/updates", False),
-        ("sid", True),
+        ("trixie", "trixie", True),
+        ("stable", "trixie", True),
+        ("./", "trixie", True),
+        ("trixie/updates", "trixie", True),
+        ("trixie/updates", "trixie-security", True),
+        ("trixie", "trixie-security", False),
+        ("sid", "trixie", False),
     ],
 )
-def test_names_that_differ(suite: str, warned: bool) -> None:
-    assert bool(warn_of_name(parse_release(TEXT, "file"), suite, "it")) == warned
+def test_names_that_differ(suite: str, codename: str, fits: bool) -> None:
+    archive = Archive({}, fields={"Codename": codename})
+    release = parse_release(format_release(archive, {}), "file")
+    if fits:
+        assert check_name(release, suite, "it") == ""
+        return
+    says = f"it calls itself stable or {codename}, where {suite} was asked for"
+    assert check_name(release, suite, "it", check=False) == says
+    with pytest.raises(Untrusted, match=says):
+        check_name(release, suite, "it")
+
+
+def test_a_release_without_a_name_fits_any_suite() -> None:
+    archive = Archive({}, label="", fields={"Codename": ""})
+    assert check_name(parse_release(format_release(archive, {}), "file"), "sid", "it") == ""
 
 
 # -- signatures ------------------------------------------------------------------------------

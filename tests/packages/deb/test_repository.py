@@ -382,7 +382,7 @@ def test_a_damaged_index_that_was_listed_that_way(
     broken = gzip.compress(b"Package: x\n")[:-9]
     path.write_bytes(broken)
     listed = f"{hashlib.sha256(broken).hexdigest()} {len(broken)} main/binary-amd64/Packages.gz"
-    text = f"Suite: stable\nSHA256:\n {listed}\n"
+    text = f"Suite: trixie\nSHA256:\n {listed}\n"
     sign_release(root / "dists/trixie", text.encode(), [signer])
     assert "Packages.gz" in told(lambda: load(f"deb {root} trixie main"))
 
@@ -411,10 +411,21 @@ def test_all_failures_are_told_at_once(load: Load, archive: Path) -> None:
     assert len(error.value.problems) == 2
 
 
-def test_another_suite_than_asked_for_is_told(load: Load, archive: Path) -> None:
+def test_another_suite_than_asked_for_is_refused(load: Load, archive: Path) -> None:
     (archive / "dists/sid").symlink_to("trixie")
-    (warning,) = load(f"deb {archive} sid main").warnings
-    assert "calls itself stable or trixie, where sid was asked for" in warning
+    says = "calls itself stable or trixie, where sid was asked for"
+    refusal = told(lambda: load(f"deb {archive} sid main"))
+    assert says in refusal
+    assert "write `check-suite=no`" in refusal
+    for option in ("check-suite=no", "trusted=yes"):
+        (warning,) = load(f"deb [{option}] {archive} sid main").warnings
+        assert says in warning
+
+
+def test_a_release_of_days_to_come_is_refused(load: Load, archive: Path) -> None:
+    source = f"{archive} trixie main"
+    assert "which is to come" in told(lambda: load(f"deb {source}", now=EPOCH - 2 * DAY))
+    assert load(f"deb [check-date=no] {source}", now=EPOCH - 2 * DAY).releases
 
 
 def test_a_table_that_was_damaged_is_made_anew(load: Load, archive: Path, store: Store) -> None:

@@ -23,6 +23,8 @@ _DATE: Final = re.compile(
     r"(?:UTC|GMT|Z|([+-])(\d\d)(\d\d))"
 )
 """RFC 5322, section 3.3, with the zones that archives write."""
+_DAY: Final = 86_400.0
+"""Seconds by which clocks and zones may differ."""
 _MONTHS: Final = (
     *("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"),
 )
@@ -171,19 +173,27 @@ def _parse_date(text: str) -> float | None:
     return moment.timestamp() + (offset if sign == "-" else -offset)
 
 
-def check_date(release: Release, what: str, *, now: float, check: bool) -> None:
-    """Refuse a release that is over: an attacker may replay old ones for ever.
+def check_date(
+    release: Release, what: str, *, now: float, check: bool = True, check_end: bool = True
+) -> None:
+    """Refuse a release that is over, since an attacker may replay old ones for ever, or to come.
 
     Args:
         release: the release.
         what: names it in errors.
         now: seconds since 1970; of a snapshot the moment it is of.
-        check: whether it matters.
+        check: whether the clock is to be believed at all.
+        check_end: whether it matters that it is over.
 
     Raises:
-        Untrusted: it was valid until an earlier moment.
+        Untrusted: it was valid until an earlier moment, or is of a later one.
     """
-    if check and release.valid_until is not None and release.valid_until < now:
+    if check and release.date is not None and release.date > now + _DAY:
+        raise Untrusted(
+            f"{what} is of {_format_date(release.date)}, which is to come",
+            help="set this machine's clock; or tell its publisher, and write `check-date=no`",
+        )
+    if check and check_end and release.valid_until is not None and release.valid_until < now:
         until = _format_date(release.valid_until)
         raise Untrusted(
             f"{what} was valid until {until}, and is not any more",
@@ -199,10 +209,33 @@ def _format_date(seconds: float) -> str:
     return f"{day}, {moment.day:02} {month} {moment.year} {moment:%H:%M:%S} UTC"
 
 
-def warn_of_name(release: Release, suite: str, what: str) -> str:
-    """A warning where a release says that it is another suite; empty where it does not."""
+def check_name(release: Release, suite: str, what: str, *, check: bool = True) -> str:
+    """Refuse a release that says it is another suite than the one asked for.
+
+    One key signs many suites, so whoever stands between may serve an old one in place of another.
+
+    Args:
+        release: the release.
+        suite: what was asked for.
+        what: names it in errors.
+        check: whether it matters; else there is but a warning.
+
+    Returns:
+        A warning, or nothing.
+
+    Raises:
+        Untrusted: it calls itself otherwise.
+    """
     asked = suite.strip("/").removesuffix("/updates")
+    known = {asked, f"{asked}-security"} if suite.endswith("/updates") else {asked}
     own = {release.suite, release.codename} - {""}
-    if not own or suite.endswith("/") or asked in own or {asked, f"{asked}-security"} & own:
+    if not own or suite.endswith("/") or known & own:
         return ""
-    return f"{what} calls itself {' or '.join(sorted(own))}, where {suite} was asked for"
+    told = f"{what} calls itself {' or '.join(sorted(own))}, where {suite} was asked for"
+    if check:
+        raise Untrusted(
+            told,
+            help=f"ask for {min(own)}; or, if its publisher does call it otherwise, write "
+            "`check-suite=no`",
+        )
+    return told

@@ -27,8 +27,8 @@ from imagist.packages.deb.release import (
     MAX_RELEASE,
     Release,
     check_date,
+    check_name,
     parse_release,
-    warn_of_name,
 )
 from imagist.packages.deb.sources import SNAPSHOT, Source
 from imagist.packages.reading import Reader
@@ -49,7 +49,8 @@ class LoadedRelease(NamedTuple):
     @property
     def end(self) -> float | None:
         """When it is over, in seconds since 1970; None where nobody asks, or the past is meant."""
-        asks = self.source.check_valid_until and self.source.pinned is None
+        source = self.source
+        asks = source.check_date and source.check_valid_until and source.pinned is None
         return self.release.valid_until if asks else None
 
 
@@ -93,10 +94,20 @@ class ReleaseLoader:
         what = f"{redact(source.folder)}/InRelease"
         verified, what = self._verify(source, what)
         release = parse_release(verified.text, what)
-        check_date(release, what, now=self._moment(source), check=source.check_valid_until)
-        return LoadedRelease(
-            source, release, verified.signers, warn_of_name(release, source.suite, what)
+        check_date(
+            release,
+            what,
+            now=self._moment(source),
+            check=source.check_date,
+            check_end=source.check_valid_until,
         )
+        check = source.check_suite and not self._is_lax(source)
+        warning = check_name(release, source.suite, what, check=check)
+        return LoadedRelease(source, release, verified.signers, warning)
+
+    def _is_lax(self, source: Source) -> bool:
+        """Whether a source is taken without a signature, so that anybody may say anything."""
+        return self._ignore_signatures or source.trusted
 
     def _moment(self, source: Source) -> float:
         """When a release must hold, and its keys: of a snapshot at the moment that it is of."""
@@ -118,7 +129,7 @@ class ReleaseLoader:
 
     def _verify(self, source: Source, what: str) -> tuple[Verified, str]:
         """The text of a release that somebody vouches for, and what it is called."""
-        lax = self._ignore_signatures or source.trusted
+        lax = self._is_lax(source)
         now = self._moment(source)
         message = self._read(f"{source.folder}/InRelease", MAX_RELEASE)
         if message is not None and not lax:

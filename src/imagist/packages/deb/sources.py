@@ -33,6 +33,8 @@ _OPTIONS: Final = {
     "arch": "Architectures",
     "signed-by": "Signed-By",
     "trusted": "Trusted",
+    "check-date": "Check-Date",
+    "check-suite": "Check-Suite",
     "check-valid-until": "Check-Valid-Until",
     "by-hash": "By-Hash",
     "snapshot": "Snapshot",
@@ -40,8 +42,8 @@ _OPTIONS: Final = {
 """Options of a line, and the fields of a stanza that say the same."""
 _FIELDS: Final = {
     "Allow-Downgrade-To-Insecure", "Allow-Insecure", "Allow-Weak", "Architectures", "By-Hash",
-    "Check-Date", "Check-Valid-Until", "Components", "Date-Max-Future", "Description",
-    "Enabled", "Exclude", "InRelease-Path", "Include", "Languages", "PDiffs", "Signed-By",
+    "Check-Date", "Check-Suite", "Check-Valid-Until", "Components", "Date-Max-Future",
+    "Description", "Enabled", "Exclude", "InRelease-Path", "Include", "Languages", "PDiffs", "Signed-By",
     "Snapshot", "Suites", "Targets", "Trusted", "Types", "URIs", "Valid-Until-Max",
     "Valid-Until-Min",
 }  # fmt: skip
@@ -72,6 +74,10 @@ class Source(msgspec.Struct, frozen=True):
     """Keys themselves, armored."""
     trusted: bool = False
     """Taken without a signature."""
+    check_date: bool = True
+    """Whether this machine's clock decides anything."""
+    check_suite: bool = True
+    """Whether the release must call itself by the suite's name."""
     check_valid_until: bool = True
     by_hash: str = ""
     """`yes`, `no`, `force`, or empty: where the release says it can be done."""
@@ -225,6 +231,8 @@ def _read_stanza(stanza: Stanza) -> list[Source]:
         signed_by=() if armored else tuple(signed_by.replace(",", " ").split()),
         keys=_dearmor_lines(signed_by) if armored else "",
         trusted=_flag(stanza, "Trusted", default=False),
+        check_date=_flag(stanza, "Check-Date", default=True),
+        check_suite=_flag(stanza, "Check-Suite", default=True),
         check_valid_until=_flag(stanza, "Check-Valid-Until", default=True),
         by_hash=by_hash,
         snapshot=snapshot,

@@ -25,6 +25,11 @@ def test_a_package_that_does_not_exist() -> None:
     assert problem.help == "did you mean `nginx`?"
 
 
+def test_a_package_for_another_architecture() -> None:
+    (problem,) = told("app", pkg("app", arch="arm64"), pkg("apps"))
+    assert problem.help == "app exists only for other architectures than amd64"
+
+
 def test_a_chain_to_something_missing() -> None:
     (problem,) = told("a", pkg("a", depends="b (>= 2) | c"), pkg("b", "2", depends="gone (>= 1)"))
     assert problem.message == (

@@ -159,6 +159,8 @@ def suggest(
     if not asked:
         return f"add the suite or component that has `{clause.text}`"
     for relation in clause.relations:
+        if relation.name in universe.names():
+            return f"{relation.name} exists only for other architectures than {universe.native}"
         if close := find_close(relation.name, universe.names()):
             return "did you mean " + " or ".join(f"`{each}`" for each in close) + "?"
     return "check the name, or add the suite or component that has it"
