@@ -43,8 +43,8 @@ _OPTIONS: Final = {
 _FIELDS: Final = {
     "Allow-Downgrade-To-Insecure", "Allow-Insecure", "Allow-Weak", "Architectures", "By-Hash",
     "Check-Date", "Check-Suite", "Check-Valid-Until", "Components", "Date-Max-Future",
-    "Description", "Enabled", "Exclude", "InRelease-Path", "Include", "Languages", "PDiffs", "Signed-By",
-    "Snapshot", "Suites", "Targets", "Trusted", "Types", "URIs", "Valid-Until-Max",
+    "Description", "Enabled", "Exclude", "InRelease-Path", "Include", "Languages", "PDiffs",
+    "Signed-By", "Snapshot", "Suites", "Targets", "Trusted", "Types", "URIs", "Valid-Until-Max",
     "Valid-Until-Min",
 }  # fmt: skip
 """What a stanza may say (sources.list(5)); some of it means nothing here."""
