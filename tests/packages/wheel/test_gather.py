@@ -104,11 +104,13 @@ def test_a_changed_lock_is_read_again(gathered: Gather, project: Path) -> None:
         gathered()
 
 
+@pytest.mark.parametrize("status", [404, 403])
 def test_files_that_moved_are_looked_for_again(
-    gathered: Gather, index: SimpleIndex, store: Store
+    gathered: Gather, index: SimpleIndex, store: Store, status: int
 ) -> None:
+    """Object stores answer 403 to a URL whose signature has expired."""
     gathered().bring([f"sha256:{index.sha256(NAMES[0])}"])
-    index.web.on(f"/files{index.prefix}/{NAMES[0]}", Answer(404))
+    index.web.on(f"/files{index.prefix}/{NAMES[0]}", Answer(status))
     store.path(f"sha256:{index.sha256(NAMES[0])}").unlink()
     moved = SimpleIndex(index.web, "/moved")
     moved.add("alpha", NAMES[0])

@@ -16,7 +16,7 @@ import msgspec
 from imagist.digest import sha256
 from imagist.errors import NotFound, Problem, RequestError, Span
 from imagist.net.environment import Environment
-from imagist.net.transport import Transport
+from imagist.net.transport import Forbidden, Transport
 from imagist.net.url import without_userinfo
 from imagist.packages.wheel.choose import Choice, chosen_files
 from imagist.packages.wheel.indexes import Configuration, Indexes, read_configuration
@@ -193,7 +193,7 @@ class _Gathering:
         )
         try:
             fetcher.fetch(files)
-        except NotFound:  # files of an index may have moved since it was asked
+        except (NotFound, Forbidden):  # since the index was asked, files moved, signatures expired
             choices = self._choose(anew=True)
             wanted = {file.sha256 for file in files}
             fetcher.fetch([file for file in chosen_files(choices) if file.sha256 in wanted])
