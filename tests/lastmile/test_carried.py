@@ -187,6 +187,12 @@ def test_members_that_are_no_file_of_the_project_are_told() -> None:
     assert trace({"a/x.py": b"X"}) is None, "changed by the backend"
     assert trace({"b/x.py": b"x"}) is None, "moved by the backend"
     assert trace({**files, "a-1.dist-info/METADATA": b"x"}) is None, "made of a module"
+    digests["src/a/y.py"] = str(sha256(b""))
+    empty = {"a/x.py": b"x", "a/y.py": b""}
+    assert trace({**empty, "a-1.dist-info/REQUESTED": b""}) == members
+    assert trace({**empty, "a-1.dist-info/licenses/y.py": b""}) is None, (
+        "an empty one is a license"
+    )
 
 
 def test_the_plain_form_is_of_contents_alone(tmp_path: Path) -> None:

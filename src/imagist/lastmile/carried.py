@@ -108,8 +108,8 @@ def trace_members(
     for member, content in contents.items():
         same = paths.get(sha256(content.data), [])
         if member.startswith(f"{dist_info}/"):
-            if content.data and not modules.isdisjoint(same):
-                return None  # a module has become metadata
+            if not modules.isdisjoint(same) and (content.data or member.endswith(MODULES)):
+                return None  # a module has become metadata, if only by its name where it is empty
             continue
         sources = [path for path in same if path == member or path.endswith(f"/{member}")]
         if len(sources) != 1:

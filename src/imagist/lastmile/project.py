@@ -35,7 +35,7 @@ from imagist.store.store import Store
 
 STEP: Final = "project-wheel"
 OUTLINE: Final = "project-outline"
-FORMATS: Final = (3, plain.FORMAT)
+FORMATS: Final = (4, plain.FORMAT)
 """Of keys: whenever the same project would become another wheel, one is raised."""
 
 
