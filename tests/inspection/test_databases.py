@@ -98,6 +98,21 @@ def test_paths_of_before_merged_usr_lead_to_where_files_are() -> None:
         assert owners(look(*merged, *database)) == {"usr/bin/sh": "one"}
 
 
+def test_what_one_package_took_from_another_is_its_own() -> None:
+    found = look(
+        status(stanza("a-taker", **OK), stanza("loser", **OK)),
+        listed("a-taker", "bin/x"),
+        listed("loser", "bin/x", "bin/y", "bin/z"),
+        file(
+            f"{DPKG}/diversions", "/bin/x\n/bin/x.real\na-taker\n/bin/y\n/bin/y.real\n:\n/bin/z\n"
+        ),
+        *(file(f"bin/{name}") for name in ("x", "x.real", "y", "y.real", "z")),
+    )
+    assert owners(found) == {
+        "bin/x": "a-taker", "bin/x.real": "loser", "bin/y.real": "loser", "bin/z": "loser",
+    }  # fmt: skip
+
+
 def test_a_package_of_two_architectures_is_two() -> None:
     found = look(
         status(*(stanza("lib", arch=arch, **OK) for arch in ("amd64", "i386")),
@@ -272,6 +287,7 @@ def test_what_databases_may_hold_is_bounded(monkeypatch: pytest.MonkeyPatch) -> 
         ("usr/lib/apk/db/installed", True),
         (f"{DPKG}/status", True),
         (f"{DPKG}/status.d/one", True),
+        (f"{DPKG}/diversions", True),
         (f"{DPKG}/info/one:amd64.list", True),
         (f"{DPKG}/info/one.md5sums", False),
         (f"{DPKG}/status-old", False),

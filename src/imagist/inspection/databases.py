@@ -11,12 +11,14 @@ from typing import Final, NamedTuple
 
 from imagist.errors import InputError
 from imagist.packages.deb.installed import (
+    DIVERSIONS,
     INFO,
     LIST,
     MD5SUMS,
     STATUS,
     STATUS_FOLDER,
     list_names,
+    read_diversions,
     read_list,
     read_md5sums,
     read_stanzas,
@@ -27,7 +29,7 @@ from imagist.rootfs.tree import Node, Tree
 
 _APK: Final = ("usr/lib/apk/db/installed", "lib/apk/db/installed")
 """The first that is there counts."""
-_PATHS: Final = "|".join(map(re.escape, (*_APK, STATUS)))
+_PATHS: Final = "|".join(map(re.escape, (*_APK, STATUS, DIVERSIONS)))
 _DATABASE: Final = re.compile(
     f"{_PATHS}|{re.escape(STATUS_FOLDER)}/[^/]+|{re.escape(INFO)}/[^/]+{re.escape(LIST)}"
 )
@@ -54,7 +56,7 @@ def find_databases(tree: Tree) -> dict[str, Node]:
     """
     apk = next((path for path in _APK if tree.find(path) is not None), _APK[0])
     lists = (path for path in _children(tree, INFO) if path.endswith(LIST))
-    paths = (apk, STATUS, *_children(tree, STATUS_FOLDER), *lists)
+    paths = (apk, STATUS, DIVERSIONS, *_children(tree, STATUS_FOLDER), *lists)
     found = ((path, tree.find_file(path)) for path in paths)
     return {path: node for path, node in found if node is not None}
 
@@ -106,10 +108,22 @@ def _read_apk(text: bytes) -> Iterator[Record]:
 
 def _read_deb(path: str, text: bytes, lists: dict[str, bytes], native: str) -> Iterator[Record]:
     """The packages of one file; each list is used up, lest many stanzas name one that is long."""
+    diversions = read_diversions(lists.get(DIVERSIONS, b"")) if path == STATUS else {}
     for package in read_stanzas(text, native):
         if path == STATUS:
             names = (f"{INFO}/{name}" for name in list_names(package))
             listed = next((name for name in names if name in lists), "")
-            yield Record(package, read_list(lists.pop(listed, b"")))
+            paths = read_list(lists.pop(listed, b""))
+            yield Record(package, _divert(paths, package, diversions) if diversions else paths)
         else:
             yield Record(package, read_md5sums(lists.pop(path + MD5SUMS, b"")))
+
+
+def _divert(
+    paths: Iterable[str], package: Installed, diversions: Mapping[str, tuple[str, str]]
+) -> Iterator[str]:
+    """Where a package's files really lie."""
+    own = package.name.partition(":")[0]
+    for path in paths:
+        place, taker = diversions.get(path, (path, own))
+        yield path if taker == own else place

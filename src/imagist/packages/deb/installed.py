@@ -2,6 +2,7 @@
 
     /var/lib/dpkg/status               a stanza for each package, also for some that are gone
     /var/lib/dpkg/info/NAME.list       its paths; NAME:ARCH.list where several can be there
+    /var/lib/dpkg/diversions           paths that a package took from the others that have them
     /var/lib/dpkg/status.d/NAME        one package, of an image without dpkg
     /var/lib/dpkg/status.d/NAME.md5sums    its files
 
@@ -22,6 +23,7 @@ FOLDER: Final = "var/lib/dpkg"
 STATUS: Final = f"{FOLDER}/status"
 STATUS_FOLDER: Final = f"{FOLDER}/status.d"
 INFO: Final = f"{FOLDER}/info"
+DIVERSIONS: Final = f"{FOLDER}/diversions"
 LIST: Final = ".list"
 MD5SUMS: Final = ".md5sums"
 
@@ -92,6 +94,18 @@ def list_names(package: Installed) -> tuple[str, str]:
 def read_list(text: bytes) -> list[str]:
     """The paths in a file `*.list`, without the slash before them; the root is `.`."""
     return [line.lstrip("/") for line in _lines(text)]
+
+
+def read_diversions(text: bytes) -> dict[str, tuple[str, str]]:
+    """Path -> where other packages' files of it lie, and the package that has it (dpkg-divert(1)).
+
+    `:` in that one's place is an administrator.
+    """
+    lines = read_list(text)
+    return {
+        path: (place, package)
+        for path, place, package in zip(lines[::3], lines[1::3], lines[2::3], strict=False)
+    }
 
 
 def read_md5sums(text: bytes) -> list[str]:
