@@ -96,6 +96,11 @@ def names(store: Store, wheel: Wheel) -> set[str]:
     return set(zipfile.ZipFile(io.BytesIO(store.read(wheel.digest))).namelist())
 
 
+def has_index(tmp_path: Path, package: str) -> bool:
+    words = ["pip", "download", "--quiet", "--no-deps", "--dest", str(tmp_path / "probe"), package]
+    return subprocess.run(words, capture_output=True).returncode == 0
+
+
 def test_the_backend_sees_what_is_not_ignored(
     project: Path, store: Store, environments: BuildEnvironments
 ) -> None:
@@ -258,6 +263,49 @@ def test_a_file_that_changes_during_the_build_is_never_remembered_as_it_was(
         assert archive.read("app/code.py") == b"x = 1\n"
 
 
+def test_what_may_ask_git_is_built_where_git_is(
+    project: Path, store: Store, environments: BuildEnvironments, tmp_path: Path
+) -> None:
+    """Also below the root of a repository; and it is not remembered, since commits are no files."""
+    line = f"open({str(tmp_path / 'where')!r}, 'a').write(os.getcwd() + '\\n')\n    files = "
+    (project / "backend.py").write_text(BACKEND.replace("files = ", line, 1))
+    build(project, store, environments)
+    (tmp_path / ".git").mkdir()
+    build(project, store, environments)
+    assert str(project) not in (tmp_path / "where").read_text().splitlines()
+    for text in (
+        PROJECT.replace('version = "1.0"', 'dynamic = ["version"]'),
+        PROJECT.partition("[project]")[0],
+    ):
+        (project / "pyproject.toml").write_text(text)
+        for _ in range(2):
+            build(project, store, environments)
+            assert (tmp_path / "where").read_text().splitlines()[-1] == str(project)
+            (tmp_path / "where").write_text("none\n")
+
+
+def test_what_was_removed_is_gone_from_what_is_built_in_place(
+    tmp_path: Path, store: Store, environments: BuildEnvironments
+) -> None:
+    """setuptools packs what it finds in `build`, and leaves it there."""
+    if not has_index(tmp_path, "setuptools"):
+        pytest.skip("needs a package index")
+    folder = tmp_path / "demo"
+    (folder / "demo").mkdir(parents=True)
+    (folder / ".git").mkdir()
+    (folder / "demo" / "__init__.py").write_text("__version__ = '1.0'\n")
+    (folder / "demo" / "old.py").touch()
+    (folder / "pyproject.toml").write_text(
+        '[build-system]\nrequires = ["setuptools"]\nbuild-backend = "setuptools.build_meta"\n'
+        '[project]\nname = "demo"\ndynamic = ["version"]\n[tool.setuptools]\npackages = ["demo"]\n'
+        'dynamic.version = { attr = "demo.__version__" }\n'
+    )
+    assert "demo/old.py" in names(store, build(folder, store, environments))
+    (folder / "demo" / "old.py").unlink()
+    assert "demo/old.py" not in names(store, build(folder, store, environments))
+    assert {path.name for path in folder.iterdir()} == {".git", "demo", "pyproject.toml"}
+
+
 def test_variables_that_backends_heed_count(
     project: Path,
     store: Store,
@@ -313,8 +361,7 @@ def test_real_backends(
     backend: str, tmp_path: Path, store: Store, environments: BuildEnvironments
 ) -> None:
     """Installed from the index; twice the same bytes, whatever the time."""
-    probe = ["pip", "download", "--quiet", "--no-deps", "--dest", str(tmp_path / "probe"), backend]
-    if subprocess.run(probe, capture_output=True).returncode:
+    if not has_index(tmp_path, backend):
         pytest.skip("needs a package index")
     module = {"hatchling": "hatchling.build", "setuptools": "setuptools.build_meta"}[backend]
     folder = tmp_path / "demo"

@@ -68,9 +68,9 @@ def find_modules(
     known = _BACKENDS.get(backend.name)
     if known is None or backend.path or not {*map(_name, backend.requirements)} <= known.packages:
         return frozenset()
-    if any(_look_up(document, setting) is not None for setting in known.settings):
+    if any(look_up(document, setting) is not None for setting in known.settings):
         return frozenset()
-    if _look_up(document, "project.dynamic") or any(item.kind == "symlink" for item in items):
+    if look_up(document, "project.dynamic") or any(item.kind == "symlink" for item in items):
         return frozenset()
     if not {item.path for item in items}.isdisjoint(known.files):
         return frozenset()
@@ -125,7 +125,8 @@ def _name(requirement: str) -> str:
     return requirement[:end].lower().replace("_", "-").replace(".", "-")
 
 
-def _look_up(document: Mapping[str, Any], path: str) -> Any:
+def look_up(document: Mapping[str, Any], path: str) -> Any:
+    """What a document has at `table.table.key`; None where it has nothing."""
     found: Any = document
     for key in path.split("."):
         found = found.get(key) if isinstance(found, dict) else None

@@ -62,7 +62,7 @@ def run_backend(
         cwd: str | None = None,
         extra_environ: Mapping[str, str] | None = None,
     ) -> None:
-        said.append(_run(cmd, cwd, environment, options, extra_environ or {}))
+        said.append(_run(cmd, cwd, environment, options, {**(extra_environ or {}), **apart}))
 
     def hooks() -> BuildBackendHookCaller:
         return pyproject_hooks.BuildBackendHookCaller(
@@ -74,6 +74,7 @@ def run_backend(
         )
 
     output.mkdir()
+    apart = {} if source.is_relative_to(output.parent) else _keep_rests_apart(output.parent)
     try:
         # What a backend warns of, the library would warn of again, on our stderr.
         with warnings.catch_warnings(record=True, action="always") as warned:
@@ -99,6 +100,16 @@ def run_backend(
         for line in text.splitlines():
             options.tell(line)
     return _find_wheel(output, name)
+
+
+def _keep_rests_apart(work: Path) -> dict[str, str]:
+    """Settings by which setuptools leaves what it makes on its way outside of the project.
+
+    It packs what lies there from the last time: a module that was removed would stay in the wheel.
+    """
+    settings = work / "distutils.cfg"
+    settings.write_text(f"[build]\nbuild_base = {work}/build\n[egg_info]\negg_base = {work}\n")
+    return {"DIST_EXTRA_CONFIG": str(settings)}
 
 
 def _find_wheel(output: Path, name: object) -> Path:

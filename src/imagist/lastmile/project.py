@@ -18,9 +18,9 @@ import msgspec
 from imagist.digest import CHUNK, check, sha256
 from imagist.editing.additions import Item, read_item
 from imagist.errors import InputError, Problem
-from imagist.lastmile.backend import Options, find_backend, read_document
+from imagist.lastmile.backend import Backend, Options, find_backend, read_document
 from imagist.lastmile.buildenv import BuildEnvironments, steering
-from imagist.lastmile.carried import find_modules, trace_members
+from imagist.lastmile.carried import find_modules, look_up, trace_members
 from imagist.lastmile.files import FileRule, find_wanted
 from imagist.lastmile.filetable import FileTable
 from imagist.lastmile.wheels import Wheel
@@ -112,7 +112,7 @@ def build_project(
     environment = environments.find(backend.requirements, offline=options.offline)
     rest = (*backend, environment.contents(), dict(options.settings), options.mtime, steering())
     key = memo_key(*FORMATS, [_describe(item, digests) for item in items], *rest)
-    in_place = _asks_history(document, folder)
+    in_place = _asks_history(document, backend, folder)
     built = None if in_place else recall_wheel(store, STEP, key)
     if built is None:
         modules = find_modules(backend, document, items)
@@ -240,12 +240,18 @@ def _put(store: Store, filename: str, data: bytes) -> Wheel:
         return Wheel(filename, blob.commit(), len(data))
 
 
-def _asks_history(document: Mapping[str, Any], folder: Path) -> bool:
-    """Whether the version may come from the version control system, which a copy has not."""
-    project = document.get("project")
-    dynamic = project.get("dynamic") if isinstance(project, dict) else None
-    may_ask = isinstance(dynamic, list) and "version" in dynamic
-    return may_ask and (folder / ".git").exists()
+def _asks_history(document: Mapping[str, Any], backend: Backend, folder: Path) -> bool:
+    """Whether the version may come from the version control system, which a copy has not.
+
+    That is so where no file states it, or only for a plugin of Poetry's to replace it; the project
+    may be a part of what is under control.
+    """
+    if look_up(document, "project.version") or (
+        look_up(document, "tool.poetry.version") and len(backend.requirements) == 1
+    ):
+        return False
+    place = folder.resolve()
+    return any((above / ".git").exists() for above in (place, *place.parents))
 
 
 def _describe(item: Item, digests: Mapping[str, str]) -> tuple[str, str, str, str, bool]:
