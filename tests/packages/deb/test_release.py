@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import subprocess
 import sys
 import time
@@ -249,6 +250,40 @@ def test_a_subkey_that_has_expired_counts_no_more(tmp_path: Path) -> None:
     assert verify_clearsigned(message, keyring, "it", now=time.time()).signers
     with pytest.raises(Untrusted, match="do not hold"):
         verify_clearsigned(message, keyring, "it", now=time.time() + 4000)
+
+
+@needs("gpg")
+def test_a_key_with_an_exclamation_mark_stands_for_no_other_of_its_certificate(
+    tmp_path: Path,
+) -> None:
+    gpg = ["gpg", "--homedir", str(tmp_path), "--batch", "--quiet", "--passphrase", ""]
+
+    def run(*words: str, data: bytes = b"") -> bytes:
+        return subprocess.run([*gpg, *words], input=data, capture_output=True, check=True).stdout
+
+    def list_keys() -> list[str]:
+        lines = run("--list-keys", "--with-colons", "--with-subkey-fingerprint").decode()
+        return [line.split(":")[9] for line in lines.splitlines() if line.startswith("fpr")]
+
+    run("--quick-generate-key", "Sub <sub@example.org>", "ed25519", "cert", "never")
+    for _ in range(2):
+        run("--quick-add-key", list_keys()[0], "ed25519", "sign", "never")
+    primary, *subkeys = list_keys()
+    ring = [Keyring("sub", run("--export"))]
+    messages = [run("--clearsign", "-u", f"{key}!", data=TEXT) for key in subkeys]
+
+    def is_signed(message: bytes, *keys: str) -> bool:
+        with contextlib.suppress(Untrusted):
+            return bool(
+                verify_clearsigned(message, select_keys(ring, keys), "it", now=time.time())
+            )
+        return False
+
+    first, second = subkeys
+    for alike in ([first], [primary], [f"{first}!", second], [f"{first}!", f"{second}!"]):
+        assert [is_signed(message, *alike) for message in messages] == [True, True]
+    assert [is_signed(message, f"{first}!") for message in messages] == [True, False]
+    assert [is_signed(message, f"{primary}!") for message in messages] == [False, False]
 
 
 def test_keys_are_chosen_by_fingerprint() -> None:

@@ -35,6 +35,8 @@ class Keyring(NamedTuple):
     """What it is called in errors: a path, mostly."""
     data: bytes
     """Armored or binary."""
+    exact: tuple[str, ...] = ()
+    """Fingerprints of the keys and subkeys that alone may sign, in lower case; empty: any."""
 
     @property
     def digest(self) -> Digest:
@@ -118,7 +120,7 @@ def verify_clearsigned(
         decrypted = pysequoia.verify(bytes=message, store=offer)
     except Exception as error:
         raise _refuse(what, issuers, certificates, keyrings, error) from None
-    signers = _good_signers(decrypted.valid_sigs, certificates, now)
+    signers = _good_signers(decrypted.valid_sigs, certificates, _exact_keys(keyrings), now)
     if decrypted.bytes is None or not signers:
         raise _refuse(what, issuers, certificates, keyrings, None)
     return Verified(decrypted.bytes, tuple(signers))
@@ -168,7 +170,7 @@ def verify_detached(
         except Exception as error:
             failure = error
             continue
-        signers |= _good_signers(decrypted.valid_sigs, certificates, now)
+        signers |= _good_signers(decrypted.valid_sigs, certificates, _exact_keys(keyrings), now)
     if not signers:
         raise _refuse(what, issuers, certificates, keyrings, failure)
     return Verified(text, tuple(signers))
@@ -198,20 +200,27 @@ def read_keys(keyrings: Sequence[Keyring]) -> list[Key]:
 def select_keys(keyrings: Sequence[Keyring], fingerprints: Sequence[str]) -> list[Keyring]:
     """The keys of some fingerprints; without any, the keyrings as they are.
 
+    Args:
+        keyrings: where they are.
+        fingerprints: of keys or subkeys, in hex, or their last digits; with `!` behind it one
+            stands for no other key of the same certificate.
+
     Raises:
         NotFound: a key is not among them.
     """
     if not fingerprints:
         return list(keyrings)
-    wanted = [each.rstrip("!").replace("0x", "").lower() for each in fingerprints]
+    wanted = [each.removeprefix("0x").lower() for each in fingerprints]
     found: list[Keyring] = []
     missing = set(wanted)
     for certificate in _read_certificates(keyrings):
         own = _key_ids(certificate)
-        hit = {each for each in wanted if any(key.endswith(each) for key in own)}
+        hit = {each: key for each in wanted for key in own if key.endswith(each.rstrip("!"))}
         if hit:
-            missing -= hit
-            found.append(Keyring(certificate.fingerprint, bytes(certificate)))
+            missing -= hit.keys()
+            exact = all(each.endswith("!") for each in hit)
+            alone = tuple(hit.values()) if exact else ()
+            found.append(Keyring(certificate.fingerprint, bytes(certificate), alone))
     if missing:
         raise NotFound(f"there is no key {', '.join(sorted(missing))} among the keyrings")
     return found
@@ -251,17 +260,27 @@ def _read_certificates(keyrings: Sequence[Keyring]) -> list[Cert]:
     return list(found.values())
 
 
+def _exact_keys(keyrings: Sequence[Keyring]) -> frozenset[str]:
+    return frozenset(key for keyring in keyrings for key in keyring.exact)
+
+
 def _good_signers(
-    signatures: Iterable[Any], certificates: Sequence[Cert], now: float
+    signatures: Iterable[Any], certificates: Sequence[Cert], exact: frozenset[str], now: float
 ) -> dict[str, None]:
-    """Whose signatures count. Sequoia asks whether a key was good when it signed; apt, today."""
+    """Whose signatures count. Sequoia asks whether a key was good when it signed; apt, today.
+
+    A certificate with one of the `exact` keys counts for what such a key signed alone.
+    """
     by_fingerprint = {each.fingerprint: each for each in certificates}
     found: dict[str, None] = {}
     for each in signatures:
         certificate = by_fingerprint[each.certificate]
         ends = (certificate.expiration, _find_end(certificate, each.signing_key))
         is_over = any(end is not None and end.timestamp() <= now for end in ends)
-        if not (is_over or certificate.is_revoked):
+        is_other = each.signing_key.lower() not in exact and not exact.isdisjoint(
+            _key_ids(certificate) if exact else ()
+        )
+        if not (is_over or is_other or certificate.is_revoked):
             found[each.certificate] = None
     return found
 

@@ -53,6 +53,8 @@ _ARCHITECTURES: Final = {
     "mips", "mips64el", "mipsel", "powerpc", "ppc64", "ppc64el", "riscv64", "s390x", "sh4",
     "sparc64", "x32",
 }  # fmt: skip
+_FINGERPRINT: Final = re.compile(r"(0x)?([0-9A-Fa-f]{2}){8,32}!?")
+"""At least the 16 digits of a long key ID (RFC 9580, section 5.5.4)."""
 _ARMOR: Final = "-----BEGIN PGP PUBLIC KEY BLOCK-----"
 _DIALECT: Final = "write `deb [options] https://MIRROR/debian SUITE COMPONENT ...`"
 
@@ -214,6 +216,9 @@ def _read_stanza(stanza: Stanza) -> list[Source]:
         return []
     signed_by = stanza.get("Signed-By")
     armored = _ARMOR in signed_by
+    signers = () if armored else tuple(signed_by.replace(",", " ").split())
+    if "Signed-By" in stanza and not armored:
+        _check_signers(signers, stanza)
     snapshot = stanza.get("Snapshot")
     if snapshot and not _is_moment(snapshot):
         raise RequestError(
@@ -228,7 +233,7 @@ def _read_stanza(stanza: Stanza) -> list[Source]:
         "",
         components=stanza.words("Components"),
         architectures=stanza.words("Architectures"),
-        signed_by=() if armored else tuple(signed_by.replace(",", " ").split()),
+        signed_by=signers,
         keys=_dearmor_lines(signed_by) if armored else "",
         trusted=_flag(stanza, "Trusted", default=False),
         check_date=_flag(stanza, "Check-Date", default=True),
@@ -253,6 +258,19 @@ def _read_stanza(stanza: Stanza) -> list[Source]:
         for uri in addresses
         for suite in suites or ("",)
     ]
+
+
+def _check_signers(signers: Sequence[str], stanza: Stanza) -> None:
+    """Refuse what would be passed over, so that any key of the machine might sign."""
+    wrong = [each for each in signers if "/" not in each and not _FINGERPRINT.fullmatch(each)]
+    if signers and not wrong:
+        return
+    raise RequestError(
+        f"`{wrong[0]}` is no fingerprint of a key" if wrong else "`Signed-By` names nobody",
+        where=stanza.where("Signed-By"),
+        help="name a keyring by a path with a slash, such as `./key.asc`, or a key by its "
+        "fingerprint",
+    )
 
 
 def _find_mistake(suite: str, common: Source, addresses: Sequence[str]) -> str:
