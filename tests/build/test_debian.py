@@ -284,6 +284,9 @@ def test_priorities_choose_alternatives_unless_the_declaration_does() -> None:
     ]
     with pytest.raises(RequestError, match="no package offers that"):
         make(packages, alternatives={"editor": "/usr/bin/nano"})
+    with pytest.raises(RequestError, match="no package offers an alternative editr") as error:
+        make(packages, alternatives={"editr": "/usr/bin/ed"})
+    assert error.value.problems[0].help == "did you mean `editor`?"
 
 
 @needs("update-alternatives")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Final
 
 import msgspec
@@ -14,7 +14,7 @@ from imagist.build.derived.mutations import mutate_slices
 from imagist.build.derived.place import find_file, put_entry, put_file, read_file
 from imagist.build.derived.pycache import put_pycache
 from imagist.build.formats.packaging import Finish, Ground
-from imagist.errors import CheckFailed, Problem
+from imagist.errors import CheckFailed, Problem, RequestError
 from imagist.packages.deb import marks
 from imagist.packages.deb.archive import DebFiles
 from imagist.packages.deb.database import (
@@ -25,9 +25,11 @@ from imagist.packages.deb.database import (
 )
 from imagist.packages.deb.installed import FOLDER, STATUS
 from imagist.packages.deb.scripts.call import DECLARE, DIVERSION
+from imagist.packages.deb.scripts.system import Alternative
 from imagist.packages.deb.slices import Slice
 from imagist.rootfs.entry import Entry
 from imagist.rootfs.tree import Tree
+from imagist.text.suggest import did_you_mean
 
 _FOLDERS: Final = {
     "dev": 0o755,
@@ -108,6 +110,7 @@ class DebPackaging:
         )
         report = derived.report
         self._tell(report.ignored, str(report), ground.warnings)
+        _check_chosen(state.alternatives, derived.offered)
         warnings = link_alternatives(
             tree,
             derived.offered,
@@ -163,6 +166,21 @@ class DebPackaging:
         installed = [files.package for files in ground.packages]
         data = marks.mark_automatic(before, installed, self._state.world, self._state.arch)
         return DatabaseFile(marks.PATH, data)
+
+
+def _check_chosen(chosen: Mapping[str, str], offered: Sequence[Alternative]) -> None:
+    """Refuse alternatives that are declared, and of which nothing would come."""
+    known = sorted({each.name for each in offered})
+    unknown = [name for name in chosen if name not in known]
+    if unknown:
+        raise RequestError(
+            Problem(
+                f"no package offers an alternative {name}",
+                None,
+                did_you_mean(name, known) or "leave it out of `alternatives`",
+            )
+            for name in unknown
+        )
 
 
 def _interests(ground: Ground[DebFiles]) -> dict[str, bytes]:
