@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import subprocess
+from dataclasses import replace
 from pathlib import Path
 
 import msgspec
@@ -154,6 +155,15 @@ def test_packages_of_a_base_image_stay_in_front_and_give_way_to_their_own_kind()
     ]  # fmt: skip
     assert merge_status(b"", []) == b""
     assert list(split_status(b"\n\na\nb\n\n\nc\n")) == [b"a\nb", b"c"]
+
+
+def test_triggers_that_are_no_names_of_files_are_left_out() -> None:
+    names = ("../../../etc/passwd", "a/b", "..", "File", "Unincorp", "Lock", "\x01", "good")
+    text = "".join(f"interest {name}\n" for name in names)
+    _, records = install(verify_made(replace(ONE, scripts={"triggers": text})))
+    found = {each.path for each in format_full(records) if "/triggers/" in each.path}
+    assert found == {f"var/lib/dpkg/triggers/{name}" for name in ("File", "Unincorp", "good")}
+    assert texts(format_full(records))["triggers/File"] == ""
 
 
 def test_interests_of_a_base_image_stay() -> None:

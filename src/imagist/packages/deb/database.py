@@ -33,7 +33,9 @@ _FORMAT: Final = b"1\n"
 """Of the files in `info`: names carry the architecture where several can be there."""
 _PACKAGE: Final = re.compile(rb"^Package:[ \t]*(\S+)", re.MULTILINE | re.IGNORECASE)
 _ARCH: Final = re.compile(rb"^Architecture:[ \t]*(\S+)", re.MULTILINE | re.IGNORECASE)
-_INTEREST: Final = re.compile(r"interest(?:-(await|noawait))?\s+(\S+)")
+_INTEREST: Final = re.compile(r"interest(?:-(await|noawait))?\s+([!-~]+)")
+_NO_TRIGGER: Final = re.compile(r"[^/].*/.*|\.{1,2}|File|Unincorp|Lock")
+"""What names no file among the triggers, or one of dpkg's own (deb-triggers(5))."""
 
 
 class InstalledDeb(msgspec.Struct, frozen=True):
@@ -220,7 +222,7 @@ def _format_triggers(
     for record in sorted(records, key=lambda record: record.key):
         for line in record.triggers.split("\n"):
             found = _INTEREST.match(line.partition("#")[0].strip())
-            if found is None:
+            if found is None or _NO_TRIGGER.fullmatch(found[2]):
                 continue
             who = record.key + ("/noawait" if found[1] == "noawait" else "")
             if found[2].startswith("/"):
