@@ -6,12 +6,18 @@ import shutil
 import signal
 import subprocess
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, cast
 
+import pytest
+
 from build.commandline import command, environment
+from imagist.store.layout import write_layout
+from lastmile.shop import base
+from lastmile.test_project import BACKEND, PROJECT
 
 DECLARED = "base: scratch\nplatforms: [amd64]\nfiles: [{source: page.html, path: /srv/}]\n"
 
@@ -28,9 +34,11 @@ def write_site(site: Path, page: str) -> None:
 
 
 @contextmanager
-def watching(site: Path, tmp_path: Path) -> Iterator[subprocess.Popen[str]]:
+def watching(site: Path, tmp_path: Path, *more: str | Path) -> Iterator[subprocess.Popen[str]]:
     """A process that builds whatever is saved, until it is ended; for a minute at most."""
-    words = command("build", site, "--watch", "-o", site / "out", "--cache", tmp_path / "cache")
+    words = command(
+        "build", site, "--watch", "-o", site / "out", "--cache", tmp_path / "cache", *more
+    )
     pipe = subprocess.PIPE
     with subprocess.Popen(
         words,
@@ -69,6 +77,34 @@ def test_what_is_saved_is_built(tmp_path: Path) -> None:
         process.send_signal(signal.SIGINT)
         assert process.wait(20) == 130
         assert out.read() == ""
+
+
+def test_what_is_written_again_as_it_is_builds_once_more_at_most(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Backends that write a version into the project would else be run for ever."""
+    monkeypatch.setenv("COUNT", str(tmp_path / "count"))
+    project = tmp_path / "project"
+    (project / "app").mkdir(parents=True)
+    (tmp_path / ".git").mkdir()
+    write = "    pathlib.Path('app/version.py').write_text('v = 1')\n    files = "
+    (project / "backend.py").write_text(BACKEND.replace("    files = ", write, 1))
+    dynamic = PROJECT.replace('version = "1.0"', 'dynamic = ["version"]')
+    tool = '[tool.imagist]\nplatforms = ["amd64"]\nentrypoint = "python"\n'
+    (project / "pyproject.toml").write_text(dynamic + tool)
+    write_layout(base("amd64"), tmp_path / "base")
+    with watching(
+        project, tmp_path, "--base", tmp_path / "base", "-o", tmp_path / "out"
+    ) as process:
+        out = cast("IO[str]", process.stdout)
+        first = out.readline()
+        assert first.startswith("sha256:")
+        time.sleep(3)
+        count = len((tmp_path / "count").read_text())
+        time.sleep(2)
+        assert len((tmp_path / "count").read_text()) == count <= 3
+        (project / "app" / "code.py").write_text("x = 2\n")
+        assert out.readline() not in {"", first}
 
 
 def test_a_folder_that_is_made_anew_is_watched_again(tmp_path: Path) -> None:

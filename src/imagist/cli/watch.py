@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import argparse
+import stat
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Final
 
@@ -12,6 +13,7 @@ from imagist.cli.closing import UNTIL_THE_END
 from imagist.cli.messages import Messages
 from imagist.cli.telling import tell_error
 from imagist.cli.things import Making
+from imagist.digest import sha256_stream
 from imagist.errors import ImagistError, RequestError
 from imagist.oci import derive
 from imagist.oci.image import Image, Index
@@ -39,11 +41,14 @@ def build_again(
         RequestError: there is nothing to watch, or nothing to watch with.
     """
     last = ""
-    for _ in _changes(values):
+    news = _News()
+    for _ in _changes(values, news):
+        news.settled = False
         try:
             work = open_work()
             thing = work.recall() or work.build()
             digest = derive.digest(thing)
+            news.settled = digest == last
             if digest != last:
                 bring(work, thing)
                 sys.stdout.flush()
@@ -53,7 +58,36 @@ def build_again(
         UNTIL_THE_END.close()  # connections do not outlast the pauses between saves
 
 
-def _changes(values: argparse.Namespace) -> Iterator[None]:
+class _News:
+    """Tells changes that matter: a build backend may write into the project what is there already.
+
+    That is believed once a build gave the same image again, so that nothing in between is missed.
+    """
+
+    def __init__(self) -> None:
+        self.settled = False
+        self._known: dict[str, tuple[int, str]] = {}
+
+    def are_in(self, changes: Iterable[tuple[object, str]]) -> bool:
+        found = {path: _look(path) for _, path in changes}
+        same = all(self._known.get(path) == state for path, state in found.items())
+        self._known |= found
+        return bool(found) and not (self.settled and same)
+
+
+def _look(path: str) -> tuple[int, str]:
+    """Mode and content of a file; nothing of what is gone."""
+    try:
+        mode = Path(path).lstat().st_mode
+        if not stat.S_ISREG(mode):
+            return mode, str(Path(path).readlink()) if stat.S_ISLNK(mode) else ""
+        with Path(path).open("rb") as stream:
+            return mode, str(sha256_stream(stream)[0])
+    except OSError:
+        return 0, ""
+
+
+def _changes(values: argparse.Namespace, news: _News) -> Iterator[None]:
     """Now, and whenever files have changed and then were left alone for a moment."""
     place = Path(values.thing)
     folder = place if place.is_dir() else place.absolute().parent
@@ -85,7 +119,7 @@ def _changes(values: argparse.Namespace) -> Iterator[None]:
             Messages(values).stage(f"watching {folder}; Ctrl-C ends it")
             told = True
         for changes in found:
-            if changes:
+            if news.are_in(changes):
                 yield
             if _identity(folder) not in {watched, None}:
                 break  # it was made anew, and of the new one nobody tells anything
