@@ -214,6 +214,22 @@ def test_a_build_system_that_means_nothing_is_refused(
         build(project, store, environments)
 
 
+def test_passwords_in_requirements_are_not_shown(
+    project: Path, store: Store, environments: BuildEnvironments
+) -> None:
+    where = "https://user:secret@127.0.0.1:9/x-1-py3-none-any.whl"
+    (project / "pyproject.toml").write_text(PROJECT.replace("[]", f'["x @ {where}"]'))
+    with pytest.raises(RequestError) as refused:
+        build(project, store, environments, Options(offline=True))
+    (project / "pyproject.toml").write_text(PROJECT)
+    (project / "backend.py").write_text(f"raise OSError({where!r})")
+    with pytest.raises(InputError) as failed:
+        build(project, store, environments)
+    for error in (refused.value, failed.value):
+        assert "https://***@127.0.0.1" in str(error)
+        assert "secret" not in str(error)
+
+
 def test_what_a_backend_leaves_running_is_ended(
     project: Path, store: Store, environments: BuildEnvironments, tmp_path: Path
 ) -> None:

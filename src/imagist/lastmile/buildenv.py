@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Final, NamedTuple
 
 from imagist.errors import InputError, RequestError
+from imagist.net.url import redact
 from imagist.store.memo import memo_key
 
 _READY: Final = ".ready"
@@ -75,7 +76,7 @@ class BuildEnvironments:
             return BuildEnvironment(place)
         if offline and wanted:
             raise RequestError(
-                f"building needs {', '.join(wanted)}, which was never installed here",
+                f"building needs {', '.join(map(redact, wanted))}, which was never installed here",
                 help="build once without --offline, or give a wheel",
             )
         with _alone(place):
@@ -108,7 +109,7 @@ def _run(command: list[str]) -> None:
 
     done = subprocess.run(command, capture_output=True, text=True, check=False)  # noqa: S603 - ours
     if done.returncode:
-        said = (done.stderr or done.stdout).strip()[-_SAID:]
+        said = redact((done.stderr or done.stdout).strip()[-_SAID:])
         raise InputError(
             f"what the project is built with cannot be installed:\n{said}",
             help="see `requires` in the [build-system] of its pyproject.toml",

@@ -21,6 +21,7 @@ import msgspec
 from imagist.errors import InputError, RequestError
 from imagist.lastmile.backend import Backend, Options, are_requirements
 from imagist.lastmile.buildenv import BuildEnvironment, BuildEnvironments, steering
+from imagist.net.url import redact
 from imagist.store.memo import memo_key
 
 if TYPE_CHECKING:
@@ -92,8 +93,9 @@ def run_backend(
             help="see that `pip wheel --no-deps .` works in its folder",
         ) from error
     except pyproject_hooks.BackendUnavailable as error:
+        trace = redact(error.traceback.strip()[-_SAID:])
         raise InputError(
-            f"the project's build backend cannot be imported:\n{error.traceback.strip()[-_SAID:]}",
+            f"the project's build backend cannot be imported:\n{trace}",
             help="see `requires` and `build-backend` in the [build-system] of its pyproject.toml",
         ) from error
     for text in (*said, *(str(each.message) for each in warned)):
@@ -144,8 +146,9 @@ def _find_more(
             return msgspec.json.decode(note.read_bytes(), type=list[str])
     found: object = hooks().get_requires_for_build_wheel(dict(options.settings))
     if not are_requirements(found):
+        shown = redact(repr(found))
         raise InputError(
-            f"the project's build backend asks for {found!r}, which is no list of requirements",
+            f"the project's build backend asks for {shown}, which is no list of requirements",
             help="see that `pip wheel --no-deps .` works in its folder",
         )
     if not backend.path:
@@ -197,7 +200,7 @@ def _run(
                 os.killpg(process.pid, signal.SIGKILL)
             process.wait()
         heard.seek(max(0, heard.seek(0, os.SEEK_END) - _HEARD))
-        said = heard.read().decode(errors="replace")
+        said = redact(heard.read().decode(errors="replace"))
     if code:
         raise subprocess.CalledProcessError(code, list(command), said)
     return said
