@@ -16,7 +16,7 @@ from build.derived.conftest import make_certificate
 from build.layering import read_layer, store
 from fixtures.debfile import Deb, verify_made
 from fixtures.elf import build_library
-from fixtures.maker import file, folder, symlink
+from fixtures.maker import Item, file, folder, symlink
 from fixtures.memory import Memory
 from imagist.build.compose import Base, Composed, compose
 from imagist.build.contents import StoreContents
@@ -271,6 +271,19 @@ def test_accounts_that_are_declared_satisfy_scripts() -> None:
     )
     composed = make(add(BASE, DAEMON), declaration, scripts="fail")
     assert b"demo:x:500:" in read(composed.tree, "etc/passwd")
+
+
+@pytest.mark.parametrize(
+    "entry",
+    [
+        file("var/lib/dpkg/status", "Package: other\n"),
+        file("var/lib/dpkg/status.d/other", "Package: other\n"),
+        symlink("var/lib/dpkg/status.d", "/etc"),
+    ],
+)
+def test_packages_do_not_bring_files_of_the_database(entry: Item) -> None:
+    with pytest.raises(InputError, match=f"liar brings /{entry.path}, which belongs"):
+        make(add(BASE, Deb("liar", "1", [entry])))
 
 
 def test_priorities_choose_alternatives_unless_the_declaration_does() -> None:

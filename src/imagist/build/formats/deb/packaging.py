@@ -14,7 +14,7 @@ from imagist.build.derived.mutations import mutate_slices
 from imagist.build.derived.place import find_file, put_entry, put_file, read_file
 from imagist.build.derived.pycache import put_pycache
 from imagist.build.formats.packaging import Finish, Ground
-from imagist.errors import CheckFailed, Problem, RequestError
+from imagist.errors import CheckFailed, InputError, Problem, RequestError
 from imagist.packages.deb import marks
 from imagist.packages.deb.archive import DebFiles
 from imagist.packages.deb.database import (
@@ -147,6 +147,7 @@ class DebPackaging:
     def _put_database(self, ground: Ground[DebFiles]) -> None:
         """Write the database; it lists what is in the finished image."""
         tree, moved = ground.tree, ground.merged.landed
+        _check_untouched(ground)
         records = [
             describe_installed(files, tree, moved.get(files.package.name))
             for files in ground.packages
@@ -181,6 +182,19 @@ def _check_chosen(chosen: Mapping[str, str], offered: Sequence[Alternative]) -> 
             )
             for name in unknown
         )
+
+
+def _check_untouched(ground: Ground[DebFiles]) -> None:
+    """Refuse packages that bring files of the database, and so tell scanners what they like."""
+    names = {files.package.name for files in ground.packages}
+    nodes = [node for node in ground.tree.below(FOLDER) if not node.entry.is_directory]
+    problems = [
+        Problem(f"{node.owner} brings /{node.entry.path}, which belongs to the package database")
+        for node in nodes
+        if node.owner in names
+    ]
+    if problems:
+        raise InputError(problems)
 
 
 def _interests(ground: Ground[DebFiles]) -> dict[str, bytes]:
