@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
+from build.commandline import Answer, run
 from fixtures.simpleindex import SimpleIndex
 from fixtures.webserver import serve
 from fixtures.wheelmaker import Made
 from imagist.lastmile.buildenv import BuildEnvironments
+from imagist.store.layout import write_layout
 from imagist.store.store import Store
-from lastmile.shop import PROJECT, SDIST, source_of
+from lastmile.shop import PROJECT, SDIST, base, source_of
 
 
 @pytest.fixture
@@ -70,3 +72,17 @@ def folder(tmp_path: Path, index: SimpleIndex, monkeypatch: pytest.MonkeyPatch) 
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("COUNT", str(tmp_path / "count"))
     return folder
+
+
+Imagist = Callable[..., Answer]
+
+
+@pytest.fixture
+def imagist(folder: Path, tmp_path: Path) -> Imagist:
+    """The command line, with a store of its own and a base beside the project."""
+    write_layout(base("amd64", "arm64"), tmp_path / "base")
+
+    def call(*words: str | Path) -> Answer:
+        return run(*words, "--cache", tmp_path / "cache")
+
+    return call

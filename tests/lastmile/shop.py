@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import tarfile
+from pathlib import Path
 from typing import Any
 
 from imagist.oci.derive import MemoryIndex
@@ -58,3 +59,11 @@ def source_of(members: dict[str, str]) -> bytes:
             info.size = len(text)
             archive.addfile(info, io.BytesIO(text.encode()))
     return data.getvalue()
+
+
+def settings(folder: Path, text: str) -> None:
+    """Let a project say of its image what the text says, and nothing else."""
+    place = folder / "pyproject.toml"
+    place.write_text(
+        place.read_text().partition("[tool.imagist]")[0] + f"[tool.imagist]\n{text}\n"
+    )
