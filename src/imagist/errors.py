@@ -63,8 +63,10 @@ class ImagistError(Exception):
             self.problems = tuple(message)
         super().__init__("; ".join(map(str, self.problems)))
 
-    def placed(self, where: Span | str) -> Self:
-        """The same error; problems that state no place are there."""
+    def placed(self, where: Span | str | None) -> Self:
+        """The same error; problems that state no place are there, if it is known."""
+        if not where:
+            return self
         return type(self)([p if p.where else p._replace(where=where) for p in self.problems])
 
 

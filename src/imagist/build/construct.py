@@ -123,6 +123,7 @@ def _construct_image(
     base = loaded_base.base if loaded_base else None
     epoch = options.source_date_epoch
     created = _creation_time(packages, options)
+    contents = StoreContents(context.store, supply.bring)
     try:
         selected = _select(
             plan.format.select(packages, plan.resolved, platform), declaration.contents
@@ -130,7 +131,7 @@ def _construct_image(
         composed = compose(
             declaration,
             selected,
-            StoreContents(context.store, supply.bring),
+            contents,
             plan.format.open_packaging(plan.resolved, platform, base.packages if base else ()),
             epoch=epoch if epoch is not None else options.build_date or 0,
             files=files,
@@ -164,7 +165,7 @@ def _construct_image(
         labels=image_labels(declaration, annotations),
         base=base_run,
     )
-    warnings = check_command(composed.tree, StoreContents(context.store, supply.bring), run)
+    warnings = check_command(composed.tree, contents, run)
     image = assemble_image(
         [*below, *layers],
         run,

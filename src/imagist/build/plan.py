@@ -63,8 +63,7 @@ def plan_images(
         try:
             opened = open_base(base, options, context)
         except ImagistError as error:
-            where = loaded.span_of("contents.baseimage.image")
-            raise (error.placed(where) if where else error) from None
+            raise error.placed(loaded.span_of("contents.baseimage.image")) from None
         bases = {each: load_base(opened, base, each, packages, context) for each in platforms}
     question = Question(
         loaded,

@@ -45,11 +45,11 @@ def world_of(declaration: Declaration, platform: Platform) -> tuple[str, ...]:
     return (*contents.packages, *contents.platform_packages.get(platform.arch, ()))
 
 
-def places_of(loaded: LoadedDeclaration) -> dict[str, Span]:
-    """Where each entry of the world was written; what options added was written nowhere."""
+def places_of(loaded: LoadedDeclaration, key: str = "packages") -> dict[str, Span]:
+    """Where each entry of a list in `contents` was written; options' were written nowhere."""
     spans = {
-        entry.strip(): loaded.span_of(f"contents.packages[{number}]")
-        for number, entry in enumerate(loaded.declaration.contents.packages)
+        entry.strip(): loaded.span_of(f"contents.{key}[{number}]")
+        for number, entry in enumerate(getattr(loaded.declaration.contents, key))
     }
     return {entry: span for entry, span in spans.items() if span is not None}
 

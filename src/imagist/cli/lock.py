@@ -31,12 +31,12 @@ from imagist.build.trace import Trace
 from imagist.cli.answer import print_json
 from imagist.cli.options import read_build_options, read_vcs_url
 from imagist.cli.session import load_thing, open_context, read_file
+from imagist.cli.telling import tell_moves
 from imagist.cli.things import is_project, settle_thing
 from imagist.declaration.include import LoadedDeclaration
 from imagist.errors import CheckFailed, InputError, NotFound, Problem, RequestError
 from imagist.packages.apk.index import provides_of
 from imagist.store.output import replace_file
-from imagist.text.diagnostics import printable
 from imagist.text.suggest import did_you_mean
 
 
@@ -132,11 +132,7 @@ def _write(task: _Task, values: argparse.Namespace) -> None:
         answer = {"path": str(task.place), "changed": changed, "moved": list(map(_row, moves))}
         print_json({**answer, **_describe(lock)})
         return
-    if not values.quiet:
-        said = [printable(str(move)) for move in moves]
-        if before is not None and not moves:
-            said = ["nothing moved"]
-        sys.stderr.write("".join(f"{line}\n" for line in said))
+    tell_moves(moves, values, is_new=before is None)
     sys.stdout.write(f"{task.place}\n")
 
 

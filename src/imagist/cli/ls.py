@@ -10,7 +10,6 @@ from typing import Final
 from imagist.cli.answer import print_json
 from imagist.cli.images import one_line
 from imagist.cli.registries import open_registries, read_repository
-from imagist.store.layout import list_names
 
 _DIGEST_TAG: Final = "sha256-"
 """How tags begin that belong to a digest: referrers, and what cosign signs."""
@@ -20,6 +19,8 @@ def run(values: argparse.Namespace) -> None:
     """Print the tags as the registry gives them, page by page; of a layout its names."""
     folder = Path(values.repository.removeprefix("oci:"))
     if folder.is_dir() or values.repository.startswith("oci:"):
+        from imagist.store.layout import list_names
+
         place, tags = f"oci:{folder}", iter(list_names(folder))
     else:
         repository = open_registries(values).repository(read_repository(values.repository))

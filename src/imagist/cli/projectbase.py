@@ -71,7 +71,7 @@ def open_project_base(
     try:
         return _open_base(loaded, platforms, values)._replace(where=where)
     except ImagistError as error:
-        raise (error.placed(where) if where else error) from None
+        raise error.placed(where) from None
 
 
 def _open_base(

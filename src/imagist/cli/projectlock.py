@@ -12,6 +12,7 @@ from imagist.cli.answer import print_json
 from imagist.cli.messages import Messages
 from imagist.cli.project import read_project
 from imagist.cli.session import read_file
+from imagist.cli.telling import tell_moves
 from imagist.declaration.projectfile import LoadedProject
 from imagist.errors import CheckFailed, NotFound, Problem, RequestError
 from imagist.packages.wheel.lock.find import find_lock
@@ -81,31 +82,28 @@ def lock_project(values: argparse.Namespace) -> None:
     if values.json:
         moved = [move._asdict() for move in made.moved]
         print_json({"path": str(place), "changed": changed, "moved": moved})
-    if values.check:
-        _check(place, made, changed=changed)
-    elif changed:
+    if values.check and changed:
+        raise CheckFailed(_list_drift(place, made))
+    if changed:
         replace_file(place, made.data)
         Messages(values).stage(made.notice)
     if not values.json:
-        if old is not None and not values.check and not values.quiet:
-            said = [_tell(move) for move in made.moved] or ["nothing moved"]
-            sys.stderr.write("".join(f"{line}\n" for line in said))
+        if not values.check:
+            tell_moves([_as_move(each) for each in made.moved], values, is_new=old is None)
         sys.stdout.write(f"{place}\n")
 
 
-def _check(place: Path, made: Relocked, *, changed: bool) -> None:
-    if not changed:
-        return
-    step = "lock again with `imagist lock`"
-    problems = [Problem(_tell(move), str(place)) for move in made.moved]
+def _list_drift(place: Path, made: Relocked) -> list[Problem]:
+    """What would be locked otherwise; the last says what to do."""
+    problems = [Problem(str(_as_move(each)), str(place)) for each in made.moved]
     if not problems:
         problems = [Problem(f"{place} is not what would be locked now")]
-    raise CheckFailed([*problems[:-1], problems[-1]._replace(help=step)])
+    return [*problems[:-1], problems[-1]._replace(help="lock again with `imagist lock`")]
 
 
-def _tell(move: Moved) -> str:
-    """What moved, in the words that locks of images have for it."""
-    return str(Move(move.name, move.before, move.after, (), everywhere=True))
+def _as_move(moved: Moved) -> Move:
+    """What moved, for the words that locks of images have for it."""
+    return Move(moved.name, moved.before, moved.after, (), everywhere=True)
 
 
 def _refuse_others(folder: Path, names: set[str], values: argparse.Namespace) -> None:

@@ -2,11 +2,25 @@
 
 from __future__ import annotations
 
+import argparse
 import contextlib
 import sys
+from collections.abc import Sequence
 
 from imagist.cli import interrupt
 from imagist.errors import ImagistError
+
+
+def tell_moves(moves: Sequence[object], values: argparse.Namespace, *, is_new: bool) -> None:
+    """Say on stderr what of a lock moved, unless there was none before."""
+    if values.quiet:
+        return
+    from imagist.text.diagnostics import printable
+
+    said = [printable(str(move)) for move in moves]
+    if not said and not is_new:
+        said = ["nothing moved"]
+    sys.stderr.write("".join(f"{line}\n" for line in said))
 
 
 def tell_error(error: ImagistError, *, as_json: bool, color: str) -> None:

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping
 from typing import Final, Protocol
 
 from imagist.text.suggest import did_you_mean
+from imagist.text.words import split_words
 
 _PORT: Final = re.compile(r"([0-9]{1,5})(?:/(?:tcp|udp|sctp))?")
 _NAME: Final = re.compile(r"[^\s:,/\x00-\x1f\x7f-][^\s:,/\x00-\x1f\x7f]*")
@@ -80,6 +81,14 @@ def check_user(report: Report, path: str, user: str) -> None:
     if user and not all(map(_is_account, user.split(":", 1))):
         advice = f"write a name or a number up to {_MOST}, as in nonroot or 65532:65532"
         report(path, f"`{user}` is nobody that a container can run as", advice)
+
+
+def check_words(report: Report, path: str, text: str) -> None:
+    """Check that a command can be split as a shell would split it."""
+    try:
+        split_words(text)
+    except ValueError as error:
+        report(path, f"`{path}` cannot be split into words: {error}")
 
 
 def check_mode(report: Report, path: str, mode: int | None) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
-from imagist.declaration.checks import check_mode, check_running, check_user
+from imagist.declaration.checks import check_mode, check_running, check_user, check_words
 from imagist.declaration.model import Declaration
 from imagist.errors import Problem, RequestError
 from imagist.oci.platform import parse_platform
@@ -13,7 +13,6 @@ from imagist.packages.wheel.lock.model import normalize
 from imagist.packages.wheel.target import parse_libc, parse_python
 from imagist.rootfs.capabilities import parse_capabilities
 from imagist.text.suggest import did_you_mean
-from imagist.text.words import split_words
 
 if TYPE_CHECKING:
     from imagist.declaration.projectfile import LoadedProject
@@ -39,7 +38,8 @@ class _Checker:
         self.check_base()
         self.check_platforms()
         for key in ("entrypoint", "command"):
-            self.check_words(key, getattr(project, key))
+            value = getattr(project, key)
+            check_words(self.report, key, value if isinstance(value, str) else "")
         self.check_known("extras", project.extras, self.metadata.extras)
         self.check_known("groups", project.groups, self.metadata.groups)
         for key in ("prefix", "interpreter", "binary_path"):
@@ -85,12 +85,6 @@ class _Checker:
         except RequestError as error:
             for problem in error.problems:
                 self.report(path, problem.message, problem.help)
-
-    def check_words(self, key: str, value: str | tuple[str, ...]) -> None:
-        try:
-            split_words(value if isinstance(value, str) else "")
-        except ValueError as error:
-            self.report(key, f"`{key}` cannot be split into words: {error}")
 
     def check_known(self, key: str, names: Iterable[str], known: Mapping[str, Any]) -> None:
         """An extra or group that pyproject.toml does not have is a slip of the pen."""

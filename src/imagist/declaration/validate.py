@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable
 from typing import Final
 
 from imagist.declaration import pem
-from imagist.declaration.checks import check_mode, check_running, check_user
+from imagist.declaration.checks import check_mode, check_running, check_user, check_words
 from imagist.declaration.model import (
     Accounts,
     BaseImage,
@@ -31,7 +31,7 @@ from imagist.packages.deb.dependency import parse_world
 from imagist.packages.deb.sources import is_source, parse_sources
 from imagist.packages.selection import PRESETS
 from imagist.text.suggest import did_you_mean
-from imagist.text.words import parse_duration, split_words
+from imagist.text.words import parse_duration
 
 _FILE_NAME: Final = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9_.-]*")
 _WORLD_ENTRY: Final = re.compile(r"!?[^@=><~!\s]+(?:[=><~]+[^@=><~\s]+)?(?:@[A-Za-z0-9_.-]+)?")
@@ -68,7 +68,7 @@ class _Checker:
     def check(self, declaration: Declaration) -> None:
         self.check_contents(declaration.contents)
         self.check_entrypoint(declaration.entrypoint)
-        self.check_command("cmd", declaration.cmd)
+        check_words(self.report, "cmd", declaration.cmd)
         self.check_accounts(declaration.accounts)
         for index, arch in enumerate(declaration.archs):
             self.check_arch(f"archs[{index}]", arch)
@@ -187,16 +187,10 @@ class _Checker:
     # how the container runs
 
     def check_entrypoint(self, entrypoint: Entrypoint) -> None:
-        self.check_command("entrypoint.command", entrypoint.command)
+        check_words(self.report, "entrypoint.command", entrypoint.command)
         for name in entrypoint.services:
             if not _FILE_NAME.fullmatch(name):
                 self.report(f"entrypoint.services.{name}", f"`{name}` cannot name a service")
-
-    def check_command(self, path: str, command: str) -> None:
-        try:
-            split_words(command)
-        except ValueError as error:
-            self.report(path, f"`{path}` cannot be split into words: {error}")
 
     def check_config(self, declaration: Declaration) -> None:
         check_running(

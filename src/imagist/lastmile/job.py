@@ -239,7 +239,7 @@ def _write_binary(job: Job, platform: Platform, image: Image) -> list[_Own]:
     try:
         name = choose_binary(binaries, platform)
     except RequestError as error:
-        raise error.placed(loaded.where("platforms") or loaded.span_of("binary") or "") from None
+        raise error.placed(loaded.where("platforms") or loaded.span_of("binary")) from None
     path = str(job.folder / name)
     try:
         linkage = check_binary(path, platform)
@@ -261,8 +261,7 @@ def _write(job: Job, rules: Sequence[FileRule], what: str, key: str) -> _Own:
     try:
         layer = write_placed(job.tools.store, placed, table=job.table, meter=job.tools.meter)
     except InputError as error:
-        where = job.loaded.where(key)
-        raise (error.placed(where) if where else error) from None
+        raise error.placed(job.loaded.where(key)) from None
     return _Own(BuiltLayer(layer, f"imagist: {what}"), [each.entry for each in placed])
 
 

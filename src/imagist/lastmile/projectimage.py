@@ -10,14 +10,13 @@ from imagist.declaration.projectfile import LoadedProject
 from imagist.editing.configure import Settings, configure
 from imagist.oci import derive
 from imagist.oci.image import Image
-from imagist.oci.manifest import History, RunConfig, format_time
+from imagist.oci.manifest import DEFAULT_PATH, History, RunConfig, format_time
 from imagist.oci.mutate import annotate_image, append_layers, set_config
 from imagist.oci.rebase import note_base
 from imagist.oci.reference import Reference
 
 SOURCE_FOLDER: Final = "/app"
 """Where a project that is copied goes."""
-_PATH: Final = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
 
 def compose_image(
@@ -76,7 +75,7 @@ def _settings(loaded: LoadedProject, run: RunConfig) -> Settings:
 
 def find_variables(loaded: LoadedProject, run: RunConfig) -> Mapping[str, str]:
     """The variables that a container gets: the base's, with what the project adds and changes."""
-    return {"PATH": _PATH, **_variables(run), **_own_variables(loaded, run)}
+    return {"PATH": DEFAULT_PATH, **_variables(run), **_own_variables(loaded, run)}
 
 
 def find_working_folder(loaded: LoadedProject, run: RunConfig) -> str:
@@ -97,7 +96,7 @@ def _own_variables(loaded: LoadedProject, run: RunConfig) -> Mapping[str, str]:
     if not loaded.is_python:
         return loaded.project.env
     prefix = loaded.project.prefix
-    path = _variables(run).get("PATH") or _PATH
+    path = _variables(run).get("PATH") or DEFAULT_PATH
     found = {
         "PATH": f"{prefix}/bin:{path}",
         "VIRTUAL_ENV": prefix,

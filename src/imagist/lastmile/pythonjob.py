@@ -87,8 +87,7 @@ def check_python(loaded: LoadedProject, folder: Path) -> None:
         try:
             find_project_lock(_request(loaded, folder))
         except NotFound as error:
-            where = loaded.where("lock")
-            raise (error.placed(where) if where else error) from None
+            raise error.placed(loaded.where("lock")) from None
 
 
 def _look(job: Job, platform: Platform, image: Image) -> PythonBase:
@@ -105,7 +104,7 @@ def _look(job: Job, platform: Platform, image: Image) -> PythonBase:
             jobs=job.tools.jobs,
         )
     except RequestError as error:
-        raise (error.placed(job.base.where) if job.base.where else error) from None
+        raise error.placed(job.base.where) from None
 
 
 def _gather(job: Job, targets: Sequence[Target]) -> Gathered:

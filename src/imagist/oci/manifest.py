@@ -24,6 +24,8 @@ _DIGEST: Final = (
 )
 DigestText = Annotated[str, msgspec.Meta(pattern=_DIGEST)]
 """A digest in a document that is read (descriptor.md, "Digests"); it becomes part of paths."""
+DEFAULT_PATH: Final = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+"""Where runtimes look for programs if an image does not say (`Env` of config.md)."""
 _NOT_JSON: Final = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 
 

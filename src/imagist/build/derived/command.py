@@ -9,12 +9,10 @@ from typing import Final
 
 from imagist.build.derived.place import is_too_long
 from imagist.errors import InputError
-from imagist.oci.manifest import RunConfig
+from imagist.oci.manifest import DEFAULT_PATH, RunConfig
 from imagist.rootfs.content import Contents
 from imagist.rootfs.tree import Node, Tree
 
-_PATH: Final = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
-"""Where runtimes look if the image does not say."""
 _SCRIPT: Final = 64 << 10
 """Bytes that a script may have to be looked into; programs are larger."""
 
@@ -31,7 +29,7 @@ def check_command(tree: Tree, contents: Contents, run: RunConfig) -> list[str]:
     if not words or not words[0]:
         return []
     variables = dict(each.partition("=")[::2] for each in run.env or ())
-    folders = variables.get("PATH", _PATH).split(":")
+    folders = variables.get("PATH", DEFAULT_PATH).split(":")
     name, volumes = words[0], run.volumes or ()
     node = _find(tree, name, folders, run.working_dir or "/")
     if node is None:

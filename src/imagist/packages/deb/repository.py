@@ -177,8 +177,7 @@ def _catching(
         try:
             return work(item)
         except ImagistError as error:
-            where = place(item)
-            return error.placed(where) if where else error
+            return error.placed(place(item))
 
     return attempt
 

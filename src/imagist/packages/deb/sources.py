@@ -189,6 +189,7 @@ def _read_line(line: str, what: str) -> list[Source]:
 
 def _find_slips(stanza: Stanza) -> list[Problem]:
     """Fields and architectures that nobody knows: a slip of the pen would be passed over."""
+    known = {field.lower() for field in _FIELDS}
     problems = [
         Problem(
             f"`{name}` is no field of a source",
@@ -196,7 +197,7 @@ def _find_slips(stanza: Stanza) -> list[Problem]:
             did_you_mean(name, _FIELDS) or "fields that begin with X- are anybody's",
         )
         for name in stanza
-        if name.title() not in {field.title() for field in _FIELDS} and name[:2].lower() != "x-"
+        if name.lower() not in known and name[:2].lower() != "x-"
     ]
     return problems + [
         Problem(

@@ -14,6 +14,7 @@ from typing import Final
 import msgspec
 
 from imagist.errors import RequestError
+from imagist.oci.manifest import DEFAULT_PATH
 from imagist.oci.platform import Platform
 from imagist.packages.wheel.libc import DATABASES, Kind, Libc, find_libc, read_databases
 from imagist.packages.wheel.target import (
@@ -31,8 +32,6 @@ Read = Callable[[Sequence[str]], Mapping[str, bytes]]
 
 _NAME: Final = re.compile(r"python(3\.\d+)(t?)")
 _GENERIC: Final = ("python3", "python")
-_PATH: Final = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
-"""Where programs are looked for in an image that does not say."""
 _HEADER: Final = re.compile(rb'^#define\s+PY_VERSION\s+"([^"+]+)\+?"', re.MULTILINE)
 _PACKAGED: Final = re.compile(r"(?:\d+:)?(\d+\.\d+\.\d+)(?:[~_]?(a|b|rc|alpha|beta)(\d+))?")
 _SHORT: Final = {"alpha": "a", "beta": "b"}
@@ -179,7 +178,7 @@ def _programs(base: Base) -> list[str]:
 
 
 def _folders(base: Base) -> list[str]:
-    return (base.environment.get("PATH", "") or _PATH).split(":")
+    return (base.environment.get("PATH", "") or DEFAULT_PATH).split(":")
 
 
 def _usual(base: Base) -> str:

@@ -19,7 +19,7 @@ from imagist.build.sources import source_digest
 from imagist.build.trace import Note
 from imagist.declaration.include import LoadedDeclaration
 from imagist.declaration.model import Contents
-from imagist.errors import ImagistError, InputError, RequestError, Span
+from imagist.errors import ImagistError, InputError, RequestError
 from imagist.net.url import without_userinfo
 from imagist.oci.platform import Platform
 from imagist.packages.deb.dependency import parse_world
@@ -126,7 +126,7 @@ def resolve(question: Question, context: Context) -> DebResolved:
         locked=dict.fromkeys(question.platforms, options.preferred),
         unneeded=unneeded,
         alone=alone,
-        places={**_unneeded_places(question.loaded), **places_of(question.loaded)},
+        places={**places_of(question.loaded, "unneeded"), **places_of(question.loaded)},
     )
     packages = {
         platform: tuple(map(want, resolution.packages(platform)))
@@ -205,8 +205,8 @@ def _read_keyrings(
         try:
             data = context.reader.read(location, limit=MAX_KEYRING)
         except ImagistError as error:
-            where = loaded and loaded.span_of(f"contents.keyring[{number}]")
-            raise (error.placed(where) if where else error) from None
+            where = loaded.span_of(f"contents.keyring[{number}]") if loaded else None
+            raise error.placed(where) from None
         found.append(Keyring(location, data or b""))
     return found
 
@@ -250,14 +250,6 @@ def _alone(
         }
         found[platform] = sorted({each.package for each in cut} - asked)
     return {platform: names for platform, names in found.items() if names}
-
-
-def _unneeded_places(loaded: LoadedDeclaration) -> dict[str, Span]:
-    spans = {
-        name: loaded.span_of(f"contents.unneeded[{number}]")
-        for number, name in enumerate(loaded.declaration.contents.unneeded)
-    }
-    return {name: span for name, span in spans.items() if span is not None}
 
 
 def _from_lock(

@@ -44,7 +44,7 @@ def read_slices(
     try:
         return {platform: _read(declared, platform, context) for platform in platforms}
     except ImagistError as error:
-        raise (error.placed(where) if where else error) from None
+        raise error.placed(where) from None
 
 
 def _read(declared: Slices, platform: Platform, context: Context) -> tuple[Slice, ...]:
