@@ -16,10 +16,13 @@ An error holds one or more problems. A problem says what is wrong, where, and wh
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from typing import NamedTuple, Self
+from typing import Self
+
+import msgspec
+from msgspec.structs import replace
 
 
-class Span(NamedTuple):
+class Span(msgspec.Struct, frozen=True):
     """A place in a text a person wrote: 1-based line and column, with the line itself."""
 
     file: str
@@ -32,7 +35,7 @@ class Span(NamedTuple):
         return f"{self.file}:{self.line}:{self.column}"
 
 
-class Problem(NamedTuple):
+class Problem(msgspec.Struct, frozen=True):
     """One thing that is wrong: a sentence, where it is, and one next step."""
 
     message: str
@@ -67,7 +70,7 @@ class ImagistError(Exception):
         """The same error; problems that state no place are there, if it is known."""
         if not where:
             return self
-        return type(self)([p if p.where else p._replace(where=where) for p in self.problems])
+        return type(self)([p if p.where else replace(p, where=where) for p in self.problems])
 
 
 class CheckFailed(ImagistError):

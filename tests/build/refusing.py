@@ -16,7 +16,7 @@ from fixtures.maker import (
     load_key,
 )
 from imagist.store.store import Store
-from imagist.store.upkeep import remove_damaged
+from imagist.store.upkeep import Damage, remove_damaged
 
 ARCH = "x86_64"
 KEY = load_key()
@@ -78,6 +78,6 @@ def check_store(workshop: Workshop, refused_packages: tuple[Built, ...] = ()) ->
         return
     store = Store.open(workshop.store)
     assert not list((workshop.store / "tmp").iterdir())
-    assert remove_damaged(store) == ([], 0)
+    assert remove_damaged(store) == Damage([], 0)
     for built in refused_packages:
         assert not store.has(f"sha256:{built.datahash}")

@@ -19,6 +19,7 @@ from unittest import mock
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from build.commandline import command, environment
 from editing.bench import Bench, config, images, listing, manifest
@@ -490,11 +491,11 @@ def test_additions_are_read_as_they_are_written() -> None:
 
 
 def test_two_paths_to_one_place_are_refused() -> None:
-    items = [item._replace(kind="file") for item in find_items(Addition(__file__, "/bin/x"))]
+    items = [replace(item, kind="file") for item in find_items(Addition(__file__, "/bin/x"))]
     base = Tree()
     for entry in (folder("usr"), folder("usr/bin"), symlink("bin", "usr/bin")):
         base.put(Node(entry))
-    other = [items[0]._replace(path="usr/bin/x")]
+    other = [replace(items[0], path="usr/bin/x")]
     with pytest.raises(InputError, match="two paths"):
         place_items([*items, *other], base, Ownership())
     placed = place_items(items, base, Ownership())

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from editing.bench import Bench, config, images, manifest
-from imagist.editing.rebase import find_stated_base, rebase_images
+from imagist.editing.rebase import StatedBase, find_stated_base, rebase_images
 from imagist.errors import InputError, NotFound, RequestError
 from imagist.oci import derive
 from imagist.oci.derive import BytesLayer, MemoryImage
@@ -179,13 +179,13 @@ def test_arm64_has_one_variant_and_windows_takes_the_version_of_its_base() -> No
 
 def test_bases_are_found_in_the_index_or_alike_in_all_images() -> None:
     index = random_index(1)
-    assert find_stated_base(index) == ("", {})
+    assert find_stated_base(index) == StatedBase("", {})
     noted = {NAME: "r.example/base:1", DIGEST: "sha256:" + "0" * 64}
     both = {AMD64: noted[DIGEST], ARM64: noted[DIGEST]}
-    assert find_stated_base(annotate_index(index, noted)) == (noted[NAME], both)
+    assert find_stated_base(annotate_index(index, noted)) == StatedBase(noted[NAME], both)
     alike = map_images(index, lambda _, image: annotate_image(image, noted))
-    assert find_stated_base(alike) == (noted[NAME], both)
-    assert find_stated_base(images(alike)[0]) == (noted[NAME], {AMD64: noted[DIGEST]})
+    assert find_stated_base(alike) == StatedBase(noted[NAME], both)
+    assert find_stated_base(images(alike)[0]) == StatedBase(noted[NAME], {AMD64: noted[DIGEST]})
     several = map_images(index, lambda p, image: annotate_image(image, {NAME: p.architecture}))
     with pytest.raises(RequestError, match="different bases: amd64, arm64"):
         find_stated_base(several)

@@ -41,8 +41,10 @@ def test_http_auth_is_for_its_host_and_port(text: str, url: str, found: Userinfo
 
 @given(st.from_regex(r"[^:\x00-\x1f]*[^:0-9\x00-\x1f]", fullmatch=True), st.text())
 def test_any_user_and_password_come_through_http_auth(user: str, password: str) -> None:
-    assert http_auth(f"basic:h:{user}:{password}").find("https://h/") == (user, password)
-    assert http_auth(f"basic:h:8443:{user}:{password}").find("https://h:8443/") == (user, password)
+    assert http_auth(f"basic:h:{user}:{password}").find("https://h/") == Userinfo(user, password)
+    assert http_auth(f"basic:h:8443:{user}:{password}").find("https://h:8443/") == Userinfo(
+        user, password
+    )
 
 
 @pytest.mark.parametrize(

@@ -7,6 +7,7 @@ import string
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec.structs import astuple
 
 from imagist.registry.challenge import Challenge, choose, parse_challenges
 
@@ -54,7 +55,7 @@ from imagist.registry.challenge import Challenge, choose, parse_challenges
 def test_challenges_are_read_as_servers_write_them(
     headers: list[str], found: list[tuple[str, dict[str, str]]]
 ) -> None:
-    assert [tuple(c) for c in parse_challenges(headers)] == found
+    assert [astuple(c) for c in parse_challenges(headers)] == found
 
 
 TOKENS = st.text(string.ascii_lowercase + string.digits + "-._", min_size=1, max_size=8)

@@ -14,11 +14,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from imagist.digest import sha256
 from imagist.errors import InputError
 from imagist.rootfs import splice
 from imagist.rootfs.entry import Entry
 from imagist.rootfs.inflate import MAX_MEMBERS
-from imagist.rootfs.splice import Deflated, SpliceWriter
+from imagist.rootfs.splice import Deflated, Spliced, SpliceWriter
 from imagist.rootfs.tarwrite import write_tar
 from support import needs
 
@@ -83,7 +84,7 @@ def test_the_layer_inflates_to_the_tar(contents: list[tuple[bytes, str]]) -> Non
     layer, done = splice_all(files)
     tar = tar_of(files)
     assert gzip.decompress(layer) == tar
-    assert done == (f"sha256:{hashlib.sha256(tar).hexdigest()}", len(tar))
+    assert done == Spliced(sha256(tar), len(tar))
     assert splice_all(files)[0] == layer
 
 

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from imagist.digest import sha256
 from imagist.errors import InputError, Untrusted
@@ -332,7 +333,7 @@ def test_a_blob_that_is_there_is_replaced_only_by_one_that_was_read_again(
             upload.write(data)
         memory = known.take_known(number)
         assert memory
-        known.remember(number, memory._replace(state=hashlib.sha256(DATA)))
+        known.remember(number, replace(memory, state=hashlib.sha256(DATA)))
         with known.open(repository, number) as upload:
             upload.finish(DIGEST)
 

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import msgspec
 import pytest
+from msgspec.structs import astuple
 
 from imagist.digest import sha256
 from imagist.errors import InputError, NotFound, RequestError, Untrusted
@@ -19,7 +20,7 @@ from imagist.oci.validate import validate
 from imagist.store import lock
 from imagist.store.prune import prune
 from imagist.store.store import Store
-from imagist.store.upkeep import measure, remove_damaged
+from imagist.store.upkeep import Damage, Usage, measure, remove_damaged
 
 DAY = 86_400.0
 
@@ -182,11 +183,11 @@ def test_blobs_note_their_use_once_a_day(store: Store) -> None:
 
 
 def test_everything_is_counted(store: Store) -> None:
-    assert measure(store) == (0, 0, 0, 0, 0)
+    assert measure(store) == Usage(0, 0, 0, 0, 0)
     store.memo.put("step", "key", b"value", [store.put(b"12345")])
-    assert measure(store) == (1, 5, 0, 1, 5)
+    assert measure(store) == Usage(1, 5, 0, 1, 5)
     store.add_image(random_image(1, layers=1))
-    assert measure(store)[2:] == (1, 1, 5)
+    assert astuple(measure(store))[2:] == (1, 1, 5)
     assert measure(store).blobs == 4
 
 
@@ -194,7 +195,7 @@ def test_damaged_blobs_are_removed_and_named_and_the_others_stay(store: Store) -
     digest, whole = store.put(b"damaged"), store.put(b"whole")
     store.path(digest).chmod(0o644)
     store.path(digest).write_bytes(b"DAMAGED")
-    assert remove_damaged(store) == ([digest], 0)
+    assert remove_damaged(store) == Damage([digest], 0)
     assert not store.has(digest)
     assert store.read(whole) == b"whole"
-    assert remove_damaged(store) == ([], 0)
+    assert remove_damaged(store) == Damage([], 0)

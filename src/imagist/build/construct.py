@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from types import MappingProxyType
 from typing import Final
 
-import msgspec
+from msgspec.structs import replace
 
 from imagist.build.assemble import BuiltLayer, annotations_of, assemble_image
 from imagist.build.compose import compose
@@ -218,13 +218,13 @@ def _with_place(problem: Problem, loaded: LoadedDeclaration) -> Problem:
     if problem.where or named is None:
         return problem
     path = named[0].replace("run-as", "accounts.run-as")
-    return problem._replace(where=loaded.span_of(path))
+    return replace(problem, where=loaded.span_of(path))
 
 
 def _with_features(platform: Platform, declaration: Declaration) -> Platform:
     """The platform with what a runtime must be able to do for such layers (`os.features`)."""
     features = ("erofs",) if declaration.format == "erofs" else ()
-    return msgspec.structs.replace(platform, os_features=features)
+    return replace(platform, os_features=features)
 
 
 def _creation_time(packages: Sequence[PackageFiles], options: Options) -> int:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from contextlib import AbstractContextManager
-from typing import TYPE_CHECKING, BinaryIO, NamedTuple, Protocol
+from typing import TYPE_CHECKING, BinaryIO, Protocol
 
 import msgspec
 
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from imagist.registry.client import Registries
 
 
-class Limits(NamedTuple):
+class Limits(msgspec.Struct, frozen=True):
     """Bounds on what is read; sizes in bytes."""
 
     indexes: int = MAX_INDEX
@@ -105,7 +105,7 @@ class Target(Protocol):
         ...
 
 
-class Context(NamedTuple):
+class Context(msgspec.Struct, frozen=True):
     """The world a job works in."""
 
     store: Store

@@ -11,8 +11,9 @@ locks go by.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Final, NamedTuple
+from typing import Final
 
+import msgspec
 from msgspec import NODEFAULT, Struct
 from msgspec.structs import FieldInfo, fields, replace
 
@@ -33,7 +34,7 @@ INPUTS: Final = "dev.imagist.inputs"
 """The annotation of a manifest that states what it was made from."""
 
 
-class Fingerprint(NamedTuple):
+class Fingerprint(msgspec.Struct, frozen=True):
     """What tells one image from all others."""
 
     stated: Digest

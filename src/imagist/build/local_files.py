@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+from msgspec.structs import replace
+
 from imagist.build.derived.files import DeclaredFile
 from imagist.build.sources import digest_of, read_source
 from imagist.build.trace import Note, Trace
@@ -31,7 +33,7 @@ def read_declared_files(
             found.extend(_read(file, trace))
         except ImagistError as error:
             where = loaded.span_of(f"files[{number}].source")
-            problems += [problem._replace(where=where) for problem in error.problems]
+            problems += [replace(problem, where=where) for problem in error.problems]
     if problems:
         raise InputError(problems)
     return found

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import NamedTuple
 
 import msgspec
+from msgspec.structs import replace
 
 from imagist.build.formats.format import Pin
 from imagist.build.job import Built
@@ -31,7 +31,7 @@ Pins = Mapping[str, Mapping[str, Pin]]
 """By architecture (its APK name), then by package in the order of installation."""
 
 
-class Move(NamedTuple):
+class Move(msgspec.Struct, frozen=True):
     """A package that differs between two locks, in the same way on some platforms."""
 
     name: str
@@ -102,7 +102,7 @@ def _lock_contents(
         for platform in plan.platforms
         for wanted, files in zip(plan.resolved.packages[platform], packages[platform], strict=True)
     )
-    return msgspec.structs.replace(sources, packages=locked)
+    return replace(sources, packages=locked)
 
 
 def pins_of_lock(lock: Lock, platforms: Sequence[Platform]) -> Pins:

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Final
 
+from msgspec.structs import replace
+
 from imagist.build.lock import (
     Move,
     Pins,
@@ -49,7 +51,7 @@ def find_drift(
     ]
     if not found:
         found = list(_check_inputs(lock, inputs))
-    return [problem._replace(where=name) for problem in found]
+    return [replace(problem, where=name) for problem in found]
 
 
 def _check_declaration(lock: Lock, loaded: LoadedDeclaration) -> Iterator[Problem]:

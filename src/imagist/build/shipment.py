@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from typing import NamedTuple
+
+import msgspec
 
 from imagist.build.lockfile import Lock, LockedBlob, LockedImage
 from imagist.oci import derive
@@ -13,7 +14,7 @@ from imagist.oci.reference import Reference
 from imagist.registry.client import Registries
 
 
-class Part(NamedTuple):
+class Part(msgspec.Struct, frozen=True):
     """A blob of an image."""
 
     digest: str
@@ -22,7 +23,7 @@ class Part(NamedTuple):
     """A noun for a person: the package that a layer is, or `configuration`."""
 
 
-class Cargo(NamedTuple):
+class Cargo(msgspec.Struct, frozen=True):
     """An image of one platform as far as a registry is concerned."""
 
     platform: str
@@ -30,7 +31,7 @@ class Cargo(NamedTuple):
     parts: tuple[Part, ...]
 
 
-class Shipment(NamedTuple):
+class Shipment(msgspec.Struct, frozen=True):
     """What must move for one reference."""
 
     reference: Reference

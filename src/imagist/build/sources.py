@@ -6,7 +6,9 @@ import os
 import stat
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Final, Literal, NamedTuple
+from typing import Final, Literal
+
+import msgspec
 
 from imagist.digest import sha256
 from imagist.errors import InputError, NotFound
@@ -16,7 +18,7 @@ MAX_FILE: Final = 1 << 30
 """Bytes of the largest local file; larger things belong into packages."""
 
 
-class SourceItem(NamedTuple):
+class SourceItem(msgspec.Struct, frozen=True):
     """A file, folder or symlink of a source."""
 
     path: str

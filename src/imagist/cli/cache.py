@@ -5,6 +5,8 @@ from __future__ import annotations
 import argparse
 import sys
 
+import msgspec
+
 from imagist.cli.answer import print_json
 from imagist.cli.stores import open_store
 from imagist.errors import CheckFailed, Problem, RequestError
@@ -30,7 +32,7 @@ def run(values: argparse.Namespace) -> None:
 
 def _describe(store: Store, values: argparse.Namespace) -> dict[str, object]:
     del values
-    return {"folder": str(store.root), **measure(store)._asdict()}
+    return {"folder": str(store.root), **msgspec.structs.asdict(measure(store))}
 
 
 def _prune(store: Store, values: argparse.Namespace) -> dict[str, object]:
@@ -40,7 +42,7 @@ def _prune(store: Store, values: argparse.Namespace) -> dict[str, object]:
         older_than=None if older_than is None else older_than * _DAY,
         max_size=None if max_size is None else int(max_size),
     )
-    return pruned._asdict()
+    return msgspec.structs.asdict(pruned)
 
 
 def _verify(store: Store, values: argparse.Namespace) -> dict[str, object]:

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+import msgspec
 
 
-class Argument(NamedTuple):
+class Argument(msgspec.Struct, frozen=True):
     """A positional word."""
 
     name: str
@@ -16,7 +16,7 @@ class Argument(NamedTuple):
     """Whether it may be repeated, and is a list."""
 
 
-class Flag(NamedTuple):
+class Flag(msgspec.Struct, frozen=True):
     """A named option.
 
     `kind` is `text`, `count` (an integer of 1 or more), `bytes` (an integer, or one with
@@ -48,7 +48,7 @@ class Flag(NamedTuple):
         return "IMAGIST_" + self.field.upper() if self.twin else ""
 
 
-class Command(NamedTuple):
+class Command(msgspec.Struct, frozen=True):
     """One verb. `module` is imported only when the verb is run; it offers `run(arguments)`."""
 
     name: str

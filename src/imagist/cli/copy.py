@@ -6,8 +6,9 @@ import argparse
 import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Final, NamedTuple
+from typing import Final
 
+import msgspec
 from msgspec.structs import replace
 
 from imagist.cli.answer import print_json
@@ -30,7 +31,7 @@ from imagist.registry.source import gather, load_image
 _STORE: Final = "store:"
 
 
-class _Item(NamedTuple):
+class _Item(msgspec.Struct, frozen=True):
     """An image to copy, and what goes along."""
 
     thing: Image | Index

@@ -7,7 +7,9 @@ import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
+
+import msgspec
 
 from imagist.cli.answer import print_json
 from imagist.cli.places import Place, parse_place, write_place
@@ -20,7 +22,7 @@ if TYPE_CHECKING:
     from imagist.registry.client import Registries
 
 
-class Destination(NamedTuple):
+class Destination(msgspec.Struct, frozen=True):
     """What -o and -t say."""
 
     place: Place | None = None

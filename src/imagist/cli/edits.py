@@ -6,8 +6,8 @@ import argparse
 import csv
 from collections.abc import Iterable
 from pathlib import Path
-from typing import NamedTuple
 
+import msgspec
 from msgspec.structs import replace
 
 from imagist.cli.delivery import Destination, deliver, tell
@@ -26,7 +26,7 @@ from imagist.oci.image import Image, Index
 from imagist.oci.reference import Reference
 
 
-class Source(NamedTuple):
+class Source(msgspec.Struct, frozen=True):
     """An image to edit, and the reference it was had by where that is in a registry."""
 
     thing: Image | Index
@@ -67,7 +67,7 @@ def keep_names(to: Destination, source: Source) -> Destination:
     if place is None or to.names or place.name or source.folder is None or place.is_archive:
         return to
     same = source.folder.resolve() == Path(place.path).resolve()
-    return to._replace(names=source.names) if same else to
+    return replace(to, names=source.names) if same else to
 
 
 def open_source(name: str, values: argparse.Namespace, *, keep: bool = False) -> Source:
@@ -82,7 +82,7 @@ def open_source(name: str, values: argparse.Namespace, *, keep: bool = False) ->
     source = open_whole(name, values, keep=keep)
     thing = narrow(source.thing, read_platform_names(values))
     is_part = thing is not source.thing and isinstance(source.thing, Index)
-    return source._replace(thing=thing, is_part=is_part)
+    return replace(source, thing=thing, is_part=is_part)
 
 
 def open_whole(name: str, values: argparse.Namespace, *, keep: bool = False) -> Source:

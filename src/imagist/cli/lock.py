@@ -7,9 +7,9 @@ import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import NamedTuple
 
 import msgspec
+from msgspec.structs import replace
 
 from imagist.build.construct import fetch_packages
 from imagist.build.context import Context, Options
@@ -40,7 +40,7 @@ from imagist.store.output import replace_file
 from imagist.text.suggest import did_you_mean
 
 
-class _Task(NamedTuple):
+class _Task(msgspec.Struct, frozen=True):
     """What the command line asks for."""
 
     place: Path
@@ -78,7 +78,7 @@ def _read_task(values: argparse.Namespace) -> _Task:
     values.lock = ""  # this command makes locks, and takes nothing from one
     options = read_build_options(values, read_vcs_url(values), trace)
     # A lock that is named as the thing says what it is a lock of, and no more.
-    options = msgspec.structs.replace(options, lock=None, lock_name="")
+    options = replace(options, lock=None, lock_name="")
     place = Path(values.output) if values.output else named or _beside(values.thing)
     if place.is_dir() or str(place) == "-":
         raise RequestError(f"{place} is no file", help=f"name one that ends in {SUFFIX}")
@@ -106,7 +106,7 @@ def _check(task: _Task, values: argparse.Namespace) -> None:
     if drift:
         if drift[-1].help is None:
             step = f"`imagist lock {values.thing}` writes what is so now"
-            drift[-1] = drift[-1]._replace(help=step)
+            drift[-1] = replace(drift[-1], help=step)
         raise CheckFailed(drift)
     if values.json:
         # The digests it states are not told: without building, nothing vouches for them.
@@ -176,7 +176,7 @@ def _prefer(task: _Task, before: Lock, words: Sequence[str]) -> _Task:
 
 
 def _with_preferred(task: _Task, versions: dict[str, str]) -> _Task:
-    return task._replace(options=msgspec.structs.replace(task.options, preferred=versions))
+    return replace(task, options=replace(task.options, preferred=versions))
 
 
 def _find_providers(plan: Plan, words: Sequence[str], names: set[str], place: str) -> set[str]:

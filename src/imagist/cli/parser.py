@@ -10,6 +10,8 @@ import sys
 from collections.abc import Mapping, Sequence
 from typing import Final, NoReturn
 
+from msgspec.structs import replace
+
 from imagist.cli.command import Command, Flag
 from imagist.cli.table import COMMANDS, GLOBAL_FLAGS
 from imagist.errors import RequestError
@@ -152,7 +154,7 @@ def _add_command(parser: argparse.ArgumentParser, command: Command) -> None:
     # A command's own word goes before another name of a flag that all have.
     own = {name for flag in command.flags for name in (flag.name, *flag.aliases)}
     everywhere = [
-        flag._replace(aliases=tuple(name for name in flag.aliases if name not in own))
+        replace(flag, aliases=tuple(name for name in flag.aliases if name not in own))
         for flag in GLOBAL_FLAGS
     ]
     _add_flags(parser.add_argument_group("everywhere"), everywhere)

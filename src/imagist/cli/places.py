@@ -5,7 +5,9 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Final, NamedTuple
+from typing import Final
+
+import msgspec
 
 from imagist.errors import RequestError
 from imagist.oci.image import Image, Index
@@ -19,7 +21,7 @@ FOREIGN: Final = ("dir", "containers-storage", "docker-daemon", "ostree", "sif")
 _HOST: Final = re.compile(r"[^/:]+:[0-9]+/.*")
 
 
-class Place(NamedTuple):
+class Place(msgspec.Struct, frozen=True):
     """A layout folder or an archive."""
 
     path: str

@@ -5,6 +5,8 @@ from __future__ import annotations
 import argparse
 from collections.abc import Iterator, Sequence
 
+import msgspec
+
 from imagist.build.shipment import Cargo, Shipment, cargo_of, plan_shipments
 from imagist.cli.answer import print_json, print_text
 from imagist.cli.delivery import read_destination
@@ -53,7 +55,7 @@ def find_shipments(work: Making) -> tuple[str, list[Cargo], list[Shipment]]:
     thing = work.recall()
     stated = None if thing is not None else work.stated()
     if stated is not None:
-        digest, cargo = stated
+        digest, cargo = stated.digest, stated.cargo
     else:
         thing = thing or work.build()
         digest, cargo = derive.digest(thing), cargo_of(thing)
@@ -96,7 +98,7 @@ def _document(digest: str, cargo: Sequence[Cargo], shipments: Sequence[Shipment]
                 "reference": str(shipment.reference),
                 "before": shipment.before or None,
                 "changed": shipment.before != digest,
-                "blobs": [part._asdict() for part in shipment.missing],
+                "blobs": [msgspec.structs.asdict(part) for part in shipment.missing],
                 "size": shipment.size,
                 "there": shipment.there,
             }

@@ -7,6 +7,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
+from msgspec.structs import replace
+
 from imagist.cli.delivery import Destination
 from imagist.cli.images import open_image, read_reference
 from imagist.cli.work import Work
@@ -69,7 +71,7 @@ def open_project_base(
     """
     where = loaded.where("base")
     try:
-        return _open_base(loaded, platforms, values)._replace(where=where)
+        return replace(_open_base(loaded, platforms, values), where=where)
     except ImagistError as error:
         raise error.placed(where) from None
 

@@ -5,7 +5,10 @@ from __future__ import annotations
 import argparse
 import sys
 from pathlib import Path
-from typing import Final, NamedTuple
+from typing import Final
+
+import msgspec
+from msgspec.structs import replace
 
 from imagist.build.lock import Move
 from imagist.cli.answer import print_json
@@ -28,7 +31,7 @@ from imagist.packages.wheel.relock import (
 from imagist.store.output import replace_file
 
 
-class _Tool(NamedTuple):
+class _Tool(msgspec.Struct, frozen=True):
     """What makes, checks and updates a lock that another tool made."""
 
     make: str
@@ -80,7 +83,7 @@ def lock_project(values: argparse.Namespace) -> None:
     )
     changed = made.data != old
     if values.json:
-        moved = [move._asdict() for move in made.moved]
+        moved = [msgspec.structs.asdict(move) for move in made.moved]
         print_json({"path": str(place), "changed": changed, "moved": moved})
     if values.check and changed:
         raise CheckFailed(_list_drift(place, made))
@@ -98,7 +101,10 @@ def _list_drift(place: Path, made: Relocked) -> list[Problem]:
     problems = [Problem(str(_as_move(each)), str(place)) for each in made.moved]
     if not problems:
         problems = [Problem(f"{place} is not what would be locked now")]
-    return [*problems[:-1], problems[-1]._replace(help="lock again with `imagist lock`")]
+    return [
+        *problems[:-1],
+        replace(problems[-1], help="lock again with `imagist lock`"),
+    ]
 
 
 def _as_move(moved: Moved) -> Move:

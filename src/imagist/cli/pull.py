@@ -6,6 +6,8 @@ import argparse
 import sys
 from pathlib import Path
 
+from msgspec.structs import replace
+
 from imagist.cli.answer import print_json
 from imagist.cli.images import read_platform_names, read_reference
 from imagist.cli.messages import Messages
@@ -58,7 +60,7 @@ def _read_place(values: argparse.Namespace) -> Place | None:
     if values.format == "tarball" and not Path(text).is_dir():
         return Place(text, "", is_archive=True)
     place = parse_place(text)
-    return place._replace(is_archive=False) if values.format == "oci" else place
+    return replace(place, is_archive=False) if values.format == "oci" else place
 
 
 def _name(reference: Reference, place: Place) -> str:

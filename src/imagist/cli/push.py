@@ -72,9 +72,9 @@ def _named(repository: str, name: str) -> Reference:
 
 def _tell(pushes: Sequence[Push], values: argparse.Namespace) -> None:
     lines = []
-    for thing, references in pushes:
-        digest = derive.digest(thing)
-        lines += [f"{str(each).partition('@')[0]}@{digest}" for each in references]
+    for push in pushes:
+        digest = derive.digest(push.thing)
+        lines += [f"{str(each).partition('@')[0]}@{digest}" for each in push.references]
     if values.image_refs:
         from imagist.store.output import replace_file
 

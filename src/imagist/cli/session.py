@@ -12,6 +12,8 @@ import posixpath
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
+from msgspec.structs import replace
+
 from imagist.cli.environment import host_platform, read_epoch
 from imagist.cli.messages import Messages
 from imagist.cli.stores import open_store
@@ -192,7 +194,8 @@ def _limits(values: argparse.Namespace) -> Limits:
 
     usual = PackageLimits()
     tar = tarread.Limits(total=_bound(values.max_apk_data_size, usual.tar.total))
-    packages = usual._replace(
+    packages = replace(
+        usual,
         file=_bound(values.max_http_response_size, usual.file),
         segment_content=_bound(values.max_apk_control_size, usual.segment_content),
         tar=tar,

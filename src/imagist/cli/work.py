@@ -10,7 +10,10 @@ import argparse
 import os
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Final, NamedTuple
+from typing import TYPE_CHECKING, Final
+
+import msgspec
+from msgspec.structs import replace
 
 from imagist import __version__
 from imagist.build import trace
@@ -49,7 +52,7 @@ _INDIFFERENT: Final = frozenset([*_SHOWING, *_MEANS])
 """Arguments that an image does not depend on."""
 
 
-class Planned(NamedTuple):
+class Planned(msgspec.Struct, frozen=True):
     """A declaration made definite."""
 
     plan: Plan
@@ -57,7 +60,7 @@ class Planned(NamedTuple):
     context: Context
 
 
-class Stated(NamedTuple):
+class Stated(msgspec.Struct, frozen=True):
     """What a lock states of an image or index."""
 
     digest: str
@@ -159,7 +162,7 @@ class Work:
                 from imagist.build.target import RegistryTarget
 
                 target = RegistryTarget(self.registries, self.to.references)
-                context = context._replace(target=target)
+                context = replace(context, target=target)
             plan = plan_images(loaded, options, context)
             self._planned = Planned(plan, options, context)
         return self._planned
@@ -175,8 +178,9 @@ class Work:
         from imagist.build.job import build_plan
 
         ask_to_push(self.to, self.registries)
-        plan, options, context = self.planned()
-        built = build_plan(plan, options, context)
+        planned = self.planned()
+        options = planned.options
+        built = build_plan(planned.plan, options, planned.context)
         # One platform that was asked for as such is an image; everything else is an index.
         single = len(options.platforms) == 1
         thing: Image | Index = next(iter(built.images.values())) if single else built.index
@@ -198,11 +202,12 @@ class Work:
         from imagist.build.local_files import read_declared_files
         from imagist.build.shipment import stated_cargo
 
-        plan, options, context = self.planned()
+        planned = self.planned()
+        plan, options = planned.plan, planned.options
         lock = options.lock
         if lock is None or lock.index is None:
             return None
-        files = read_declared_files(plan.declaration.files, plan.loaded, context.trace)
+        files = read_declared_files(plan.declaration.files, plan.loaded, planned.context.trace)
         for platform in plan.platforms:
             fingerprint = fingerprint_image(plan, platform, files, options)
             if not stated_image(fingerprint, platform, options):
@@ -222,7 +227,8 @@ class Work:
         from imagist.build.leave import leave_memory
 
         assert self.registries is not None  # noqa: S101 - it was pushed
-        plan, options, context = self.planned()
+        planned = self.planned()
+        plan, options, context = planned.plan, planned.options, planned.context
         try:
             leave_memory(plan, options, context, thing, references, self.registries)
         except ImagistError as error:  # the image is there: the next build only has more to do

@@ -7,9 +7,10 @@ from __future__ import annotations
 
 import posixpath
 from collections.abc import Sequence
-from typing import Any, Final, NamedTuple
+from typing import Any, Final
 
 import msgspec
+from msgspec.structs import replace
 
 from imagist.declaration.model import Accounts, Contents, Declaration
 from imagist.declaration.sourcefile import Read, SourceFile
@@ -42,7 +43,7 @@ class LoadedDeclaration(msgspec.Struct, frozen=True):
         return self.place.find(path).span if self.place else None
 
 
-class _Part(NamedTuple):
+class _Part(msgspec.Struct, frozen=True):
     """A declaration, or a value in one, with its place."""
 
     value: Any
@@ -155,12 +156,10 @@ def _anchor_sources(declaration: Declaration, file: str) -> Declaration:
     if not folder or not any(entry.source for entry in declaration.files):
         return declaration
     files = tuple(
-        msgspec.structs.replace(entry, source=posixpath.join(folder, entry.source))
-        if entry.source
-        else entry
+        replace(entry, source=posixpath.join(folder, entry.source)) if entry.source else entry
         for entry in declaration.files
     )
-    return msgspec.structs.replace(declaration, files=files)
+    return replace(declaration, files=files)
 
 
 def _trim_repositories(declaration: Declaration) -> Declaration:
@@ -168,9 +167,7 @@ def _trim_repositories(declaration: Declaration) -> Declaration:
     trimmed = {
         name: tuple(_trim(line) for line in getattr(contents, name)) for name in _REPOSITORIES
     }
-    return msgspec.structs.replace(
-        declaration, contents=msgspec.structs.replace(contents, **trimmed)
-    )
+    return replace(declaration, contents=replace(contents, **trimmed))
 
 
 def _trim(line: str) -> str:

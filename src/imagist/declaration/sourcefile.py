@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import NamedTuple
+
+import msgspec
 
 Read = Callable[[str], bytes]
 """Bytes of a file by path; NotFound or FileNotFoundError where there is none."""
 
 
-class SourceFile(NamedTuple):
+class SourceFile(msgspec.Struct, frozen=True):
     """A file a declaration was read from."""
 
     path: str

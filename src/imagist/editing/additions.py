@@ -11,14 +11,16 @@ import os
 import stat
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Literal, NamedTuple
+from typing import Literal
+
+import msgspec
 
 from imagist.errors import InputError, NotFound, Problem, RequestError
 from imagist.rootfs.entry import order
 from imagist.rootfs.whiteout import is_reserved
 
 
-class Addition(NamedTuple):
+class Addition(msgspec.Struct, frozen=True):
     """Something to add: a path here, and a place in the image.
 
     A place that ends with a slash is the folder that a file goes into; `""`: none is stated.
@@ -28,7 +30,7 @@ class Addition(NamedTuple):
     place: str = ""
 
 
-class Item(NamedTuple):
+class Item(msgspec.Struct, frozen=True):
     """A file, folder or symlink, and the path it gets in the image."""
 
     path: str

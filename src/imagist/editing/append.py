@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Final, NamedTuple
+from typing import Final
+
+import msgspec
 
 from imagist.editing.additions import Addition, Item, find_items
 from imagist.editing.base import read_base
@@ -24,7 +26,7 @@ from imagist.store.store import Store
 _NO_LAYERS: Final = (".tar.bz2", ".tbz", ".tbz2", ".tar.xz", ".txz", ".tar.lz", ".tar.lzma")
 
 
-class Addable(NamedTuple):
+class Addable(msgspec.Struct, frozen=True):
     """One layer to come, read as far as that does not depend on the image."""
 
     layer: NewLayer | None

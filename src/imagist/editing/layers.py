@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import BinaryIO, NamedTuple
+from typing import BinaryIO
+
+import msgspec
 
 from imagist.digest import CHUNK
 from imagist.editing.additions import read_item
@@ -20,7 +22,7 @@ from imagist.store.layers import StoredLayer, recall, remember
 from imagist.store.store import Store
 
 
-class NewLayer(NamedTuple):
+class NewLayer(msgspec.Struct, frozen=True):
     """A layer in the store. Its media type depends on the image it is for: OCI's or Docker's."""
 
     form: Form

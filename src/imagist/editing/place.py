@@ -9,7 +9,8 @@ a folder in place of the link /bin.
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import NamedTuple
+
+import msgspec
 
 from imagist.editing.additions import Item
 from imagist.errors import InputError, Problem
@@ -17,7 +18,7 @@ from imagist.rootfs.entry import Entry, order, parent
 from imagist.rootfs.tree import Tree
 
 
-class Ownership(NamedTuple):
+class Ownership(msgspec.Struct, frozen=True):
     """What entries get that were not in the image: owner, group, and a time since 1970."""
 
     uid: int = 0
@@ -25,7 +26,7 @@ class Ownership(NamedTuple):
     mtime: int = 0
 
 
-class Placed(NamedTuple):
+class Placed(msgspec.Struct, frozen=True):
     """An entry of the new layer, and what its content is read from."""
 
     entry: Entry
@@ -75,9 +76,9 @@ class _Layer:
     def _entry(self, path: str, item: Item) -> Entry:
         own = self._ownership
         if item.kind == "symlink":
-            return Entry(path, "symlink", 0o777, *own, link=item.link)
+            return Entry(path, "symlink", 0o777, own.uid, own.gid, own.mtime, link=item.link)
         mode = 0o755 if item.is_executable else 0o644
-        return Entry(path, "file", mode, *own, size=item.size)
+        return Entry(path, "file", mode, own.uid, own.gid, own.mtime, size=item.size)
 
     def _add_folder(self, path: str, own: Ownership) -> None:
         """List a folder and those above it; new ones are 0755, and those above root's."""
@@ -86,7 +87,7 @@ class _Layer:
             old = self._base.get(path)
             if old is not None and not old.entry.is_directory:
                 raise InputError(f"/{path} is a {old.entry.kind} in the image, not a folder")
-            new = Entry(path, "directory", 0o755, *own)
+            new = Entry(path, "directory", 0o755, own.uid, own.gid, own.mtime)
             self._placed[path] = Placed(new if old is None else old.entry)
             path, own = parent(path), above
         if path and not self._placed[path].entry.is_directory:

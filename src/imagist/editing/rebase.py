@@ -7,7 +7,8 @@ reaches what stands on it without building that again.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import NamedTuple
+
+import msgspec
 
 from imagist.editing.whole import Warn, edit_images
 from imagist.errors import NotFound, RequestError
@@ -19,7 +20,7 @@ from imagist.oci.platform import Platform
 from imagist.oci.rebase import BASE_DIGEST, BASE_NAME, rebase
 
 
-class StatedBase(NamedTuple):
+class StatedBase(msgspec.Struct, frozen=True):
     """What images say of their base (image-spec annotations.md)."""
 
     name: str = ""

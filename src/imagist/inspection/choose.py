@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import Final, NamedTuple
+from typing import Final
+
+import msgspec
 
 from imagist.errors import InputError, NotFound, RequestError
 from imagist.oci import derive, mediatype
@@ -16,7 +18,7 @@ _DEPTH: Final = 8
 """Indexes within indexes that are followed."""
 
 
-class Found(NamedTuple):
+class Found(msgspec.Struct, frozen=True):
     """A member of an index: a container image where `image` is there, or something else."""
 
     platform: Platform | None
@@ -26,7 +28,7 @@ class Found(NamedTuple):
     """Why it is no image: `artifact`, `attestation`, `absent`, `unknown`."""
 
 
-class Paired(NamedTuple):
+class Paired(msgspec.Struct, frozen=True):
     """The images of two sources by platform."""
 
     both: list[tuple[str, Image, Image]]

@@ -6,7 +6,9 @@ import re
 import tomllib
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any, Final, NamedTuple, TypeGuard
+from typing import Any, Final, TypeGuard
+
+import msgspec
 
 from imagist.errors import InputError, NotFound
 
@@ -17,7 +19,7 @@ _NAMED: Final = re.compile(r"\s*[A-Za-z0-9]")
 """How requirements begin (PEP 508); options of pip do not."""
 
 
-class Options(NamedTuple):
+class Options(msgspec.Struct, frozen=True):
     """How a project is built."""
 
     mtime: int = 0
@@ -34,7 +36,7 @@ class Options(NamedTuple):
     """Takes the lines that a backend which did its work said."""
 
 
-class Backend(NamedTuple):
+class Backend(msgspec.Struct, frozen=True):
     """What builds a project."""
 
     name: str

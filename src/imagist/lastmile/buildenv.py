@@ -14,7 +14,9 @@ import sys
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Final, NamedTuple
+from typing import Final
+
+import msgspec
 
 from imagist.errors import InputError, RequestError
 from imagist.net.url import redact
@@ -29,7 +31,7 @@ _SAID: Final = 2000
 """Characters of a failed installation's output that are told."""
 
 
-class BuildEnvironment(NamedTuple):
+class BuildEnvironment(msgspec.Struct, frozen=True):
     """A virtual environment of this machine with a build backend in it."""
 
     folder: Path

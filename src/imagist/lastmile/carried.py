@@ -10,7 +10,9 @@ Whatever else changes, names and permissions too, the backend is run.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any, Final, NamedTuple
+from typing import Any, Final
+
+import msgspec
 
 from imagist.digest import sha256
 from imagist.editing.additions import Item
@@ -23,7 +25,7 @@ _INTO_METADATA: Final = ("LICENSE", "LICENCE", "COPYING", "NOTICE", "AUTHORS")
 """How names begin of files that backends put into metadata unasked."""
 
 
-class _Known(NamedTuple):
+class _Known(msgspec.Struct, frozen=True):
     """When a backend carries modules as they are."""
 
     packages: frozenset[str]

@@ -9,7 +9,7 @@ from __future__ import annotations
 import contextlib
 import os
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
-from typing import Final, NamedTuple
+from typing import Final
 
 import msgspec
 
@@ -32,7 +32,7 @@ FORMAT: Final = 3
 """Raise it whenever something else is checked."""
 
 
-class Environment(NamedTuple):
+class Environment(msgspec.Struct, frozen=True):
     """The layers of a virtual environment, and what is in them."""
 
     layers: list[BuiltLayer]
@@ -47,7 +47,7 @@ class Environment(NamedTuple):
         return tuple(wheel for layer in self.made for wheel in layer.wheels)
 
 
-class Base(NamedTuple):
+class Base(msgspec.Struct, frozen=True):
     """What is known of the image below."""
 
     obstacles: Mapping[str, str] = {}

@@ -10,7 +10,7 @@ from __future__ import annotations
 import posixpath
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import Final, NamedTuple
+from typing import Final
 
 import msgspec
 from msgspec.structs import replace
@@ -37,7 +37,7 @@ FORMAT: Final = 1
 _PACK: Final = msgspec.msgpack.Encoder(enc_hook=str)
 
 
-class FileRule(NamedTuple):
+class FileRule(msgspec.Struct, frozen=True):
     """What of this machine goes where, and how."""
 
     source: str
@@ -137,7 +137,7 @@ def _place(rule: FileRule, base: Tree) -> Iterator[Placed]:
             entry = replace(entry, mode=mode, xattrs=attributes)
         elif entry.is_directory and entry.path not in base and _is_in(entry.path, rule.place):
             entry = replace(entry, mode=rule.folder_mode)
-        yield placed._replace(entry=entry)
+        yield replace(placed, entry=entry)
 
 
 def find_wanted(rule: FileRule) -> list[Item]:

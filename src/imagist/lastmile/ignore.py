@@ -12,7 +12,9 @@ import re
 from collections.abc import Iterable
 from itertools import groupby, pairwise
 from pathlib import Path
-from typing import Final, NamedTuple
+from typing import Final
+
+import msgspec
 
 from imagist.errors import InputError, Problem, Span
 
@@ -38,7 +40,7 @@ _SETS: Final = re.compile(r"[\\\[&~|]")
 """What means something in a set of regular expressions, but not in one of patterns."""
 
 
-class Pattern(NamedTuple):
+class Pattern(msgspec.Struct, frozen=True):
     """A line of an ignore file."""
 
     text: str

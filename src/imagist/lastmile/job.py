@@ -6,7 +6,9 @@ import posixpath
 import re
 from collections.abc import Callable, Collection, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Final, NamedTuple
+from typing import TYPE_CHECKING, Final
+
+import msgspec
 
 from imagist.build.assemble import BuiltLayer
 from imagist.declaration.projectfile import LoadedProject
@@ -38,7 +40,7 @@ _SPECIAL: Final = re.compile(r"[*?\[\\!#]")
 """What means something in a line of an ignore file."""
 
 
-class Tools(NamedTuple):
+class Tools(msgspec.Struct, frozen=True):
     """What a job works with."""
 
     store: Store
@@ -57,7 +59,7 @@ class Tools(NamedTuple):
     """Where the image is written, if that may be in the project."""
 
 
-class OpenBase(NamedTuple):
+class OpenBase(msgspec.Struct, frozen=True):
     """A base image as it was found."""
 
     name: str
@@ -69,7 +71,7 @@ class OpenBase(NamedTuple):
     """Where it is said, if it is."""
 
 
-class Job(NamedTuple):
+class Job(msgspec.Struct, frozen=True):
     """One project that becomes an image."""
 
     loaded: LoadedProject
@@ -88,7 +90,7 @@ class Job(NamedTuple):
         return self.created or 0
 
 
-class Between(NamedTuple):
+class Between(msgspec.Struct, frozen=True):
     """What goes between a base and the project's files."""
 
     layers: Sequence[BuiltLayer] = ()
@@ -96,7 +98,7 @@ class Between(NamedTuple):
     target: Target | None = None
 
 
-class _Own(NamedTuple):
+class _Own(msgspec.Struct, frozen=True):
     """A layer of the project's own files."""
 
     layer: BuiltLayer

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from msgspec.structs import replace
+
 from imagist.declaration.projectfile import LoadedProject
 from imagist.errors import InputError, NotFound, Problem, RequestError
 from imagist.lastmile.ignore import parse_patterns
@@ -48,6 +50,6 @@ def _check_patterns(loaded: LoadedProject) -> None:
             except InputError as error:
                 where = loaded.span_of(path) or path
                 advice = "write it as in .dockerignore"
-                problems += [p._replace(where=where, help=advice) for p in error.problems]
+                problems += [replace(p, where=where, help=advice) for p in error.problems]
     if problems:
         raise RequestError(problems)

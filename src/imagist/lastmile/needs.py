@@ -10,7 +10,10 @@ import posixpath
 import re
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
-from typing import Final, NamedTuple
+from typing import Final
+
+import msgspec
+from msgspec.structs import replace
 
 from imagist.declaration.projectfile import LoadedProject
 from imagist.errors import Span
@@ -26,7 +29,7 @@ _WITH_VALUE: Final = frozenset(("-W", "-X", "--check-hash-based-pycs"))
 Where = Callable[[], Span | str | None]
 
 
-class Need(NamedTuple):
+class Need(msgspec.Struct, frozen=True):
     """A file, and no folder, that must be there, at any one of some places."""
 
     missing: str
@@ -68,7 +71,7 @@ def find_needs(loaded: LoadedProject, run: RunConfig, target: Target | None) -> 
             continue
         if loaded.mode == "wheel" or (loaded.mode == "source" and is_run):
             place = partial(loaded.where_in_pyproject, f"project.scripts.{name}")
-            yield _need_script(name, called, paths, place)._replace(is_run=is_run)
+            yield replace(_need_script(name, called, paths, place), is_run=is_run)
     where_python, name = posixpath.split(program)
     if where_python in {"", f"{target.prefix}/bin"} and _PYTHON.fullmatch(name):
         library = posixpath.dirname(posixpath.dirname(target.interpreter))

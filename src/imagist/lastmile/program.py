@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import posixpath
 from collections.abc import Collection, Iterable, Sequence
-from typing import TYPE_CHECKING, Final, NamedTuple
+from typing import TYPE_CHECKING, Final
+
+import msgspec
 
 from imagist.declaration.projectfile import LoadedProject
 from imagist.errors import Problem, RequestError
@@ -32,7 +34,7 @@ FORMAT: Final = 2
 """Raise it whenever something else counts as found."""
 
 
-class Above(NamedTuple):
+class Above(msgspec.Struct, frozen=True):
     """What an image has above its base."""
 
     own: Sequence[Entry] = ()

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any, Final
 
 import msgspec
+from msgspec.structs import astuple, replace
 
 from imagist.digest import CHUNK, check, sha256
 from imagist.editing.additions import Item, read_item
@@ -110,7 +111,13 @@ def build_project(
     _check_links(items)
     digests = {item.path: str(table.digest(item)) for item in items if item.kind == "file"}
     environment = environments.find(backend.requirements, offline=options.offline)
-    rest = (*backend, environment.contents(), dict(options.settings), options.mtime, steering())
+    rest = (
+        *astuple(backend),
+        environment.contents(),
+        dict(options.settings),
+        options.mtime,
+        steering(),
+    )
     key = memo_key(*FORMATS, [_describe(item, digests) for item in items], *rest)
     in_place = _asks_history(document, backend, folder)
     built = None if in_place else recall_wheel(store, STEP, key)
@@ -130,7 +137,7 @@ def build_project(
                 built = _keep(store, file, outline, digests, modules)
         if not in_place:  # what history says is in no key
             remember_wheel(store, STEP, key, built)
-    return built._replace(origin=Origin(requested=True))
+    return replace(built, origin=Origin(requested=True))
 
 
 def _check_links(items: Sequence[Item]) -> None:
@@ -166,7 +173,7 @@ def _renew(
             data = b"".join(read_item(item, CHUNK))
             check(changed[item.path], sha256(data), item.source)
             member = known.members[item.path]
-            contents[member] = contents[member]._replace(data=data)
+            contents[member] = replace(contents[member], data=data)
     return _put(store, known.filename, write_plain(contents, archive.dist_info))
 
 

@@ -7,6 +7,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
+from msgspec.structs import replace
+
 from imagist.declaration.projectfile import LoadedProject
 from imagist.errors import NotFound, RequestError
 from imagist.inspection.python import PythonBase, look_for_python
@@ -52,7 +54,7 @@ def build_python(job: Job, platforms: Sequence[Platform]) -> Index:
     options = Options(mtime=job.mtime, offline=tools.offline, tell=tools.tell)
     project = None
     if loaded.mode == "wheel":
-        unseen = options._replace(ignore=(*own_writings(folder, tools), *loaded.project.ignore))
+        unseen = replace(options, ignore=(*own_writings(folder, tools), *loaded.project.ignore))
         project = build_project(folder, tools.store, tools.environments, job.table, unseen)
     builder = SourceBuilder(tools.store, tools.environments, gathered, options)
     names = _requested(loaded)

@@ -9,6 +9,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Final
 
+from msgspec.structs import replace
+
 from imagist.errors import InputError, Problem, Untrusted
 from imagist.lastmile.backend import Options
 from imagist.lastmile.buildenv import BuildEnvironments, steering
@@ -71,7 +73,7 @@ class SourceBuilder:
         built = self._made[key]
         _check_is(built, choice)
         check_fits(built, target)
-        return built._replace(origin=origin)
+        return replace(built, origin=origin)
 
     def _build(self, choice: Choice, file: File | None) -> Wheel:
         package = choice.package
@@ -84,7 +86,7 @@ class SourceBuilder:
             built = build_project(folder, self._store, self._environments, table, self._options)
             table.keep()
         except InputError as error:
-            problems = [p._replace(message=f"{package}: {p.message}") for p in error.problems]
+            problems = [replace(p, message=f"{package}: {p.message}") for p in error.problems]
             raise type(error)(problems) from error
         return built
 
@@ -109,11 +111,11 @@ class SourceBuilder:
                     self._store,
                     self._environments,
                     FileTable(self._store, folder),
-                    options._replace(whole=True),
+                    replace(options, whole=True),
                 )
             _check_any(wheel, file)
             remember_wheel(self._store, STEP, key, wheel)
-        return wheel._replace(origin=Origin())
+        return replace(wheel, origin=Origin())
 
 
 def _check_is(wheel: Wheel, choice: Choice) -> None:

@@ -10,9 +10,10 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from contextlib import ExitStack
-from typing import Final, NamedTuple
+from typing import Final
 
 import msgspec
+from msgspec.structs import astuple
 
 from imagist.oci.derive import BlobLayer
 from imagist.packages.wheel import install
@@ -39,7 +40,7 @@ MOST: Final = 16
 """Layers of single wheels; those that are large, but not among the largest, go with the small."""
 
 
-class Wheel(NamedTuple):
+class Wheel(msgspec.Struct, frozen=True):
     """A wheel that was chosen."""
 
     filename: str
@@ -214,8 +215,8 @@ class WheelLayers:
 def layer_key(group: Sequence[Wheel], venv: Venv, mtime: int) -> str:
     """What a layer of wheels depends on, and nothing else."""
     formats = (FORMAT, install.FORMAT, splice.FORMAT)
-    inputs = [(wheel.digest, wheel.filename, *wheel.origin) for wheel in group]
-    return memo_key(*formats, inputs, tuple(venv), mtime)
+    inputs = [(wheel.digest, wheel.filename, *astuple(wheel.origin)) for wheel in group]
+    return memo_key(*formats, inputs, astuple(venv), mtime)
 
 
 def _new_folders(path: str, seen: set[str]) -> Iterator[str]:

@@ -7,8 +7,10 @@ import re
 import threading
 from functools import cached_property
 from pathlib import Path
-from typing import Final, NamedTuple
+from typing import Final
 from urllib.parse import urlsplit
+
+import msgspec
 
 from imagist.errors import InputError, RequestError
 from imagist.net.environment import Environment
@@ -20,7 +22,7 @@ _HTTP_AUTH: Final = (
 )
 
 
-class _Named(NamedTuple):
+class _Named(msgspec.Struct, frozen=True):
     """What HTTP_AUTH says."""
 
     host: str

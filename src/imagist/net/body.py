@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import BinaryIO, NamedTuple
+from typing import BinaryIO
+
+import msgspec
 
 
-class Body(NamedTuple):
+class Body(msgspec.Struct, frozen=True):
     """What is sent, always with a Content-Length: chunked transfer stalls on some registries."""
 
     open: Callable[[], BinaryIO]

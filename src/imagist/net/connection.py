@@ -184,7 +184,7 @@ def _explain(error: Exception, url: str, via: str, failure: Failure | None) -> N
     way = f" through the proxy {via}" if via else ""
     names = {kind.__name__ for kind in type(error).__mro__}
     if failure is not None:
-        _, why, help_ = failure
+        why, help_ = failure.why, failure.help
     elif "ProxyError" in names:
         why = f"the proxy refuses ({_shorten(getattr(error, 'original_error', error))})"
         help_ = "check HTTP_PROXY, HTTPS_PROXY and NO_PROXY"

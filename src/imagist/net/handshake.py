@@ -5,7 +5,9 @@ from __future__ import annotations
 import contextlib
 import ssl
 from collections.abc import Callable, Iterator
-from typing import Final, NamedTuple
+from typing import Final
+
+import msgspec
 
 from imagist.errors import NetworkError
 from imagist.net.connection import Mistrusted, NoTLS
@@ -25,7 +27,7 @@ _NO_TLS: Final = frozenset(
 _MOST_NAMES: Final = 10
 
 
-class Failure(NamedTuple):
+class Failure(msgspec.Struct, frozen=True):
     """What is wrong, and what to do."""
 
     kind: type[NetworkError]

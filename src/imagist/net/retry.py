@@ -5,7 +5,9 @@ from __future__ import annotations
 import re
 import time
 from collections.abc import Callable
-from typing import Final, NamedTuple
+from typing import Final
+
+import msgspec
 
 from imagist.net.date import parse_date
 
@@ -14,7 +16,7 @@ TRIED_AGAIN: Final = frozenset({408, 425, 429, 499, 500, 502, 503, 504, 522})
 _SECONDS: Final = r"[0-9]{1,9}"
 
 
-class Patience(NamedTuple):
+class Patience(msgspec.Struct, frozen=True):
     """How long to keep trying; times in seconds."""
 
     attempts: int = 4
@@ -31,7 +33,7 @@ class Patience(NamedTuple):
     """For the next byte to come."""
 
 
-class Manner(NamedTuple):
+class Manner(msgspec.Struct, frozen=True):
     """What a caller wants of a request beyond its answer."""
 
     repeat: bool | None = None

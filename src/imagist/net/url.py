@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import functools
 import re
-from typing import TYPE_CHECKING, Final, NamedTuple
+from typing import TYPE_CHECKING, Final
 from urllib.parse import unquote, urlsplit
+
+import msgspec
 
 from imagist.errors import RequestError
 
@@ -24,7 +26,7 @@ _BEFORE_AT: Final = r"(?s)(?<=://).*@"
 _QUERY: Final = r"\?[^\s#]*"
 
 
-class Origin(NamedTuple):
+class Origin(msgspec.Struct, frozen=True):
     """Whom a request goes to (RFC 6454, section 4)."""
 
     scheme: str
@@ -75,7 +77,7 @@ class Origin(NamedTuple):
             return None
 
 
-class Userinfo(NamedTuple):
+class Userinfo(msgspec.Struct, frozen=True):
     """A user and a password; never shown."""
 
     user: str

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any, NamedTuple
+from typing import Any
 
 import msgspec
+from msgspec.structs import replace
 
 from imagist.oci import derive
 from imagist.oci.image import Image, Index
 from imagist.oci.manifest import decode_object
 
 
-class Difference(NamedTuple):
+class Difference(msgspec.Struct, frozen=True):
     """One place where two images differ; None stands for "not there"."""
 
     platform: str
@@ -79,7 +80,7 @@ def compare_images(platform: str, old: Image, new: Image) -> Iterator[Difference
         *_members("config", *runs),
         *_layers(old, new),
     ]
-    yield from (difference._replace(platform=platform) for difference in found)
+    yield from (replace(difference, platform=platform) for difference in found)
 
 
 def _members(what: str, old: dict[str, Any], new: dict[str, Any]) -> Iterator[Difference]:

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import io
 from collections.abc import Callable, Iterator
-from typing import BinaryIO, Final, NamedTuple
+from typing import BinaryIO, Final
+
+import msgspec
 
 from imagist.digest import sha256
 from imagist.errors import InputError
@@ -14,7 +16,7 @@ from imagist.oci.image import Image, Index, Layer
 _DEEPEST: Final = 8
 
 
-class Blob(NamedTuple):
+class Blob(msgspec.Struct, frozen=True):
     """One blob to write."""
 
     digest: str

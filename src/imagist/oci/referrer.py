@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import re
-from typing import Final, NamedTuple
+from typing import Final
+
+import msgspec
 
 from imagist.digest import Digest
 from imagist.oci import derive, mediatype
@@ -13,7 +15,7 @@ from imagist.oci.manifest import Descriptor, describe
 _ILLEGAL: Final = "[^A-Za-z0-9._-]"
 
 
-class Companion(NamedTuple):
+class Companion(msgspec.Struct, frozen=True):
     """Something that belongs to an image: a referrer, or what lies under cosign's tags."""
 
     thing: Image | Index

@@ -11,7 +11,9 @@ import struct
 import subprocess
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Final, NamedTuple
+from typing import Final
+
+import msgspec
 
 from imagist.errors import InputError
 from imagist.packages import compiler
@@ -22,14 +24,14 @@ _TIMEOUT: Final = 600
 _ARGUMENTS: Final = ("-I", "-S", "-B", "-X", "utf8")
 
 
-class Source(NamedTuple):
+class Source(msgspec.Struct, frozen=True):
     """A file to be compiled: its path in the image without leading slash, and its content."""
 
     path: str
     data: bytes
 
 
-class Compiled(NamedTuple):
+class Compiled(msgspec.Struct, frozen=True):
     """What an interpreter made of sources, and which one it was."""
 
     version: str

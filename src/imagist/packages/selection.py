@@ -7,9 +7,10 @@ lists it. Licences stay, whatever the rules say.
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from typing import Final, NamedTuple, TypeVar
+from typing import Final, TypeVar
 
 import msgspec
+from msgspec.structs import replace
 
 from imagist.errors import InputError, Problem, RequestError
 from imagist.packages.files import PackageFiles
@@ -20,7 +21,7 @@ from imagist.text.suggest import did_you_mean
 F = TypeVar("F", bound=PackageFiles)
 
 
-class Rule(NamedTuple):
+class Rule(msgspec.Struct, frozen=True):
     """Whether what a pattern means stays; of several rules the last one that matches counts."""
 
     pattern: str
@@ -161,6 +162,6 @@ def _keep_content(entry: Entry, lost: dict[str, Entry], places: dict[str, str]) 
         return entry
     target = lost[entry.link]
     if entry.link in places:
-        return msgspec.structs.replace(entry, link=places[entry.link])
+        return replace(entry, link=places[entry.link])
     places[entry.link] = entry.path
-    return msgspec.structs.replace(target, path=entry.path)
+    return replace(target, path=entry.path)

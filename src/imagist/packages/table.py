@@ -34,8 +34,9 @@ import sys
 import weakref
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import ClassVar, Final, Generic, NamedTuple, Self, TypeVar
+from typing import ClassVar, Final, Generic, Self, TypeVar
 
+import msgspec
 from isal import isal_zlib
 
 from imagist.errors import InputError
@@ -59,7 +60,7 @@ def magic_of(format_: str) -> bytes:
     return f"{format_:{MAGIC_SIZE - 1}}\n".encode()
 
 
-class _Directory(NamedTuple):
+class _Directory(msgspec.Struct, frozen=True):
     """Sorted names, each with the numbers of some records."""
 
     names: memoryview

@@ -5,9 +5,10 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Sequence
-from typing import Final, NamedTuple
+from typing import Final
 
 import msgspec
+from msgspec.structs import replace
 
 from imagist.errors import NetworkError
 from imagist.net.auth import format_basic
@@ -33,7 +34,7 @@ class Unauthorized(Refused):
     status = 401
 
 
-class _Token(NamedTuple):
+class _Token(msgspec.Struct, frozen=True):
     """An access token, and what it is good for."""
 
     value: str
@@ -232,9 +233,7 @@ class Authorizer:
     ) -> _Token:
         begun = self._clock()
         identity = credential.identity_token
-        current = msgspec.structs.replace(
-            credential, identity_token=self._refreshed.get(identity, identity)
-        )
+        current = replace(credential, identity_token=self._refreshed.get(identity, identity))
         try:
             grant = fetch_token(self._transport, demand, wanted, current)
         except NoToken as error:

@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping
-from typing import Final, NamedTuple
+from typing import Final
+
+import msgspec
 
 _WORD: Final = r"[!#$%&'*+.^_`|~0-9A-Za-z-]+"
 _PIECE: Final = re.compile(
@@ -21,7 +23,7 @@ the header. What follows a scheme in place of parameters (token68) reads as one 
 _PAIR: Final = re.compile(r"\\(.)", re.DOTALL)
 
 
-class Challenge(NamedTuple):
+class Challenge(msgspec.Struct, frozen=True):
     """One way to authenticate that a server offers."""
 
     scheme: str

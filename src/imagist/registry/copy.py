@@ -7,9 +7,10 @@ puts under tags made of a digest. Nothing is serialised anew, so every digest st
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from typing import Final, NamedTuple
+from typing import Final
 
 import msgspec
+from msgspec.structs import replace
 
 from imagist.digest import Digest, sha256
 from imagist.errors import InputError
@@ -27,7 +28,7 @@ from imagist.registry.tree import COSIGN
 Choose = Callable[[Image | Index], Image | Index]
 
 
-class Copied(NamedTuple):
+class Copied(msgspec.Struct, frozen=True):
     """What became of one copy."""
 
     reference: Reference
@@ -93,8 +94,8 @@ def copy_images(
 def pushes_of(companions: Iterable[Companion], beside: Reference) -> list[Push]:
     """How companions are pushed into the repository of a reference."""
     return [
-        Push(thing, [msgspec.structs.replace(beside, tag=tag, digest=derive.digest(thing))])
-        for thing, tag in companions
+        Push(each.thing, [replace(beside, tag=each.tag, digest=derive.digest(each.thing))])
+        for each in companions
     ]
 
 

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from typing import Final, NamedTuple
+from typing import Final
+
+import msgspec
 
 from imagist.digest import Digest
 from imagist.errors import NotFound, RequestError
@@ -22,14 +24,14 @@ _FEW: Final = 3
 """Large blobs that are asked for one by one; of more a manifest may tell in one request."""
 
 
-class Push(NamedTuple):
+class Push(msgspec.Struct, frozen=True):
     """What shall be where."""
 
     thing: Image | Index
     references: Sequence[Reference]
 
 
-class _Target(NamedTuple):
+class _Target(msgspec.Struct, frozen=True):
     """One image for one reference."""
 
     thing: Image | Index
@@ -38,7 +40,7 @@ class _Target(NamedTuple):
     tag: str
 
 
-class _Wanted(NamedTuple):
+class _Wanted(msgspec.Struct, frozen=True):
     """One blob that a repository must have."""
 
     repository: Repository
@@ -189,8 +191,9 @@ def _put_blobs(registries: Registries, wanted: Iterable[_Wanted], meter: Meter) 
     brake.expect(total)
 
     def put(group: Iterable[_Wanted]) -> None:
-        for repository, blob in group:
-            sent = repository.put_blob(blob, meter=brake)
+        for item in group:
+            blob = item.blob
+            sent = item.repository.put_blob(blob, meter=brake)
             if not sent:
                 brake.add(blob.size)
             brake.finish(blob.digest, remembered=not sent)

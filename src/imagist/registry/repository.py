@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 import re
 from collections.abc import Iterator, Mapping
-from typing import BinaryIO, Final, NamedTuple, cast
+from typing import BinaryIO, Final, cast
 from urllib.parse import quote
 
 import msgspec
@@ -43,7 +43,7 @@ _BLOB: Final = Manner(any_status=True, resume=False)
 _NUMBER: Final = re.compile("[0-9]{1,18}")
 
 
-class RawManifest(NamedTuple):
+class RawManifest(msgspec.Struct, frozen=True):
     """A manifest or index as a registry gives it."""
 
     media_type: str

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Sequence
-from typing import NamedTuple, Protocol
+from typing import Protocol
+
+import msgspec
 
 from imagist.registry.refusal import Refused
 
 
-class Scope(NamedTuple):
+class Scope(msgspec.Struct, frozen=True):
     """A resource and what is to be done with it."""
 
     resource: str

@@ -8,6 +8,8 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Final
 from urllib.parse import urljoin
 
+from msgspec.structs import replace
+
 from imagist.errors import ImagistError, NetworkError, RequestError
 from imagist.net.body import Body
 from imagist.net.connection import Mistrusted, NoTLS
@@ -199,7 +201,7 @@ class Session:
                 raise
             [problem] = error.problems
             help_ = "if it speaks plain http, and you trust the way to it, add --insecure"
-            raise NoTLS(problem._replace(help=help_)) from error
+            raise NoTLS(replace(problem, help=help_)) from error
         self._tell_warnings(response)
         return response
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from typing import Final, NamedTuple
+from typing import Final
 from urllib.parse import urlencode, urljoin
 
 import msgspec
@@ -40,7 +40,7 @@ class NoToken(Refused):
     """A token server gives no token for these credentials."""
 
 
-class Grant(NamedTuple):
+class Grant(msgspec.Struct, frozen=True):
     """An access token, as the server gave it; never shown."""
 
     token: str
@@ -53,7 +53,7 @@ class Grant(NamedTuple):
         return "Grant(***)"
 
 
-class Demand(NamedTuple):
+class Demand(msgspec.Struct, frozen=True):
     """A registry's demand for a token."""
 
     registry: str

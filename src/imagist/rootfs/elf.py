@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 import struct
-from typing import Final, NamedTuple
+from typing import Final
 
 import msgspec
 
@@ -42,7 +42,7 @@ class SharedObject(msgspec.Struct, frozen=True, gc=False, array_like=True):
     """`e_flags`, which tell ABIs of one machine apart."""
 
 
-class Segment(NamedTuple):
+class Segment(msgspec.Struct, frozen=True):
     """A program header: bytes of the file, and the address they are loaded at."""
 
     kind: int
@@ -51,7 +51,7 @@ class Segment(NamedTuple):
     size: int
 
 
-class Header(NamedTuple):
+class Header(msgspec.Struct, frozen=True):
     """What the ELF header and the program headers say."""
 
     order: str

@@ -12,9 +12,10 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Iterable
-from typing import Final, NamedTuple
+from typing import Final
 
 import deflate
+import msgspec
 
 from imagist.digest import Digest
 from imagist.errors import InputError
@@ -36,7 +37,7 @@ _HEADER: Final = b"\x1f\x8b\x08\x00\x00\x00\x00\x00\x00\xff"
 _MASK: Final = 0xFFFFFFFF
 
 
-class Deflated(NamedTuple):
+class Deflated(msgspec.Struct, frozen=True):
     """A content that is compressed already."""
 
     size: int
@@ -50,7 +51,7 @@ class Deflated(NamedTuple):
     """
 
 
-class Spliced(NamedTuple):
+class Spliced(msgspec.Struct, frozen=True):
     """What was written into a layer."""
 
     diff_id: Digest

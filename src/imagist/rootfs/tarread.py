@@ -7,8 +7,10 @@ checksums compared, and contents handed out or passed over.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from typing import Final, NamedTuple
+from typing import Final
 from zlib import adler32
+
+import msgspec
 
 from imagist.errors import Untrusted
 from imagist.rootfs.entry import Entry
@@ -18,7 +20,7 @@ from imagist.rootfs.tarfields import check_sum, parse_number, parse_sum
 BLOCK: Final = 512
 
 
-class Limits(NamedTuple):
+class Limits(msgspec.Struct, frozen=True):
     """How much of an archive is read before it is refused; sizes in bytes."""
 
     entries: int = 1_000_000

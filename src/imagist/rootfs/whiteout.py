@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Final, Literal, NamedTuple
+from typing import Final, Literal
+
+import msgspec
 
 from imagist.errors import InputError
 from imagist.rootfs.entry import parent
@@ -12,7 +14,7 @@ OPAQUE: Final = ".wh..wh..opq"
 _AUFS: Final = ".wh..wh."
 
 
-class Mark(NamedTuple):
+class Mark(msgspec.Struct, frozen=True):
     """What a marker file means. `path` is what is gone, or the folder whose lower content is.
 
     `aufs` is book-keeping of a file system that old images carry; it is no file of the image.

@@ -13,7 +13,10 @@ import re
 import stat
 import struct
 from collections.abc import Iterator
-from typing import BinaryIO, Final, NamedTuple, Protocol
+from typing import BinaryIO, Final, Protocol
+
+import msgspec
+from msgspec.structs import replace
 
 from imagist.errors import Untrusted
 from imagist.rootfs.entry import parent
@@ -50,7 +53,7 @@ _PLAIN: Final = re.compile(rb"(?:[A-Za-z0-9_][A-Za-z0-9_.+-]*/)*[A-Za-z0-9_][A-Z
 _TYPES: Final = frozenset({0, stat.S_IFREG, stat.S_IFDIR})
 
 
-class ZipMember(NamedTuple):
+class ZipMember(msgspec.Struct, frozen=True):
     """A file in an archive."""
 
     name: str
@@ -68,7 +71,7 @@ class ZipMember(NamedTuple):
     """Permissions as Unix has them; 0 where the archive was made elsewhere."""
 
 
-class ZipLimits(NamedTuple):
+class ZipLimits(msgspec.Struct, frozen=True):
     """How much of an archive is read before it is refused."""
 
     members: int = 1 << 18
@@ -115,7 +118,7 @@ def open_source(stream: BinaryIO) -> Source:
     return _Memory(stream.read())
 
 
-class _Claim(NamedTuple):
+class _Claim(msgspec.Struct, frozen=True):
     """What the directory says of a member, and where that is in the archive."""
 
     raw_name: bytes
@@ -274,7 +277,7 @@ class _Directory:
         _, _, flags, method, _, _, crc, compressed, size, name_size, extra_size = (
             _LOCAL.unpack_from(header)
         )
-        member = claim.member._replace(start=claim.member.start + extra_size)
+        member = replace(claim.member, start=claim.member.start + extra_size)
         same_name = name_size == len(claim.raw_name) and header[_LOCAL.size :] == claim.raw_name
         if not same_name or method != member.method or (flags ^ claim.flags) & _MATTERS:
             raise self._refuse(f"has two headers for `{name}` that differ")

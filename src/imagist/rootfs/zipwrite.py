@@ -8,7 +8,8 @@ from __future__ import annotations
 import struct
 import zlib
 from collections.abc import Iterable
-from typing import NamedTuple
+
+import msgspec
 
 from imagist.errors import InputError
 
@@ -27,7 +28,7 @@ _MOST = 0xFFFF
 _LARGEST = 1 << 31
 
 
-class ZipFile(NamedTuple):
+class ZipFile(msgspec.Struct, frozen=True):
     """A file to be written."""
 
     name: str

@@ -14,7 +14,9 @@ import os
 import re
 from collections.abc import Callable
 from pathlib import Path
-from typing import Final, NamedTuple
+from typing import Final
+
+import msgspec
 
 from imagist.errors import InputError, NotFound
 from imagist.server.messages import Refusal, Request
@@ -31,7 +33,7 @@ _MOST_REMEMBERED: Final = 4096
 _READS: Final = frozenset({"GET", "HEAD"})
 
 
-class _Users(NamedTuple):
+class _Users(msgspec.Struct, frozen=True):
     """What the file of users says at one time, and which passwords held against that."""
 
     stamp: tuple[int, int]

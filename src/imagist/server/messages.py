@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from typing import Final, NamedTuple, Protocol
+from typing import Final, Protocol
 from urllib.parse import parse_qsl
 
 import msgspec
@@ -84,7 +84,7 @@ class Request:
         return None if is_framed else 0
 
 
-class FilePart(NamedTuple):
+class FilePart(msgspec.Struct, frozen=True):
     """Bytes `start` up to `end` of a file, which the web server sends itself."""
 
     path: str
@@ -93,7 +93,7 @@ class FilePart(NamedTuple):
     is_all: bool = True
 
 
-class Response(NamedTuple):
+class Response(msgspec.Struct, frozen=True):
     """An answer. To HEAD it has the headers of GET, and no body."""
 
     status: int

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Final, NamedTuple
+from typing import Final
+
+import msgspec
 
 from imagist.errors import ImagistError
 from imagist.server.access import Access
@@ -23,7 +25,7 @@ _QUICK: Final = ("/manifests/", "/blobs/")
 _VERSION: Final = ("docker-distribution-api-version", "registry/2.0")
 
 
-class Policy(NamedTuple):
+class Policy(msgspec.Struct, frozen=True):
     """What a registry allows."""
 
     access: Access

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import re
-from typing import Final, Literal, NamedTuple
+from typing import Final, Literal
+
+import msgspec
 
 from imagist.digest import Digest
 from imagist.errors import ImagistError
@@ -43,7 +45,7 @@ METHODS: Final[dict[Kind, tuple[str, ...]]] = {
 }
 
 
-class Route(NamedTuple):
+class Route(msgspec.Struct, frozen=True):
     """What a path means; `reference` is a tag, a digest or an upload's id."""
 
     kind: Kind

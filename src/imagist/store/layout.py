@@ -11,9 +11,10 @@ import re
 import stat
 from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import BinaryIO, Final, NamedTuple
+from typing import BinaryIO, Final
 
 import msgspec
+from msgspec.structs import replace
 
 from imagist.digest import Digest, sha256_stream
 from imagist.errors import InputError, NotFound, RequestError
@@ -120,7 +121,7 @@ def _refuse_links(folder: Path) -> None:
             )
 
 
-class LayoutIndex(NamedTuple):
+class LayoutIndex(msgspec.Struct, frozen=True):
     """What a layout's `index.json` is to say of an image."""
 
     thing: Image | Index
@@ -156,12 +157,12 @@ class LayoutIndex(NamedTuple):
 
 def describe_companion(companion: Companion) -> Descriptor:
     """How an `index.json` names what belongs to an image."""
-    thing, tag = companion
-    if tag:
-        return derive.describe_image(thing, annotations={REF_NAME: tag})
+    thing = companion.thing
+    if companion.tag:
+        return derive.describe_image(thing, annotations={REF_NAME: companion.tag})
     found = describe_referrer(thing.raw_manifest, thing.media_type)
     item = found[0] if found is not None else derive.describe_image(thing)
-    return msgspec.structs.replace(item, artifact_type=item.artifact_type or thing.media_type)
+    return replace(item, artifact_type=item.artifact_type or thing.media_type)
 
 
 def is_companion(item: Descriptor) -> bool:

@@ -17,7 +17,7 @@ import zlib
 from collections.abc import Callable, Iterable
 from functools import partial
 from pathlib import Path
-from typing import Final, NamedTuple, TypeVar, cast
+from typing import Final, TypeVar, cast
 
 import msgspec
 
@@ -37,7 +37,7 @@ CREATE TABLE memo (
 T = TypeVar("T")
 
 
-class Remembered(NamedTuple):
+class Remembered(msgspec.Struct, frozen=True):
     """One row without its value, for `prune`."""
 
     step: str

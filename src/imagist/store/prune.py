@@ -19,7 +19,9 @@ import re
 import time
 from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import Final, NamedTuple
+from typing import Final
+
+import msgspec
 
 from imagist.errors import ImagistError
 from imagist.oci import contents, lazy
@@ -33,7 +35,7 @@ from imagist.store.uploads import remove_abandoned
 _HEX: Final = re.compile("[0-9a-f]{64}")
 
 
-class Pruned(NamedTuple):
+class Pruned(msgspec.Struct, frozen=True):
     """What was removed."""
 
     blobs: int
@@ -43,7 +45,7 @@ class Pruned(NamedTuple):
     results: int
 
 
-class _Holder(NamedTuple):
+class _Holder(msgspec.Struct, frozen=True):
     """Something that needs blobs: an image (a file in `images/`) or a remembered result."""
 
     used: float

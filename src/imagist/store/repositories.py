@@ -22,7 +22,7 @@ import time
 from collections.abc import Iterable, Iterator
 from contextlib import AbstractContextManager
 from pathlib import Path
-from typing import Final, NamedTuple
+from typing import Final
 
 import msgspec
 
@@ -40,7 +40,7 @@ _RENEW_AFTER: Final = 3600.0
 """Seconds after which a look at a blob lets its link count as new again; see `prune`."""
 
 
-class Content(NamedTuple):
+class Content(msgspec.Struct, frozen=True):
     """Where the bytes of a manifest or blob are."""
 
     digest: str

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import errno
 import os
-from typing import NamedTuple
+
+import msgspec
 
 from imagist.digest import Digest, sha256_stream
 from imagist.errors import InputError, NotFound
@@ -12,7 +13,7 @@ from imagist.store.blobs import storage_error
 from imagist.store.store import Store
 
 
-class Usage(NamedTuple):
+class Usage(msgspec.Struct, frozen=True):
     """How much a store holds."""
 
     blobs: int
@@ -24,7 +25,7 @@ class Usage(NamedTuple):
     """Bytes of the remembered results."""
 
 
-class Damage(NamedTuple):
+class Damage(msgspec.Struct, frozen=True):
     """What a store held that was not what it should be."""
 
     blobs: list[Digest]

@@ -18,7 +18,9 @@ import time
 from collections import OrderedDict
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from types import TracebackType
-from typing import Final, NamedTuple, Self
+from typing import Final, Self
+
+import msgspec
 
 from imagist.digest import CHUNK, Digest, check
 from imagist.errors import NotFound, RequestError
@@ -38,7 +40,7 @@ class UploadBusy(RequestError):
     """Another request appends to the upload."""
 
 
-class _Progress(NamedTuple):
+class _Progress(msgspec.Struct, frozen=True):
     """How far the SHA-256 of an upload is computed."""
 
     size: int

@@ -12,6 +12,7 @@ import tracemalloc
 from dataclasses import replace
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from fixtures.debfile import (
@@ -271,7 +272,7 @@ def test_xz_that_wants_gigabytes_is_refused() -> None:
 def test_bombs_are_refused_in_bounded_memory(form: str) -> None:
     raw = compress(write_tar([file("zeros", bytes(32 << 20))]), form)
     blob = ar(FORMAT, CONTROL, (f"data.tar.{form}".rstrip("."), raw))
-    limits = DebLimits(tar=DebLimits().tar._replace(total=8 << 20))
+    limits = DebLimits(tar=msgspec.structs.replace(DebLimits().tar, total=8 << 20))
     tracemalloc.start()
     try:
         assert "more than 8388608 bytes" in refused(blob=blob, sha256="", limits=limits)

@@ -95,7 +95,7 @@ def test_limits_hold_for_what_is_remembered(
     store: Store, reader: Reader, wanted: list[WantedDeb]
 ) -> None:
     DebFetcher(store, reader).fetch(wanted)
-    limits = DebLimits(tar=DebLimits().tar._replace(total=4096))
+    limits = DebLimits(tar=replace(DebLimits().tar, total=4096))
     with pytest.raises(Untrusted, match="more than 4096"):
         DebFetcher(store, reader, limits=limits).fetch([wanted[0]])
 

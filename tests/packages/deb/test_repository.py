@@ -237,9 +237,9 @@ def test_the_keys_of_the_machine(
     entry = f"deb {archive} trixie main"
     assert "there is no key to verify" in told(lambda: load(entry, keyrings=[]), InputError)
     signer.write(tmp_path / "machine/usr/share/keyrings/test.gpg")
-    assert load(entry, keyrings=[])
+    assert load(entry, keyrings=[]).universes
     chosen = f"deb [signed-by={signer.fingerprint[-16:].upper()}] {archive} trixie main"
-    assert load(chosen, keyrings=[])
+    assert load(chosen, keyrings=[]).universes
     other = f"deb [signed-by={'A' * 16}] {archive} trixie main"
     assert "there is no key aaaaaaaaaaaaaaaa" in told(lambda: load(other, keyrings=[]), NotFound)
 
@@ -312,17 +312,18 @@ def ending(tmp_path: Path, signer: Signer) -> Path:
 def test_a_release_that_is_over_is_refused(load: Load, ending: Path, tmp_path: Path) -> None:
     entry = f"deb {ending.parent.parent}/link trixie main"
     (ending.parent.parent / "link").symlink_to(ending)
-    assert load(entry, now=EPOCH + 6 * DAY)
+    assert load(entry, now=EPOCH + 6 * DAY).universes
     says = told(lambda: load(entry, now=EPOCH + 8 * DAY))
     assert "was valid until Tue, 21 Nov 2023 22:13:20 UTC" in says
-    assert load(entry.replace("deb ", "deb [check-valid-until=no] "), now=EPOCH + 8 * DAY)
+    unchecked = entry.replace("deb ", "deb [check-valid-until=no] ")
+    assert load(unchecked, now=EPOCH + 8 * DAY).universes
 
 
 def test_a_snapshot_is_valid_at_its_moment(load: Load, ending: Path) -> None:
-    assert load(f"deb {ending} trixie main", now=EPOCH + 900 * DAY)
+    assert load(f"deb {ending} trixie main", now=EPOCH + 900 * DAY).universes
     folder = str(ending).replace("20231115T000000Z", "@SNAPSHOTID@")
     entry = f"deb [snapshot=20231115T000000Z] {folder} trixie main"
-    assert load(entry, now=EPOCH + 900 * DAY)
+    assert load(entry, now=EPOCH + 900 * DAY).universes
 
 
 def test_an_archive_that_says_where_its_snapshots_are(

@@ -17,7 +17,7 @@ from imagist.packages.wheel.lock.find import read_lock
 from imagist.packages.wheel.lock.model import Lock, Package
 from imagist.packages.wheel.lock.pylock import read_pylock
 from imagist.packages.wheel.lock.uv import find_uv, read_uv, run_uv
-from imagist.packages.wheel.relock import find_source, make_lock
+from imagist.packages.wheel.relock import Moved, find_source, make_lock
 from imagist.packages.wheel.upkeep import expand_groups, find_drift
 from imagist.packages.wheel.wanted import wanted_packages
 from packages.wheel.targets import target
@@ -58,14 +58,14 @@ def test_a_lock_is_for_every_platform_and_has_hashes(
     project: tuple[Path, SimpleIndex],
 ) -> None:
     folder, index = project
-    data, notice, moved = make_lock(folder, "pyproject.toml", python="3.11", extras=["fast"])
-    lock = read_pylock(data, "pylock.toml")
+    made = make_lock(folder, "pyproject.toml", python="3.11", extras=["fast"])
+    lock = read_pylock(made.data, "pylock.toml")
     assert [str(package) for package in lock.packages] == ["alpha 1.0", "beta 1.0", "gamma 1.0"]
     assert lock.packages[0].files[0].sha256 == index.sha256("alpha-1.0-py3-none-any.whl")
     assert lock.packages[2].marker == 'sys_platform == "win32"'
-    assert b"secret" not in data
-    assert moved == ()
-    assert "locked 3 packages of pyproject.toml for Python 3.11 and later with uv" in notice
+    assert b"secret" not in made.data
+    assert made.moved == ()
+    assert "locked 3 packages of pyproject.toml for Python 3.11 and later with uv" in made.notice
     assert sorted(path.name for path in folder.iterdir()) == ["pyproject.toml"]
 
 
@@ -78,7 +78,7 @@ def test_versions_stay_until_an_update_is_asked_for(project: tuple[Path, SimpleI
     for wish in ("alpha", "*"):
         newer = make_lock(folder, "pyproject.toml", python="3.11", old=first, update=[wish])
         assert read_pylock(newer.data, "p").packages[0].version == "1.5"
-        assert newer.moved == (("alpha", "1.0", "1.5"),)
+        assert newer.moved == (Moved("alpha", "1.0", "1.5"),)
     assert not list(folder.glob("pylock*"))
 
 

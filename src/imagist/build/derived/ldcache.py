@@ -6,7 +6,9 @@ import re
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from fnmatch import translate
-from typing import Final, NamedTuple
+from typing import Final
+
+import msgspec
 
 from imagist.build.derived.ldformat import CacheEntry, format_cache, order_of_name
 from imagist.build.derived.place import find_file, is_too_long, put_file, read_file
@@ -40,7 +42,7 @@ _RISCV_FLOAT: Final = {0: 0x0F00, 4: 0x1000}
 _LOONGARCH_FLOAT: Final = {1: 0x1100, 3: 0x1200}
 
 
-class _Found(NamedTuple):
+class _Found(msgspec.Struct, frozen=True):
     """A file of a folder that is a library, under the name it has there."""
 
     name: str

@@ -6,8 +6,9 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from fnmatch import fnmatchcase
 from types import MappingProxyType
-from typing import Final, NamedTuple
+from typing import Final
 
+import msgspec
 from msgspec.structs import replace
 
 from imagist.build.derived.place import find_file, make_folders, put_entry, put_file, read_file
@@ -41,7 +42,7 @@ _MOST_LOOKED: Final = 20_000_000
 _NO_ACCOUNTS: Final[Mapping[str, int]] = MappingProxyType({})
 
 
-class Report(NamedTuple):
+class Report(msgspec.Struct, frozen=True):
     """What became of all scripts."""
 
     scripts: int = 0
@@ -59,7 +60,7 @@ class Report(NamedTuple):
         return f"{line}{', '.join(sorted(self.ignored)) or 'none'} (`scripts: fail` tells what)"
 
 
-class Derived(NamedTuple):
+class Derived(msgspec.Struct, frozen=True):
     """What the scripts ask for."""
 
     report: Report

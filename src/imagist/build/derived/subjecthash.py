@@ -10,7 +10,9 @@ from __future__ import annotations
 import hashlib
 import re
 from collections.abc import Iterator
-from typing import Final, NamedTuple
+from typing import Final
+
+import msgspec
 
 _SEQUENCE, _SET, _VERSION = 0x30, 0x31, 0xA0
 _UTF8, _PRINTABLE, _T61, _IA5, _VISIBLE, _UNIVERSAL, _BMP = 12, 19, 20, 22, 26, 28, 30
@@ -26,7 +28,7 @@ _ENCODINGS: Final = {
 _BLANKS: Final = re.compile(rb"[ \t\n\v\f\r]+")
 
 
-class _Item(NamedTuple):
+class _Item(msgspec.Struct, frozen=True):
     """A value of DER (X.690)."""
 
     tag: int

@@ -6,7 +6,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Generic, NamedTuple, Protocol, TypeVar
+from typing import Generic, Protocol, TypeVar
+
+import msgspec
 
 from imagist.build.merge import Merged
 from imagist.packages.files import PackageFiles
@@ -19,7 +21,7 @@ Finish = Callable[[], None]
 """Writes what can only be told when the tree is complete: the package database above all."""
 
 
-class Ground(NamedTuple, Generic[F]):
+class Ground(msgspec.Struct, Generic[F], frozen=True):
     """An image whose packages are merged, before anything else is done to it."""
 
     tree: Tree

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from msgspec.structs import replace
+
 from imagist.cli.command import Command, Flag
 from imagist.cli.verbs.flags import INSECURE
 from imagist.cli.verbs.looking import IMAGE, NAMES, PLATFORMS
@@ -21,9 +23,10 @@ _TAG = Flag(
     kind="list",
     twin=False,
 )
-_PLATFORMS = PLATFORMS._replace(
+_PLATFORMS = replace(
+    PLATFORMS,
     help="of these platforms alone, which are then all that the result has: linux/arm64, amd64, "
-    "host ...; by comma or repeated (default: all)"
+    "host ...; by comma or repeated (default: all)",
 )
 _GOES = (
     "Every platform of an index is edited. Without -t and -o, an image of a registry is pushed to "
@@ -48,7 +51,7 @@ EDITING = (
         "append",
         "put files, folders and ready layers on top of an image",
         "imagist.cli.append",
-        (IMAGE._replace(optional=True),),
+        (replace(IMAGE, optional=True),),
         (
             Flag(
                 "new-layer",
@@ -74,7 +77,7 @@ EDITING = (
                 twin=False,
             ),
             Flag("base", "the image; IMAGE says the same", short="b", metavar="IMAGE", twin=False),
-            _TAG._replace(aliases=("new_tag",)),
+            replace(_TAG, aliases=("new_tag",)),
             _OUTPUT,
             Flag(
                 "set-base-image-annotations",
@@ -177,7 +180,7 @@ EDITING = (
                 aliases=("new_base",),
                 twin=False,
             ),
-            _TAG._replace(aliases=("rebased",)),
+            replace(_TAG, aliases=("rebased",)),
             _OUTPUT,
             _PLATFORMS,
             INSECURE,

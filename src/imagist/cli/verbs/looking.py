@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from msgspec.structs import replace
+
 from imagist.cli.command import Argument, Command, Flag
 from imagist.cli.verbs.flags import INSECURE
 
@@ -71,9 +73,10 @@ LOOKING = (
                 metavar="FILE",
                 twin=False,
             ),
-            PLATFORMS._replace(
+            replace(
+                PLATFORMS,
                 help="the platform: linux/arm64, amd64 ... (default: the only one, else this "
-                "machine's)"
+                "machine's)",
             ),
             INSECURE,
         ),
@@ -87,9 +90,10 @@ LOOKING = (
         "imagist.cli.diff",
         (IMAGE, Argument("other", "the image to compare it with")),
         (
-            PLATFORMS._replace(
+            replace(
+                PLATFORMS,
                 help="only these platforms: linux/arm64, amd64, host ...; by comma or repeated "
-                "(default: those that both have)"
+                "(default: those that both have)",
             ),
             Flag("files", "list the files, not only how many of each package", kind="switch"),
             Flag("layers", "list the layers, not only how many", kind="switch"),

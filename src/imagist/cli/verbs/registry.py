@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from msgspec.structs import replace
+
 from imagist.cli.command import Argument, Command, Flag
 from imagist.cli.verbs.flags import INSECURE
 from imagist.cli.verbs.looking import IMAGE, NAMES, PLATFORMS
@@ -72,9 +74,10 @@ REGISTRY = (
         "imagist.cli.config",
         (IMAGE,),
         (
-            PLATFORMS._replace(
+            replace(
+                PLATFORMS,
                 help="the platform: linux/arm64, amd64 ... (default: the only one, else "
-                "linux/amd64)"
+                "linux/amd64)",
             ),
             INSECURE,
         ),
@@ -139,7 +142,7 @@ REGISTRY = (
         "delete",
         "delete images from their registry",
         "imagist.cli.delete",
-        (_REFERENCES._replace(help="what to delete: host/repository@sha256:... or :tag"),),
+        (replace(_REFERENCES, help="what to delete: host/repository@sha256:... or :tag"),),
         (INSECURE,),
         "By digest, the image goes with all its tags. By tag it is up to the registry: most that "
         "allow it remove that tag alone.",

@@ -10,9 +10,10 @@ from __future__ import annotations
 import base64
 import hashlib
 from collections.abc import Callable, Iterator, Sequence
-from typing import BinaryIO, Final, NamedTuple, Self
+from typing import BinaryIO, Final, Self
 
 import msgspec
+from msgspec.structs import replace
 
 from imagist.digest import Digest
 from imagist.errors import Untrusted
@@ -69,10 +70,10 @@ class ApkFiles(PackageFiles, frozen=True, gc=False):
 
     def with_entries(self, entries: tuple[Entry, ...]) -> Self:
         """The same package, of which there are only some entries, and a record of these alone."""
-        return msgspec.structs.replace(super().with_entries(entries), record=b"")
+        return replace(super().with_entries(entries), record=b"")
 
 
-class PackageLimits(NamedTuple):
+class PackageLimits(msgspec.Struct, frozen=True):
     """How much of a package is read before it is refused; sizes in bytes."""
 
     file: int = 8 << 30
@@ -149,7 +150,7 @@ def verify_package(
             raise Untrusted(f"{what} has {found} bytes, but the index has {size}", help=_HELP)
         blob = _commit(writer, info, what)
     return ApkFiles(
-        package=msgspec.structs.replace(info.package, size=inflater.consumed),
+        package=replace(info.package, size=inflater.consumed),
         data=blob,
         data_size=data.size,
         diff_id=Digest("sha256:" + data.state.hexdigest()),

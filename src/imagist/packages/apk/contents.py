@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable
-from typing import Final, NamedTuple
+from typing import Final
 
 import msgspec
+from msgspec.structs import replace
 
 from imagist.errors import Untrusted
 from imagist.packages.listing import Listing
@@ -17,7 +18,7 @@ from imagist.rootfs.tarread import TarReader
 _HELP: Final = "the package was damaged, or made to mislead; do not use it"
 
 
-class Contents(NamedTuple):
+class Contents(msgspec.Struct, frozen=True):
     """What a data segment holds."""
 
     entries: tuple[Entry, ...]
@@ -65,7 +66,7 @@ def read_contents(reader: TarReader, what: str) -> Contents:
                     f"{entry.sha1.hex()} is, {actual.hex()} was found",
                     help=_HELP,
                 )
-            entry = msgspec.structs.replace(entry, sha1=actual)  # noqa: PLW2901
+            entry = replace(entry, sha1=actual)  # noqa: PLW2901
         if listing.add(entry):
             entries.append(entry)
     listing.check_links()

@@ -11,7 +11,7 @@ import re
 from collections.abc import Callable, Iterable, Iterator
 from functools import partial
 from io import BytesIO
-from typing import Final, NamedTuple
+from typing import Final
 
 import msgspec
 
@@ -252,7 +252,7 @@ def format_record(package: Package) -> str:
     return "".join(f"{field}:{value}\n" for field, value in fields if value)
 
 
-class IndexArchive(NamedTuple):
+class IndexArchive(msgspec.Struct, frozen=True):
     """An APKINDEX.tar.gz taken apart, not yet verified (apk-v2(5), "Signatures")."""
 
     signatures: tuple[tuple[str, bytes], ...]

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import re
-from typing import Final, NamedTuple
+from typing import Final
 from urllib.parse import unquote
+
+import msgspec
 
 from imagist.errors import RequestError
 from imagist.net.url import is_remote, redact
@@ -14,7 +16,7 @@ _LINE: Final = re.compile(r"(?:@(\S+)\s+)?(\S(?:.*\S)?)")
 _ALPINE: Final = re.compile(r"/alpine/(?P<branch>[^/]+)/[^/]+$")
 
 
-class Location(NamedTuple):
+class Location(msgspec.Struct, frozen=True):
     """One repository: a folder, or an http(s) address, that holds one folder per architecture."""
 
     url: str

@@ -7,7 +7,9 @@ stands twice adds to a list.
 from __future__ import annotations
 
 import re
-from typing import Final, NamedTuple
+from typing import Final
+
+import msgspec
 
 from imagist.errors import Problem, Untrusted
 from imagist.packages.apk.index import Package
@@ -15,7 +17,7 @@ from imagist.packages.apk.index import Package
 _DATAHASH: Final = re.compile("[0-9a-f]{64}")
 
 
-class PackageInfo(NamedTuple):
+class PackageInfo(msgspec.Struct, frozen=True):
     """The package as an index would list it, and what only the package itself says."""
 
     package: Package

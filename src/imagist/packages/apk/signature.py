@@ -11,7 +11,9 @@ import re
 from base64 import urlsafe_b64decode
 from collections.abc import Callable, Mapping, Sequence
 from functools import lru_cache
-from typing import TYPE_CHECKING, Final, NamedTuple
+from typing import TYPE_CHECKING, Final
+
+import msgspec
 
 from imagist.errors import InputError, Untrusted
 
@@ -24,7 +26,7 @@ _SUFFIX: Final = ".rsa.pub"
 _KEY_NAME: Final = re.compile(r"[A-Za-z0-9_@+][A-Za-z0-9_@+.-]*")
 
 
-class Key(NamedTuple):
+class Key(msgspec.Struct, frozen=True, array_like=True):
     """A public key under its file name in /etc/apk/keys; made by `load_key` or `key_from_jwk`."""
 
     name: str
@@ -32,7 +34,7 @@ class Key(NamedTuple):
     """PEM of a SubjectPublicKeyInfo with an RSA key."""
 
 
-class _Signature(NamedTuple):
+class _Signature(msgspec.Struct, frozen=True):
     algorithm: str
     """Name for hashlib."""
     key_name: str

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from typing import NamedTuple, Protocol
+from typing import Protocol
+
+import msgspec
 
 from imagist.packages.apk.dependency import parse_provide
 from imagist.packages.apk.index import Candidate, Package
@@ -30,7 +32,7 @@ class PackageSource(Protocol):
         ...
 
 
-class Repository(NamedTuple):
+class Repository(msgspec.Struct, frozen=True):
     """One repository for one architecture."""
 
     packages: PackageSource

@@ -11,7 +11,9 @@ from __future__ import annotations
 import hashlib
 import re
 from collections.abc import Iterator
-from typing import BinaryIO, Final, NamedTuple
+from typing import BinaryIO, Final
+
+import msgspec
 
 from imagist.digest import CHUNK
 from imagist.errors import Untrusted
@@ -23,7 +25,7 @@ _LENGTH: Final = 60
 _MOST_MEMBERS: Final = 64
 
 
-class Member(NamedTuple):
+class Member(msgspec.Struct, frozen=True):
     """What a header says."""
 
     name: str

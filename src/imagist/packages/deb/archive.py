@@ -9,8 +9,9 @@ once more, and never again: the layer that comes of it is remembered by that SHA
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import BinaryIO, Final, NamedTuple
+from typing import BinaryIO, Final
 
+import msgspec
 from msgspec.structs import replace
 
 from imagist.errors import Untrusted
@@ -62,7 +63,7 @@ class DebFiles(PackageFiles, frozen=True, gc=False):
         return f", of the .deb sha256:{self.sha256}"
 
 
-class DebLimits(NamedTuple):
+class DebLimits(msgspec.Struct, frozen=True):
     """How much of a package is read before it is refused; sizes in bytes."""
 
     file: int = 8 << 30
@@ -195,7 +196,7 @@ def _read_control(archive: ArReader, form: str, what: str, limits: DebLimits) ->
     """The texts of a control member; whatever else it has is left."""
     where = f"the control member of {what}"
     pieces = uncompress(archive, form, what=where, limit=limits.control)
-    reader = TarReader(pieces, what=where, limits=limits.tar._replace(total=limits.control))
+    reader = TarReader(pieces, what=where, limits=replace(limits.tar, total=limits.control))
     found: dict[str, str] = {}
     for entry in reader:
         if entry.path not in _KEPT:

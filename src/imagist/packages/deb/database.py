@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from typing import Final, NamedTuple
+from typing import Final
 
 import msgspec
 
@@ -61,7 +61,7 @@ class InstalledDeb(msgspec.Struct, frozen=True):
         return f"{name}:{package.architecture}" if package.multi_arch == "same" else name
 
 
-class DatabaseFile(NamedTuple):
+class DatabaseFile(msgspec.Struct, frozen=True):
     """A file of the database."""
 
     path: str

@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Collection
-from typing import Final, NamedTuple
+from typing import Final
 
+import msgspec
 from msgspec.structs import replace
 
 from imagist.errors import Untrusted
@@ -26,7 +27,7 @@ _NAMES: Final = slice(265, 329)
 """User and group name in a header (POSIX ustar)."""
 
 
-class Layer(NamedTuple):
+class Layer(msgspec.Struct, frozen=True):
     """What came of a data member."""
 
     compressed: Compressed

@@ -5,9 +5,10 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import Final, NamedTuple
+from typing import Final
 
 import msgspec
+from msgspec.structs import replace
 
 from imagist.errors import InputError, Problem, RequestError
 from imagist.packages.deb.sources import Source, is_source, parse_sources
@@ -20,7 +21,7 @@ _SECURITY: Final = frozenset({"-security", "/updates"})
 _FILE_NAME: Final = re.compile(r"[A-Za-z0-9_.-]+")
 
 
-class Machine(NamedTuple):
+class Machine(msgspec.Struct, frozen=True):
     """What a machine's own apt is told."""
 
     root: Path = Path("/")
@@ -80,7 +81,7 @@ class Machine(NamedTuple):
                     found += parse_sources(entry, str(path), strict=False)
                 except RequestError:
                     continue  # apt may know schemes and options that imagist does not
-        return [msgspec.structs.replace(each, borrowed=True) for each in found if each.uri]
+        return [replace(each, borrowed=True) for each in found if each.uri]
 
 
 def complete(
@@ -113,11 +114,11 @@ def complete(
         if own is None:
             own = machine.sources()
             if not with_keys:
-                own = [msgspec.structs.replace(each, signed_by=(), keys="") for each in own]
+                own = [replace(each, signed_by=(), keys="") for each in own]
         found = (
             [_borrow(source, each) for each in _find_alike(source, own, machine.codename)]
             if source.suite
-            else [msgspec.structs.replace(each, where=source.where) for each in own]
+            else [replace(each, where=source.where) for each in own]
         )
         completed += found
         if not found:
@@ -164,7 +165,7 @@ def _tell_apart(sources: Iterable[Source]) -> list[Source]:
     """
     first: dict[str, str] = {}
     return [
-        msgspec.structs.replace(each, borrowed=False)
+        replace(each, borrowed=False)
         if each.borrowed and first.setdefault(each.suite, each.uri) != each.uri
         else each
         for each in sources
@@ -175,7 +176,7 @@ def _borrow(source: Source, own: Source) -> Source:
     keys = (
         {} if source.signed_by or source.keys else {"signed_by": own.signed_by, "keys": own.keys}
     )
-    return msgspec.structs.replace(source, uri=own.uri, borrowed=True, **keys)
+    return replace(source, uri=own.uri, borrowed=True, **keys)
 
 
 def _tell_missing(source: Source, machine: Machine, own: Sequence[Source]) -> Problem:

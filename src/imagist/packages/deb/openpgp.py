@@ -11,7 +11,9 @@ import datetime
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from types import ModuleType
-from typing import TYPE_CHECKING, Any, Final, NamedTuple
+from typing import TYPE_CHECKING, Any, Final
+
+import msgspec
 
 from imagist.digest import Digest, sha256
 from imagist.errors import InputError, NotFound, Untrusted
@@ -28,7 +30,7 @@ _MOST_SIGNATURES: Final = 64
 """Signatures of a release: each takes as long as the release is, and nobody trusted made them."""
 
 
-class Keyring(NamedTuple):
+class Keyring(msgspec.Struct, frozen=True):
     """Keys out of one file, not read yet."""
 
     name: str
@@ -44,7 +46,7 @@ class Keyring(NamedTuple):
         return sha256(self.data)
 
 
-class Verified(NamedTuple):
+class Verified(msgspec.Struct, frozen=True):
     """A text that somebody signed, as the verifier gave it back."""
 
     text: bytes
@@ -176,7 +178,7 @@ def verify_detached(
     return Verified(text, tuple(signers))
 
 
-class Key(NamedTuple):
+class Key(msgspec.Struct, frozen=True):
     """One key, for people."""
 
     fingerprint: str

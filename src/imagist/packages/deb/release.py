@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import datetime
 import re
-from typing import Final, NamedTuple
+from typing import Final
 
 import msgspec
 
@@ -32,7 +32,7 @@ _DAYS: Final = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
 _FILE: Final = re.compile(r"([0-9a-fA-F]{64})\s+([0-9]{1,15})\s+(\S+)")
 
 
-class ListedFile(NamedTuple):
+class ListedFile(msgspec.Struct, frozen=True):
     """What a release says of one of its files."""
 
     path: str

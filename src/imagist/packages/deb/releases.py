@@ -8,9 +8,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Final, NamedTuple
+from typing import Final
 
 import msgspec
+from msgspec.structs import replace
 
 from imagist.errors import InputError, NotFound, Untrusted
 from imagist.net.url import redact
@@ -37,7 +38,7 @@ _MAX_SIGNATURE: Final = 1 << 20
 _CLEARSIGNED: Final = b"-----BEGIN PGP SIGNED MESSAGE-----"
 
 
-class LoadedRelease(NamedTuple):
+class LoadedRelease(msgspec.Struct, frozen=True):
     """One suite of one archive, verified."""
 
     source: Source
@@ -117,7 +118,7 @@ class ReleaseLoader:
         """A source with a moment, at the address where its archive has snapshots."""
         if not source.snapshot or SNAPSHOT in source.uri:
             return source
-        today = msgspec.structs.replace(source, snapshot="")
+        today = replace(source, snapshot="")
         release = self.load(today).release
         if not release.snapshots or SNAPSHOT not in release.snapshots:
             raise InputError(
@@ -125,7 +126,7 @@ class ReleaseLoader:
                 help=f"write the address of an archive of snapshots, with {SNAPSHOT} in it",
             )
         # The field has the address of the archive, behind which `dists` and `pool` follow.
-        return msgspec.structs.replace(source, uri=release.snapshots.rstrip("/"))
+        return replace(source, uri=release.snapshots.rstrip("/"))
 
     def _verify(self, source: Source, what: str) -> tuple[Verified, str]:
         """The text of a release that somebody vouches for, and what it is called."""

@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Final, NamedTuple, TypeVar
+from typing import Final, TypeVar
+
+import msgspec
 
 from imagist.errors import ImagistError, NotFound, Span, raise_together
 from imagist.packages.deb.dependency import ANY, parse_world
@@ -24,7 +26,7 @@ A = TypeVar("A")
 T = TypeVar("T")
 
 
-class Loaded(NamedTuple):
+class Loaded(msgspec.Struct, frozen=True):
     """Everything that is on offer."""
 
     universes: dict[str, Universe]

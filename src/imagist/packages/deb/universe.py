@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from fnmatch import fnmatchcase
-from typing import NamedTuple, Protocol
+from typing import Protocol
 from urllib.parse import quote
 
 import msgspec
@@ -105,7 +105,7 @@ class Pin(msgspec.Struct, frozen=True):
         return self.packages == ("*",)
 
 
-class Repository(NamedTuple):
+class Repository(msgspec.Struct, frozen=True):
     """One index: a component of a suite for one architecture."""
 
     packages: PackageSource

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from functools import cache
-from typing import TYPE_CHECKING, Final, NamedTuple
+from typing import TYPE_CHECKING, Final
 
 import msgspec
 
@@ -25,7 +25,7 @@ _TAGS: Final = 1 << 10
 BuildTag = tuple[()] | tuple[int, str]
 
 
-class WheelName(NamedTuple):
+class WheelName(msgspec.Struct, frozen=True):
     """What the file name of a wheel says (binary distribution format, file name convention)."""
 
     name: str

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import re
-from typing import Final, NamedTuple
+from typing import Final
 
 import msgspec
 
@@ -38,7 +38,7 @@ _NAME_MAX: Final = 255
 _SCRIPT_MAX: Final = 1 << 20
 
 
-class Origin(NamedTuple):
+class Origin(msgspec.Struct, frozen=True):
     """Why a distribution is installed, as far as its installed files tell of it."""
 
     requested: bool = False
@@ -61,7 +61,7 @@ class InstalledFile(msgspec.Struct, frozen=True, gc=False, array_like=True):
     data: bytes = b""
 
 
-class InstalledWheel(NamedTuple):
+class InstalledWheel(msgspec.Struct, frozen=True):
     """A wheel as it is installed."""
 
     name: str

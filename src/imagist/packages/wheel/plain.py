@@ -9,7 +9,9 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping
-from typing import Final, NamedTuple
+from typing import Final
+
+import msgspec
 
 from imagist.packages.wheel.archive import WheelArchive
 from imagist.packages.wheel.record import format_record
@@ -21,7 +23,7 @@ MOST: Final = 64 << 20
 """Bytes of contents up to which a wheel is written again, in memory; others stay as they are."""
 
 
-class Content(NamedTuple):
+class Content(msgspec.Struct, frozen=True):
     """A file of a wheel."""
 
     data: bytes

@@ -6,7 +6,9 @@ import binascii
 import csv
 import io
 from collections.abc import Iterable
-from typing import Final, NamedTuple
+from typing import Final
+
+import msgspec
 
 from imagist.errors import Untrusted
 
@@ -17,7 +19,7 @@ _TO_URL: Final = bytes.maketrans(b"+/", b"-_")
 _FROM_URL: Final = bytes.maketrans(b"-_", b"+/")
 
 
-class Row(NamedTuple):
+class Row(msgspec.Struct, frozen=True):
     """What RECORD says of one file."""
 
     algorithm: str

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Final, NamedTuple
+from typing import TYPE_CHECKING, Final
+
+import msgspec
+from msgspec.structs import replace
 
 from imagist.errors import Problem, Span
 from imagist.packages.wheel.lock.model import Package
@@ -23,7 +26,7 @@ _CPYTHON: Final = re.compile(r"cp(\d)(\d+)")
 _LIBC: Final = {"many": "glibc", "musl": "musl"}
 
 
-class Need(NamedTuple):
+class Need(msgspec.Struct, frozen=True, order=True):
     """What one tag of a wheel needs of a system."""
 
     python: str
@@ -36,7 +39,7 @@ class Need(NamedTuple):
     """Of the libc, at least."""
 
 
-class Misfit(NamedTuple):
+class Misfit(msgspec.Struct, frozen=True):
     """A package that has no wheel for some targets."""
 
     package: Package
@@ -53,7 +56,7 @@ def explain_misfits(misfits: Sequence[Misfit]) -> list[Problem]:
     problems = [_explain(misfit) for misfit in misfits]
     if problems:
         ways = "\n".join([problems[-1].help or "", *_remedies(misfits)])
-        problems[-1] = problems[-1]._replace(help=ways)
+        problems[-1] = replace(problems[-1], help=ways)
     return problems
 
 

@@ -5,7 +5,9 @@ from __future__ import annotations
 import re
 from collections.abc import Collection, Iterator, Sequence
 from pathlib import Path
-from typing import Final, NamedTuple
+from typing import Final
+
+import msgspec
 
 from imagist.errors import NotFound, Problem, RequestError
 from imagist.packages.wheel.lock.model import Package, normalize
@@ -30,7 +32,7 @@ ALL: Final = "*"
 """What to update, where it is everything."""
 
 
-class Moved(NamedTuple):
+class Moved(msgspec.Struct, frozen=True):
     """A package that differs between two locks."""
 
     name: str
@@ -40,7 +42,7 @@ class Moved(NamedTuple):
     """Its versions; empty where it is gone."""
 
 
-class Relocked(NamedTuple):
+class Relocked(msgspec.Struct, frozen=True):
     """A new lock, and what to say of it."""
 
     data: bytes

@@ -8,7 +8,9 @@ interpreter is, stands in one small layer below them.
 from __future__ import annotations
 
 from pathlib import PurePosixPath
-from typing import Final, NamedTuple
+from typing import Final
+
+import msgspec
 
 from imagist.errors import RequestError
 from imagist.packages.wheel.target import PREFIX, Target
@@ -19,7 +21,7 @@ MAX_SHEBANG: Final = 127
 """Bytes of a script's first line that every Linux reads (execve(2))."""
 
 
-class Venv(NamedTuple):
+class Venv(msgspec.Struct, frozen=True):
     """Where a virtual environment is, and for which Python."""
 
     prefix: str = PREFIX

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from msgspec.structs import replace
+
 from imagist.build.context import Context, Options
 from imagist.build.formats.apk.packaging import ApkState
 from imagist.build.formats.format import Pin, Question, Resolved
@@ -72,7 +74,7 @@ def _public_lines(declaration: Declaration) -> tuple[str, ...]:
     """Lines for /etc/apk/repositories: whoever has the image must not have the password."""
     contents = declaration.contents
     found = map(parse_location, (*contents.repositories, *contents.runtime_repositories))
-    lines = (str(each._replace(url=without_userinfo(each.url))) for each in found)
+    lines = (str(replace(each, url=without_userinfo(each.url))) for each in found)
     return tuple(dict.fromkeys(lines))
 
 
@@ -139,7 +141,7 @@ def find_locations(declaration: Declaration, context: Context) -> tuple[Location
     contents = declaration.contents
     lines = (*contents.build_repositories, *contents.repositories)
     found = dict.fromkeys(parse_location(line) for line in lines)
-    return tuple(each._replace(url=context.reader.learn(each.url)) for each in found)
+    return tuple(replace(each, url=context.reader.learn(each.url)) for each in found)
 
 
 def find_keys(
@@ -209,7 +211,7 @@ def _locked_keys(lock: Lock, name: str, context: Context) -> tuple[Key, ...]:
             keys.append(load_known_key(locked.file_name, pem, context.reader))
         except InputError as error:
             where = f"{name}: contents.keyring[{number}]"
-            problems += [problem._replace(where=where) for problem in error.problems]
+            problems += [replace(problem, where=where) for problem in error.problems]
     if problems:
         raise InputError(problems)
     return tuple(keys)

@@ -69,7 +69,7 @@ class DebFormat:
     ) -> DebFetcher:
         """See `Format.open_fetcher`."""
         usual, asked = DebLimits(), options.limits.packages
-        limits = usual._replace(file=asked.file, control=asked.segment_content, tar=asked.tar)
+        limits = replace(usual, file=asked.file, control=asked.segment_content, tar=asked.tar)
         return DebFetcher(
             context.store,
             context.reader,

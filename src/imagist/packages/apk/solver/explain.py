@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import cast
 
+from msgspec.structs import replace
+
 from imagist.errors import Problem, Span
 from imagist.oci.platform import Platform
 from imagist.packages.apk.dependency import Dependency
@@ -62,7 +64,7 @@ def explain_failure(
     for key, platforms in told.items():
         everywhere = len(platforms) == len(universes)
         where = "" if everywhere else f" for {', '.join(map(str, platforms))}"
-        problems[key] = problems[key]._replace(message=f"{key[0]}{where}: {key[1]}")
+        problems[key] = replace(problems[key], message=f"{key[0]}{where}: {key[1]}")
     return list(problems.values())
 
 

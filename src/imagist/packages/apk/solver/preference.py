@@ -31,14 +31,15 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from itertools import groupby
 from operator import attrgetter
-from typing import NamedTuple
+
+import msgspec
 
 from imagist.packages.apk.dependency import Dependency, Provide, parse_provide, satisfies
 from imagist.packages.apk.index import Candidate, Package
 from imagist.packages.apk.version import sort_key
 
 
-class Option(NamedTuple):
+class Option(msgspec.Struct, frozen=True):
     """A candidate that answers a requirement."""
 
     standing: tuple[int, int, int]

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Final, cast
 
+from msgspec.structs import replace
+
 from imagist.errors import Problem, Span
 from imagist.oci.platform import Platform
 from imagist.packages.deb.dependency import Clause
@@ -59,7 +61,7 @@ def explain_failure(
             problems.setdefault(key, Problem("", place, advice))
     for key, concerned in told.items():
         where = "" if len(concerned) == platforms else f" for {', '.join(map(str, concerned))}"
-        problems[key] = problems[key]._replace(message=f"{key[0]}{where}: {key[1]}")
+        problems[key] = replace(problems[key], message=f"{key[0]}{where}: {key[1]}")
     return list(problems.values()) or [_exhaustion(places)]
 
 

@@ -10,7 +10,8 @@ solution.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import NamedTuple
+
+import msgspec
 
 from imagist.packages.deb.dependency import Clause, Relation
 from imagist.packages.deb.relations import can_stand_beside, hits
@@ -31,7 +32,7 @@ from imagist.packages.solving.sat import Clause as SatClause
 from imagist.packages.solving.sat import Sat
 
 
-class _Requirement(NamedTuple):
+class _Requirement(msgspec.Struct, frozen=True):
     clause: Clause
     candidates: tuple[Candidate, ...]
     variables: tuple[int, ...]

@@ -8,7 +8,9 @@ lock prefers the one it holds, and a base image has the one it has.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Final, Literal, NamedTuple
+from typing import Final, Literal
+
+import msgspec
 
 from imagist.packages.deb.dependency import ANY, Asked, Clause, Relation
 from imagist.packages.deb.index import Package
@@ -20,7 +22,7 @@ BASE: Final = "base-files"
 """Holds the links and folders without which no program starts, such as /lib64."""
 
 
-class Request(NamedTuple):
+class Request(msgspec.Struct, frozen=True):
     """Something to install, as the declaration or `essential` asks for it."""
 
     kind: Literal["world", "essential"]

@@ -5,8 +5,11 @@ from __future__ import annotations
 import posixpath
 import re
 from collections.abc import Iterator, Mapping
-from typing import Final, NamedTuple
+from typing import Final
 from urllib.parse import unquote, urlsplit
+
+import msgspec
+from msgspec.structs import replace
 
 from imagist.errors import NotFound, Problem, RequestError, Span
 from imagist.net.url import is_remote
@@ -42,7 +45,7 @@ _NO_MATTER: Final = frozenset(
 """Hashes are required, wheels preferred and versions pinned in any case; a host is not trusted."""
 
 
-class _Line(NamedTuple):
+class _Line(msgspec.Struct, frozen=True):
     """A logical line with its place; `span` is of its first character."""
 
     text: str
@@ -126,8 +129,8 @@ class _Reader:
 
     def expand(self, line: _Line) -> _Line:
         """Put values for `${NAME}`; messages show the line as it was written."""
-        return line._replace(
-            text=_VARIABLE.sub(lambda m: self.variables.get(m[1], "") or m[0], line.text)
+        return replace(
+            line, text=_VARIABLE.sub(lambda m: self.variables.get(m[1], "") or m[0], line.text)
         )
 
     def read_line(self, line: _Line, path: str, *, constraint: bool) -> None:
@@ -152,7 +155,7 @@ class _Reader:
         elif name == "--find-links":
             self.find_links.append(value if _is_url(value) else _beside(path, value))
         elif name == "--editable":
-            self.read_requirement(line._replace(text=value), path)
+            self.read_requirement(replace(line, text=value), path)
         elif name == "--no-binary":
             advice = "wheels are installed as they are; remove the line"
             self.report("`--no-binary` asks for packages to be built", line.span, advice)
@@ -214,15 +217,14 @@ class _Reader:
         package = Package(
             name=normalize(name), marker=marker, subdirectory=subdirectory, where=where
         )
-        import msgspec.structs  # noqa: PLC0415 - few come here
 
         if re.match(r"(git|hg|svn|bzr)\+", url):
             location, _, revision = (
                 url.rpartition("@") if "@" in urlsplit(url).path else (url, "", "")
             )
-            package = msgspec.structs.replace(package, origin=Origin("vcs", location, revision))
+            package = replace(package, origin=Origin("vcs", location, revision))
         elif not file_name.endswith((".whl", ".tar.gz", ".zip", ".tar.bz2", ".tar.xz", ".tgz")):
-            package = msgspec.structs.replace(package, origin=Origin("directory", local))
+            package = replace(package, origin=Origin("directory", local))
         else:
             stated = allowed | set(filter(None, [read_hash(f"sha256:{parts.get('sha256', '')}")]))
             if len(stated) != 1:
@@ -231,7 +233,7 @@ class _Reader:
                 return
             file = File(file_name, next(iter(stated)), None, local)
             version = file_name.split("-")[1] if file.is_wheel and "-" in file_name else ""
-            package = msgspec.structs.replace(package, files=(file,), version=version)
+            package = replace(package, files=(file,), version=version)
         self.packages.append(package)
 
     def check_constraints(self) -> None:
