@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import random
 from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from packaging.specifiers import SpecifierSet
 
 from imagist.errors import RequestError
 from imagist.packages.wheel.choose import ALL, Choice, choose_file, choose_files, parse_wheel_name
@@ -214,8 +216,29 @@ def test_a_file_of_another_package_is_refused() -> None:
         wrong = package("a", "1.0", name)
         with pytest.raises(RequestError, match="which it is not"):
             choose_files(lock(wrong), {target(): [wrong]})
-    local = package("a", "1.0", "a-1.0+cpu-py3-none-any.whl")
-    assert choose_files(lock(local), {target(): [local]})
+
+
+@pytest.mark.parametrize(
+    ("stated", "named", "same"),
+    [
+        ("1.0", "1.0.0", True),
+        ("1.0", "1.0+cpu", True),
+        ("1.0.0", "1.0+cpu", True),
+        ("1.0+cpu", "1.0+cpu", True),
+        ("1.0+ubuntu.1", "1.0+ubuntu_1", True),
+        ("1.0+cpu", "1.0", False),
+        ("1.0+cpu", "1.0+cu121", False),
+        ("1.0rc1", "1.0", False),
+    ],
+)
+def test_a_local_label_counts_where_the_lock_states_one(
+    stated: str, named: str, same: bool
+) -> None:
+    choice = package("a", stated, f"a-{named}-py3-none-any.whl")
+    with contextlib.nullcontext() if same else pytest.raises(RequestError, match="it is not"):
+        assert choose_files(lock(choice), {target(): [choice]})
+    # pip compares so, too: `==` of what is stated with what is found
+    assert SpecifierSet(f"=={stated}").contains(named.replace("_", "."), prereleases=True) is same
 
 
 # refused

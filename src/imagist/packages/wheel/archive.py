@@ -14,7 +14,9 @@ from collections.abc import Iterator
 from typing import BinaryIO, Final
 
 from imagist.errors import Untrusted
+from imagist.packages.wheel.lock.model import normalize
 from imagist.packages.wheel.record import Row, parse_record
+from imagist.packages.wheel.version import is_same_version
 from imagist.rootfs.linkage import MAGIC, Linkage, LinkageScanner
 from imagist.rootfs.splice import Deflated
 from imagist.rootfs.zipdirectory import DEFLATED, ZipLimits, open_source
@@ -159,9 +161,9 @@ class WheelArchive:
             )
         stem = found[0].removesuffix(".dist-info")
         name, dash, version = stem.partition("-")
-        if not dash or _canonical(name) != _canonical(parts["name"]):
+        if not dash or normalize(name) != normalize(parts["name"]):
             raise self._refuse(f"is of another distribution: it has {found[0]}")
-        if not _same_version(version, parts["version"]):
+        if not is_same_version(version, parts["version"]):
             raise self._refuse(f"is of another version: it has {found[0]}")
         return stem
 
@@ -196,22 +198,6 @@ class WheelArchive:
 
     def _refuse(self, why: str) -> Untrusted:
         return Untrusted(f"{self.filename} {why}", help=_HELP)
-
-
-def _canonical(name: str) -> str:
-    """A name as indexes compare it (PEP 503)."""
-    return re.sub("[-_.]+", "-", name).lower()
-
-
-def _same_version(one: str, other: str) -> bool:
-    if one == other:
-        return True
-    from packaging.version import InvalidVersion, Version  # noqa: PLC0415 - rarely asked
-
-    try:
-        return Version(one.replace("_", "-")) == Version(other.replace("_", "-"))
-    except InvalidVersion:
-        return False
 
 
 def _parse_fields(data: bytes) -> dict[str, list[str]]:

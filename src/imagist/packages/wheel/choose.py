@@ -14,6 +14,7 @@ from imagist.net.url import redact
 from imagist.packages.wheel.lock.model import File, Lock, Package, normalize
 from imagist.packages.wheel.refusal import Misfit, explain_misfits
 from imagist.packages.wheel.target import Target, compatible_tags
+from imagist.packages.wheel.version import is_version_of
 
 if TYPE_CHECKING:
     from packaging.tags import Tag
@@ -180,14 +181,4 @@ def is_wheel_of(filename: str, package: str, version: str = "") -> bool:
     name = parse_wheel_name(filename)
     if name is None or name.name != package:
         return False
-    return not version or _same_version(name.version, version)
-
-
-def _same_version(one: str, other: str) -> bool:
-    from packaging.version import InvalidVersion, Version  # noqa: PLC0415 - takes its time
-
-    try:
-        found, stated = Version(one), Version(other)
-    except InvalidVersion:
-        return one == other
-    return found == stated or found.public == stated.public == other
+    return not version or is_version_of(name.version, version)
