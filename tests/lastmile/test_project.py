@@ -44,7 +44,9 @@ def build_wheel(folder, config_settings=None, metadata_directory=None):
     files = {p.as_posix(): p.read_bytes() for p in sorted(pathlib.Path().rglob("*")) if p.is_file()}
     files = {f"app/{n}": d for n, d in files.items() if "__pycache__" not in n}
     files["app/epoch"] = os.environ["SOURCE_DATE_EPOCH"].encode()
-    files["app-1.0.dist-info/METADATA"] = b"Name: app\\nVersion: 1.0\\n"
+    title, _, version = "app-1.0".partition("-")
+    metadata = f"Name: {title}\\nVersion: {version}\\n"
+    files["app-1.0.dist-info/METADATA"] = metadata.encode()
     files["app-1.0.dist-info/WHEEL"] = b"Wheel-Version: 1.0\\nRoot-Is-Purelib: true\\n"
     def h(d): return base64.urlsafe_b64encode(hashlib.sha256(d).digest()).rstrip(b"=").decode()
     rows = [f"{n},sha256={h(d)},{len(d)}" for n, d in files.items()]

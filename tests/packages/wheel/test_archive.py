@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -38,6 +40,20 @@ def test_versions_are_compared_as_versions(tmp_path: Path) -> None:
     assert open_all(Made(version="1.0"), tmp_path, "pkg-1.0.0-py3-none-any.whl").version == "1.0"
 
 
+def test_names_and_versions_of_metadata_may_be_written_otherwise(tmp_path: Path) -> None:
+    made = Made("some_pkg", "1.0", metadata="Name: Some.Pkg\nVersion: 1.0.0\n")
+    assert open_all(made, tmp_path).name == "some_pkg"
+
+
+def test_pip_refuses_other_metadata_too(tmp_path: Path) -> None:
+    place = Made(metadata="Name: other\nVersion: 1.0\n").write(tmp_path)
+    options = ["--no-index", "--no-deps", "--target", str(tmp_path / "to")]
+    command = [sys.executable, "-m", "pip", "install", *options, str(place)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode, "pip takes it now: shall imagist?"
+    assert "inconsistent" in done.stdout + done.stderr
+
+
 def test_elf_files_are_found_while_they_are_read(tmp_path: Path) -> None:
     library = build_library("x86_64", "libx.so.1")
     made = Made(files={"a.py": "", "pkg/x.so": library, "not.so": "text"})
@@ -71,6 +87,11 @@ def test_stronger_hashes_will_do(tmp_path: Path) -> None:
         ("no Wheel-Version", Made(wheel="Root-Is-Purelib: true\n")),
         ("no Wheel-Version", Made(wheel=f"Wheel-Version: {'9' * 5000}\n")),
         ("whether it is pure", Made(wheel="Wheel-Version: 1.0\n")),
+        ("METADATA has `other`", Made(metadata="Name: other\nVersion: 1.0\n")),
+        ("METADATA has `other`", Made(metadata="Name: pkg\nName: other\nVersion: 1.0\n")),
+        ("METADATA has `1.0.post1`", Made(metadata="Name: pkg\nVersion: 1.0.post1\n")),
+        ("METADATA has `1.0`", Made(version="1.0+cpu", metadata="Name: pkg\nVersion: 1.0\n")),
+        ("METADATA has ``", Made(metadata="Version: 1.0\n")),
     ],
 )
 def test_wheels_that_are_refused(why: str, made: Made, tmp_path: Path) -> None:

@@ -66,26 +66,17 @@ class WheelArchive:
         self.dist_info = f"{self.stem}.dist-info"
         self.data = f"{self.stem}.data"
         self._record: dict[str, Row] = {}
-        self.is_pure = self._read_metadata()
+        self._read_record()
+        self.is_pure = self._read_format()
         """Whether files outside `.data` go to `purelib` (Root-Is-Purelib)."""
         self.tags: tuple[str, ...]
         """Compatibility tags, such as `py3-none-any`."""
+        self.requires = self._read_metadata()
+        """What it says it requires (Requires-Dist, PEP 508)."""
 
     def has(self, name: str) -> bool:
         """Whether there is a file in the `.dist-info` folder."""
         return f"{self.dist_info}/{name}" in self.members
-
-    @property
-    def requires(self) -> tuple[str, ...]:
-        """What it says it requires (Requires-Dist, PEP 508); nothing where it has no METADATA.
-
-        Raises:
-            Untrusted: its metadata is too large or damaged.
-        """
-        if not self.has("METADATA"):
-            return ()
-        header = re.split(rb"\r?\n\r?\n", self.read_info("METADATA"), maxsplit=1)[0]
-        return tuple(_parse_fields(header).get("requires-dist", ()))
 
     def read_info(self, name: str) -> bytes:
         """A file in the `.dist-info` folder.
@@ -167,8 +158,8 @@ class WheelArchive:
             raise self._refuse(f"is of another version: it has {found[0]}")
         return stem
 
-    def _read_metadata(self) -> bool:
-        # 1. RECORD names every file, with a hash.
+    def _read_record(self) -> None:
+        """RECORD names every file, with a hash."""
         self._record = parse_record(self.read_info("RECORD"), self.filename)
         prefix = f"{self.dist_info}/"
         unlisted = {prefix + name for name in ("RECORD", *_SIGNATURES)}
@@ -181,7 +172,9 @@ class WheelArchive:
             raise self._refuse(f"has files without a hash in its RECORD: `{missing[0]}`")
         for name in unlisted:
             self._record.pop(name, None)
-        # 2. WHEEL says how it is to be installed.
+
+    def _read_format(self) -> bool:
+        """WHEEL says how it is to be installed."""
         fields = _parse_fields(self.read_info("WHEEL"))
         version = fields.get("wheel-version", [""])[0]
         if not re.fullmatch(r"\d{1,9}(\.\d{1,9})*", version):
@@ -195,6 +188,18 @@ class WheelArchive:
         if purity not in {"true", "false"}:
             raise self._refuse("does not say whether it is pure (Root-Is-Purelib)")
         return purity == "true"
+
+    def _read_metadata(self) -> tuple[str, ...]:
+        """METADATA names the same distribution, which programs that run will ask it for."""
+        header = re.split(rb"\r?\n\r?\n", self.read_info("METADATA"), maxsplit=1)[0]
+        fields = _parse_fields(header)
+        for name in fields.get("name", [""]):
+            if normalize(name) != normalize(self.name):
+                raise self._refuse(f"is of another distribution: its METADATA has `{name}`")
+        for version in fields.get("version", [""]):
+            if not is_same_version(version, self.version):
+                raise self._refuse(f"is of another version: its METADATA has `{version}`")
+        return tuple(fields.get("requires-dist", ()))
 
     def _refuse(self, why: str) -> Untrusted:
         return Untrusted(f"{self.filename} {why}", help=_HELP)
