@@ -83,6 +83,25 @@ def test_debian() -> None:
     assert (found.libc, found.libc_version) == ("glibc", (2, 36))
 
 
+@pytest.mark.parametrize(
+    ("status", "counts"),
+    [
+        ("install ok installed", True),
+        ("hold ok installed", True),
+        ("install ok unpacked", False),
+        ("install reinstreq half-installed", False),
+        ("deinstall ok config-files", False),
+        ("purge ok not-installed", False),
+    ],
+)
+def test_only_what_dpkg_calls_installed_counts(status: str, counts: bool) -> None:
+    stanza = f"Package: libc6\nStatus: {status}\nVersion: 2.39-1\n\n"
+    database = f"{DPKG}\n{stanza}"
+    entries = [each for each in DEBIAN if each.path != "var/lib/dpkg/status"]
+    found = target([file("var/lib/dpkg/status", database), *entries])
+    assert found.libc_version == ((2, 39) if counts else (2, 36))
+
+
 def test_distroless_has_its_database_in_pieces() -> None:
     pieces = [
         file("var/lib/dpkg/status.d/python3", "Package: python3.11-minimal\nVersion: 3.11.2-6\n"),

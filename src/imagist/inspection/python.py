@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from imagist.packages.wheel.detect import Base
 
 STEP: Final = "python-target"
-FORMAT: Final = "python-target/3"
+FORMAT: Final = "python-target/4"
 _LIBRARY: Final = re.compile(r"\.so(\.|$)")
 
 

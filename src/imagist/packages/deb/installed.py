@@ -56,6 +56,16 @@ def is_installed(stanza: bytes) -> bool:
     return status is None or status.split()[2:] == ["installed"]
 
 
+def read_installed(text: bytes) -> Iterator[dict[str, str]]:
+    """What a `status`, or a file of `status.d`, says of each installed package.
+
+    Of its fields only name, version, architecture, source and status, in lower case.
+    """
+    for stanza in split_status(text):
+        if is_installed(stanza):
+            yield _read_fields(stanza)
+
+
 def read_stanzas(text: bytes, native: str) -> Iterator[Installed]:
     """The installed packages of a `status`, or of a file of `status.d`.
 
@@ -69,10 +79,7 @@ def read_stanzas(text: bytes, native: str) -> Iterator[Installed]:
     # Kept off start-up: layers know the paths above, and few images need more.
     from imagist.packages.deb.relations import qualify  # noqa: PLC0415
 
-    for stanza in split_status(text):
-        if not is_installed(stanza):
-            continue
-        fields = _read_fields(stanza)
+    for fields in read_installed(text):
         name, version, arch = (
             fields.get(field, "") for field in ("package", "version", "architecture")
         )

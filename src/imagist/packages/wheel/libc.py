@@ -8,6 +8,7 @@ from typing import Final, Literal
 
 import msgspec
 
+from imagist.packages.deb.installed import read_installed
 from imagist.rootfs.tree import Tree
 
 DATABASES: Final = (
@@ -17,7 +18,6 @@ DATABASES: Final = (
 )
 """Where package managers list what is installed; distroless images have `status.d` besides."""
 _APK: Final = re.compile(rb"^P:(.+)\nV:(.+)$", re.MULTILINE)
-_FIELD: Final = re.compile(rb"^(Package|Version|Status): *(.*?)\s*$", re.MULTILINE)
 _MUSL_LOADER: Final = re.compile(r"ld-musl-[a-z0-9_]+\.so\.1")
 _GLIBC_LOADER: Final = re.compile(r"ld-linux(?:-[a-z0-9-]+)?\.so\.\d|ld64\.so\.[12]")
 _FOLDERS: Final = re.compile(r"(?:usr/)?lib(?:32|64|x32)?(?:/[a-z0-9_]+-linux-[a-z0-9]+)?")
@@ -52,23 +52,15 @@ def read_databases(texts: Mapping[str, bytes]) -> dict[str, str]:
     packages: dict[str, str] = {}
     for path, text in texts.items():
         if path.endswith("apk/db/installed"):
-            found = _APK.findall(text)
+            packages.update((_text(name), _text(version)) for name, version in _APK.findall(text))
         elif "/dpkg/status" in path:
-            found = [pair for stanza in text.split(b"\n\n") for pair in _read_stanza(stanza)]
-        else:
-            continue
-        for name, version in found:
-            packages[name.decode("utf-8", "replace")] = version.decode("utf-8", "replace")
+            found = ((each.get("package"), each.get("version")) for each in read_installed(text))
+            packages.update((name, version) for name, version in found if name and version)
     return packages
 
 
-def _read_stanza(stanza: bytes) -> list[tuple[bytes, bytes]]:
-    fields: dict[bytes, bytes] = dict(_FIELD.findall(stanza))
-    status = fields.get(b"Status", b"installed")  # distroless states none
-    if not status.endswith(b"installed") or status.endswith(b"not-installed"):
-        return []
-    name, version = fields.get(b"Package", b""), fields.get(b"Version", b"")
-    return [(name, version)] if name and version else []
+def _text(value: bytes) -> str:
+    return value.decode("utf-8", "replace")
 
 
 def find_libc(tree: Tree, packages: Mapping[str, str]) -> Libc:
