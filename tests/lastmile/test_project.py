@@ -202,6 +202,9 @@ def test_what_a_backend_asks_for_must_be_requirements(
     [
         ("requires = []", 'requires = "setuptools"'),
         ("requires = []", 'requires = ["--version"]'),
+        ("requires = []", 'requires = ["tools/x"]'),
+        ("requires = []", 'requires = ["x-1.0-py3-none-any.whl"]'),
+        ("requires = []", 'requires = ["file:///tools/x.whl"]'),
         ("requires = []", "requires = 5"),
         ("requires = []", "requires = {}"),
         ('backend-path = ["."]', 'backend-path = "."'),
@@ -230,6 +233,39 @@ def test_passwords_in_requirements_are_not_shown(
     for error in (refused.value, failed.value):
         assert "https://***@127.0.0.1" in str(error)
         assert "secret" not in str(error)
+
+
+def test_a_build_backend_in_a_file_of_this_machine_may_change(
+    project: Path, store: Store, tmp_path: Path
+) -> None:
+    """The environment that is remembered must not outlive it, nor may what it built."""
+    environments = BuildEnvironments(tmp_path / "environments")
+    wheel = tmp_path / "backend-1.0-py3-none-any.whl"
+    (project / "backend.py").unlink()
+    system = PROJECT.replace('backend-path = ["."]\n', "")
+    url = wheel.as_uri().replace("backend-1", "%62ackend-1")
+    (project / "pyproject.toml").write_text(
+        system.replace("[]", f"[\"backend @ {url} ; python_version > '3'\"]")
+    )
+    found = []
+    for text in ("one", "two"):
+        backend = BACKEND.replace(
+            'files["app/epoch"] =', f'files["app/{text}"] = b""\n    files["app/epoch"] ='
+        )
+        wheel.write_bytes(Made("backend", files={"backend.py": backend}).build())
+        made = build(project, store, environments)
+        assert build(project, store, environments) == made
+        assert f"app/{text}" in names(store, made)
+        found.append(made.digest)
+    assert len(set(found)) == 2
+    assert (tmp_path / "count").read_text() == "xx"
+    wheel.unlink()
+    with pytest.raises(InputError, match="which is not there"):
+        build(project, store, environments)
+    wheel.mkdir()
+    with pytest.raises(InputError, match="a folder, whose changes") as refused:
+        build(project, store, environments)
+    assert "backend-path" in str(refused.value.problems[0].help)
 
 
 def test_what_a_backend_leaves_running_is_ended(

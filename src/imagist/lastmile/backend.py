@@ -15,8 +15,12 @@ from imagist.errors import InputError, NotFound
 _LEGACY: Final = ("setuptools >= 40.8.0",)
 _LEGACY_BACKEND: Final = "setuptools.build_meta:__legacy__"
 """What holds where a project does not say what builds it (PEP 517, PEP 518)."""
-_NAMED: Final = re.compile(r"\s*[A-Za-z0-9]")
-"""How requirements begin (PEP 508); options of pip do not."""
+_NAMED: Final = re.compile(
+    r"(?![^\s@]*\.(whl|zip|t[a-z]z|tar\.\w+)\s*$)\s*[A-Za-z0-9][\w.-]*\s*([\[(<>=!~;@].*)?",
+    re.DOTALL,
+)
+"""What requirements look like (PEP 508): pip would take others for options, or for files of the
+folder that it runs in."""
 
 
 class Options(msgspec.Struct, frozen=True):
@@ -88,5 +92,5 @@ def are_texts(value: object) -> TypeGuard[list[str]]:
 
 
 def are_requirements(value: object) -> TypeGuard[list[str]]:
-    """Whether something is a list of requirements, none of which pip would take for an option."""
-    return are_texts(value) and all(map(_NAMED.match, value))
+    """Whether something is a list of requirements, all of which begin with a name."""
+    return are_texts(value) and all(map(_NAMED.fullmatch, value))

@@ -19,7 +19,7 @@ from typing import Final
 import msgspec
 
 from imagist.errors import InputError, RequestError
-from imagist.net.url import redact
+from imagist.net.url import local_path, redact
 from imagist.store.memo import memo_key
 
 _READY: Final = ".ready"
@@ -27,6 +27,8 @@ _STEERS: Final = re.compile(
     r"(?:SETUPTOOLS|DISTUTILS|VCS_VERSIONING|HATCH|PDM|POETRY|FLIT|UV_BUILD)_\w+"
 )
 """Variables by which a user tells build backends what to do, a version among it."""
+_LOCAL: Final = re.compile(r"@\s*(file:[^\s#?]+)")
+"""A file of this machine in a requirement (PEP 508)."""
 _SAID: Final = 2000
 """Characters of a failed installation's output that are told."""
 
@@ -35,6 +37,8 @@ class BuildEnvironment(msgspec.Struct, frozen=True):
     """A virtual environment of this machine with a build backend in it."""
 
     folder: Path
+    local: tuple[str, ...] = ()
+    """SHA-256 of the files of this machine that it was made from."""
 
     @property
     def python(self) -> str:
@@ -42,9 +46,9 @@ class BuildEnvironment(msgspec.Struct, frozen=True):
         return str(self.folder / "bin" / "python")
 
     def contents(self) -> tuple[str, ...]:
-        """Names and versions of what is in it: what is built depends on them."""
+        """Names and versions of what is in it, and local files: what is built depends on them."""
         found = self.folder.glob("lib/python*/site-packages/*.dist-info")
-        return tuple(sorted(path.name.removesuffix(".dist-info") for path in found))
+        return (*sorted(path.name.removesuffix(".dist-info") for path in found), *self.local)
 
     def variables(self, more: Mapping[str, str]) -> dict[str, str]:
         """The variables that a program in it sees: this process's own, and some more."""
@@ -70,12 +74,13 @@ class BuildEnvironments:
 
         Raises:
             RequestError: it is not there, and nothing may be fetched.
-            InputError: the requirements cannot be installed.
+            InputError: the requirements cannot be installed; or one is a folder or is not there.
         """
         wanted = sorted(set(requirements))
-        place = self._folder / memo_key(wanted, sys.version)[:24]
+        local = tuple(_digest(path, each) for each in wanted for path in _LOCAL.findall(each))
+        place = self._folder / memo_key(wanted, *local, sys.version)[:24]
         if (place / _READY).exists():
-            return BuildEnvironment(place)
+            return BuildEnvironment(place, local)
         if offline and wanted:
             raise RequestError(
                 f"building needs {', '.join(map(redact, wanted))}, which was never installed here",
@@ -88,7 +93,26 @@ class BuildEnvironments:
                 shutil.rmtree(place, ignore_errors=True)
                 _make(place, wanted)
                 (place / _READY).touch()
-        return BuildEnvironment(place)
+        return BuildEnvironment(place, local)
+
+
+def _digest(location: str, requirement: str) -> str:
+    """SHA-256 of a file that a requirement names, which may become another under its name."""
+    import hashlib  # noqa: PLC0415 - few name one
+
+    file = Path(local_path(location))
+    if not file.is_file():
+        is_folder = file.is_dir()
+        raise InputError(
+            f"the project is built with `{requirement}`, which is "
+            + ("a folder, whose changes nobody would notice" if is_folder else "not there"),
+            help="build a wheel of it, and let `requires` in the [build-system] of pyproject.toml "
+            "name that; or let `backend-path` name the folder, if it is one of the project"
+            if is_folder
+            else "see `requires` in the [build-system] of pyproject.toml",
+        )
+    with file.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()
 
 
 def _make(place: Path, requirements: list[str]) -> None:
