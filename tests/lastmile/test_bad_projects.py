@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import stat
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,6 +20,7 @@ from imagist.oci.mutate import make_index
 from imagist.oci.platform import parse_platform
 from imagist.store.layout import write_layout
 from inspection.described import file, image, layer, symlink
+from lastmile.conftest import Imagist
 from lastmile.shop import base
 
 ALPHA = "alpha-1.0-py3-none-any.whl"
@@ -198,6 +201,43 @@ CASES: dict[str, Case] = {
         nothing, 2, ("/base has no Python for linux/amd64", "use a base image that has"), "bare"
     ),
 }
+
+
+@pytest.mark.parametrize(
+    ("name", "command"),
+    [
+        ("pyproject.toml", "build"),
+        ("imagist.yaml", "build"),
+        ("requirements.txt", "build"),
+        ("pylock.toml", "build"),
+        ("more.txt", "build"),
+        ("pyproject.toml", "lock"),
+        ("pylock.toml", "lock"),
+    ],
+)
+def test_of_what_has_no_end_nothing_is_read(
+    name: str, command: str, imagist: Imagist, folder: Path
+) -> None:
+    place, rest = folder / name, ["--base", folder.parent / "base"]
+    asked = ""
+    if name == "more.txt":
+        with (folder / "requirements.txt").open("a") as lock:
+            lock.write("-r more.txt\n")
+        asked = f"{folder}/requirements.txt:3:1\n"
+    for kind in ("a pipe", "a socket", "a device", "a folder"):
+        place.unlink(missing_ok=True)
+        if kind == "a pipe":
+            os.mkfifo(place)
+        elif kind == "a socket":
+            os.mknod(place, stat.S_IFSOCK | 0o600)
+        elif kind == "a device":
+            place.symlink_to("/dev/zero")
+        else:
+            place.mkdir()
+        done = imagist(command, folder, *rest)
+        assert (done.code, done.out) == (3, ""), done.err
+        assert f"error: {place} is {kind}, and must be a file\n" in done.err
+        assert asked in done.err
 
 
 @pytest.mark.parametrize("name", CASES)

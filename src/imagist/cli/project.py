@@ -16,7 +16,7 @@ from imagist.cli.images import count_jobs
 from imagist.cli.messages import Messages
 from imagist.cli.options import read_annotations, read_date
 from imagist.cli.projectbase import check_flags, open_project_base
-from imagist.cli.session import read_file, read_platforms
+from imagist.cli.session import read_platforms
 from imagist.cli.stores import open_store
 from imagist.declaration.projectfile import LoadedProject, load_project
 from imagist.errors import RequestError
@@ -30,6 +30,7 @@ from imagist.net.transport import HttpTransport
 from imagist.oci import contents, derive
 from imagist.oci.image import Image, Index
 from imagist.oci.platform import Platform
+from imagist.packages.wheel.lock.reading import read_regular
 from imagist.progress import Meter
 from imagist.store.store import Store
 
@@ -117,7 +118,7 @@ def read_project(values: argparse.Namespace) -> LoadedProject:
             help="name a project's folder; an image can be its base: `--base`",
         )
     names = [path.name for path in Path(folder).iterdir()]
-    loaded = load_project(read_file, folder, names=names)
+    loaded = load_project(lambda path: read_regular(Path(path)), folder, names=names)
     project = loaded.project
     lock = getattr(values, "lock", "")  # `imagist lock` has no such flag
     flags = {"lock": lock, "base": values.base, "platform": values.platform}

@@ -14,11 +14,11 @@ from imagist.build.lock import Move
 from imagist.cli.answer import print_json
 from imagist.cli.messages import Messages
 from imagist.cli.project import read_project
-from imagist.cli.session import read_file
 from imagist.cli.telling import tell_moves
 from imagist.declaration.projectfile import LoadedProject
 from imagist.errors import CheckFailed, NotFound, Problem, RequestError
 from imagist.packages.wheel.lock.find import find_lock
+from imagist.packages.wheel.lock.reading import read_regular
 from imagist.packages.wheel.relock import (
     NAME,
     SOURCES,
@@ -68,7 +68,7 @@ def lock_project(values: argparse.Namespace) -> None:
             help=f"say what it requires in one of {', '.join(SOURCES)}",
         )
     place = Path(values.output or folder / NAME)
-    old = read_file(str(place)) if place.is_file() else None
+    old = _read_old(place)
     if old is None and (values.check or values.update):
         flag = "--check" if values.check else "--update"
         raise NotFound(f"there is no lock {place}", help=f"make it without {flag}")
@@ -94,6 +94,13 @@ def lock_project(values: argparse.Namespace) -> None:
         if not values.check:
             tell_moves([_as_move(each) for each in made.moved], values, is_new=old is None)
         sys.stdout.write(f"{place}\n")
+
+
+def _read_old(place: Path) -> bytes | None:
+    try:
+        return read_regular(place)
+    except NotFound:
+        return None
 
 
 def _list_drift(place: Path, made: Relocked) -> list[Problem]:

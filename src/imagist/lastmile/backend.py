@@ -11,6 +11,7 @@ from typing import Any, Final, TypeGuard
 import msgspec
 
 from imagist.errors import InputError, NotFound
+from imagist.packages.wheel.lock.reading import read_regular
 
 _LEGACY: Final = ("setuptools >= 40.8.0",)
 _LEGACY_BACKEND: Final = "setuptools.build_meta:__legacy__"
@@ -57,12 +58,12 @@ def read_document(folder: Path) -> dict[str, Any]:
         InputError: it cannot be read.
     """
     try:
-        return tomllib.loads((folder / "pyproject.toml").read_text("utf-8"))
-    except FileNotFoundError:
+        return tomllib.loads(read_regular(folder / "pyproject.toml").decode())
+    except NotFound:
         if (folder / "setup.py").exists():
             return {}
         raise NotFound(f"`{folder}` has no pyproject.toml: it is no project") from None
-    except (OSError, ValueError) as error:
+    except ValueError as error:
         raise InputError(f"`{folder / 'pyproject.toml'}` cannot be read: {error}") from error
 
 

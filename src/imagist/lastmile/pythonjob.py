@@ -10,7 +10,7 @@ from typing import Final
 from msgspec.structs import replace
 
 from imagist.declaration.projectfile import LoadedProject
-from imagist.errors import NotFound, RequestError
+from imagist.errors import InputError, NotFound, RequestError
 from imagist.inspection.python import PythonBase, look_for_python
 from imagist.lastmile.backend import Options
 from imagist.lastmile.environment import Base, Environment, build_environment
@@ -81,14 +81,14 @@ def check_python(loaded: LoadedProject, folder: Path) -> None:
 
     Raises:
         RequestError: nothing says what a container runs.
-        NotFound: there is no lock, or not a file that is to be added.
+        InputError: there is no lock that is a file, or not a file that is to be added.
     """
     loaded.command()
     check_named(loaded, folder)
     if _needs_lock(loaded):
         try:
             find_project_lock(_request(loaded, folder))
-        except NotFound as error:
+        except InputError as error:
             raise error.placed(loaded.where("lock")) from None
 
 

@@ -22,6 +22,7 @@ from imagist.packages.wheel.choose import Choice, chosen_files
 from imagist.packages.wheel.indexes import Configuration, Indexes, read_configuration
 from imagist.packages.wheel.lock.find import NAMES, find_lock
 from imagist.packages.wheel.lock.model import File, Lock
+from imagist.packages.wheel.lock.reading import check_regular, read_regular
 from imagist.packages.wheel.target import Target
 from imagist.progress import SILENT, Meter
 from imagist.store.memo import memo_key
@@ -78,6 +79,7 @@ def find_project_lock(request: Request) -> Path:
 
     Raises:
         NotFound: it has none.
+        InputError: it is no regular file.
     """
     folder = request.folder
     name = request.lock or find_lock({path.name for path in folder.iterdir()})
@@ -86,8 +88,10 @@ def find_project_lock(request: Request) -> Path:
             f"{folder} has no lock, so nothing says which packages are right",
             help="make one with `imagist lock`, or with your tool: one of " + ", ".join(NAMES),
         )
-    if not (folder / name).is_file():
-        raise NotFound(f"there is no {folder / name}", help="name a lock that exists")
+    try:
+        check_regular(folder / name)
+    except NotFound as error:
+        raise NotFound(error.problems[0].message, help="name a lock that exists") from None
     return folder / name
 
 
@@ -269,14 +273,14 @@ def _listed(lock: Lock) -> list[tuple[str, Span]]:
         return []
     from imagist.packages.wheel.lock.requirements import read_required  # noqa: PLC0415 - rare
 
-    return read_required(lambda path: Path(path).read_bytes(), str(source))
+    return read_required(lambda path: read_regular(Path(path)), str(source))
 
 
 def _key(
     request: Request, path: Path, targets: Sequence[Target], configuration: Configuration
 ) -> str | None:
     """Of all that a choice depends on; None where that is more than one lock says."""
-    data = path.read_bytes()
+    data = read_regular(path)
     beside = {
         each.name: each.read_bytes()
         for each in (path.parent / name for name in _BESIDE.get(path.name, ()))

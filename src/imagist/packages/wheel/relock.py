@@ -12,6 +12,7 @@ import msgspec
 from imagist.errors import NotFound, Problem, RequestError
 from imagist.packages.wheel.lock.model import Package, normalize
 from imagist.packages.wheel.lock.pylock import note_making, read_pylock
+from imagist.packages.wheel.lock.reading import check_regular
 from imagist.packages.wheel.lock.uv import run_uv
 from imagist.text.suggest import did_you_mean
 
@@ -84,10 +85,12 @@ def make_lock(
         RequestError: there is no solution, told in uv's words; the lock that there was is wrong,
             or has not a package that is to be updated.
     """
-    if not (folder / source).is_file():
+    try:
+        check_regular(folder / source)
+    except NotFound:
         raise NotFound(
             f"there is no {folder / source} to lock", help="one of " + ", ".join(SOURCES)
-        )
+        ) from None
     before = read_pylock(old, NAME).packages if old is not None else ()
     _check_names(update, {package.name for package in before})
     output = folder / _TEMPORARY

@@ -7,8 +7,11 @@ from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Final
 
+from msgspec.structs import replace
+
 from imagist.errors import NotFound, RequestError
 from imagist.packages.wheel.lock.model import Lock
+from imagist.packages.wheel.lock.reading import read_regular
 
 NAMES: Final = ("pylock.toml", "uv.lock", "poetry.lock", "pdm.lock", "requirements.txt")
 """What locks are called, in the order in which they are looked for."""
@@ -37,6 +40,7 @@ def read_lock(
 
     Raises:
         NotFound: it is not there.
+        InputError: it is no regular file, or cannot be read.
         RequestError: its name tells no format, or it is wrong; all problems at once.
     """
     name, shown = path.name, str(path)
@@ -72,10 +76,7 @@ def read_lock(
 
 def _read(path: Path) -> bytes:
     try:
-        return path.read_bytes()
-    except FileNotFoundError:
-        raise NotFound(
-            f"there is no {path}", help="make a lock with `imagist lock`, or name another"
-        ) from None
-    except OSError as error:
-        raise RequestError(f"{path} cannot be read: {error.strerror}") from error
+        return read_regular(path)
+    except NotFound as error:
+        advice = "make a lock with `imagist lock`, or name another"
+        raise NotFound([replace(p, help=advice) for p in error.problems]) from None

@@ -11,7 +11,7 @@ from urllib.parse import unquote, urlsplit
 import msgspec
 from msgspec.structs import replace
 
-from imagist.errors import NotFound, Problem, RequestError, Span
+from imagist.errors import InputError, NotFound, Problem, RequestError, Span
 from imagist.net.url import is_remote
 from imagist.packages.wheel.lock.model import (
     File,
@@ -120,6 +120,8 @@ class _Reader:
             data = self.read(path)
         except (FileNotFoundError, NotFound):
             raise NotFound(f"there is no {path}", where=asked) from None
+        except InputError as error:
+            raise error.placed(asked) from None
         try:
             text = data.decode("utf-8-sig")
         except UnicodeDecodeError:
