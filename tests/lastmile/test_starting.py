@@ -186,6 +186,21 @@ def test_the_python_that_a_project_requires(build: Build, folder: Path) -> None:
     assert "`3.x or so` does not say which Pythons" in built.err
 
 
+def test_the_python_that_poetrys_table_requires(build: Build, folder: Path) -> None:
+    """It counts where the standard's table says nothing of it."""
+    table = '[tool.poetry.dependencies]\npython = "{}"\n'
+    built = build(more=table.format("^3.13"))
+    assert built.code == 2
+    assert "the project requires Python ^3.13, and ../base has 3.12.8" in built.err
+    assert f"{folder / 'pyproject.toml'}:7:10" in built.err
+    assert "let `python` allow 3.12.8" in built.err
+    assert build(more=table.format("~3.11 || ~3.12")).code == 0
+    built = build(more=table.format("3.x or so"))
+    assert (built.code, "`3.x or so` does not say which Pythons" in built.err) == (2, True)
+    standard = 'requires-python = ">=3.12"\n'
+    assert build(more=standard + table.format("^3.13")).code == 0
+
+
 def test_a_program_of_a_folder_without_python(tmp_path: Path) -> None:
     write_layout(base(), tmp_path / "base")
     site = tmp_path / "site"

@@ -17,6 +17,8 @@ class Metadata(msgspec.Struct, frozen=True, kw_only=True):
     version: str = ""
     """Empty where its build system makes it up."""
     requires_python: str = ""
+    poetry_python: str = ""
+    """The same in Poetry's words (`^3.11`), where the standard's table does not say it."""
     scripts: Mapping[str, str] = {}
     """Names of the console scripts, in the order written, to what they call: `module:function`."""
     dependencies: tuple[str, ...] = ()
@@ -36,6 +38,8 @@ def read_metadata(values: Mapping[str, Any]) -> Metadata:
     """
     project = _table(values, "project")
     poetry = _table(_table(values, "tool"), "poetry")
+    requires_python = _text(project, "requires-python")
+    poetry_python = _text(_table(poetry, "dependencies"), "python")
     named = project or poetry
     scripts = {
         name: _text(_table(named, key), name) for key in _SCRIPTS for name in _table(named, key)
@@ -45,7 +49,8 @@ def read_metadata(values: Mapping[str, Any]) -> Metadata:
     return Metadata(
         name=_text(named, "name"),
         version=_text(named, "version"),
-        requires_python=_text(project, "requires-python"),
+        requires_python=requires_python,
+        poetry_python="" if requires_python else poetry_python,
         scripts=scripts,
         dependencies=_texts(project, "dependencies"),
         extras={extra: _texts(optional, extra) for extra in optional},

@@ -12,6 +12,8 @@ from imagist.store.memo import Memo, memo_key
 
 STEP: Final = "requires-python"
 _KEY: Final = "project.requires-python"
+_POETRY: Final = "tool.poetry.dependencies.python"
+"""What Poetry's own table says counts where the standard's does not say it."""
 
 
 def check_requires_python(
@@ -20,34 +22,42 @@ def check_requires_python(
     """Compare the Python of every target with what the project supports.
 
     Raises:
-        RequestError: it supports another; or what it says is no version specifier (PEP 440).
+        RequestError: it supports another; or what it says is no version specifier (PEP 440), nor
+            Poetry's constraint, where it stands in Poetry's table.
     """
-    wanted = loaded.metadata.requires_python
+    metadata = loaded.metadata
+    wanted, key = metadata.requires_python, _KEY
+    if not wanted:
+        wanted, key = metadata.poetry_python, _POETRY
     others = dict.fromkeys(
-        t.python for t in targets if not _allows(wanted, t.python, memo, loaded)
+        t.python for t in targets if not _allows(wanted, key, t.python, memo, loaded)
     )
     if others:
         what = f"the project requires Python {wanted}, and {base} has {', '.join(others)}"
-        advice = f"use a base with such a Python, or let `requires-python` allow {min(others)}"
-        raise RequestError(Problem(what, loaded.where_in_pyproject(_KEY), advice))
+        name = key.rpartition(".")[2]
+        advice = f"use a base with such a Python, or let `{name}` allow {min(others)}"
+        raise RequestError(Problem(what, loaded.where_in_pyproject(key), advice))
 
 
-def _allows(wanted: str, python: str, memo: Memo, loaded: LoadedProject) -> bool:
+def _allows(wanted: str, key: str, python: str, memo: Memo, loaded: LoadedProject) -> bool:
     if not wanted:
         return True
-    key = memo_key(wanted, python)
-    known = memo.get(STEP, key)
+    question = memo_key(wanted, python, key)
+    known = memo.get(STEP, question)
     if known is not None:
         return known == b"1"
-    from packaging.specifiers import InvalidSpecifier, SpecifierSet  # noqa: PLC0415 - remembered
+    from packaging.specifiers import SpecifierSet  # noqa: PLC0415 - remembered
+
+    from imagist.packages.wheel.constraint import read_constraint  # noqa: PLC0415 - as above
 
     try:
-        allowed = SpecifierSet(wanted).contains(python, prereleases=True)
-    except InvalidSpecifier:
+        found = read_constraint(wanted) if key == _POETRY else [SpecifierSet(wanted)]
+    except ValueError:
         raise RequestError(
             f"`{wanted}` does not say which Pythons the project requires",
-            where=loaded.where_in_pyproject(_KEY),
+            where=loaded.where_in_pyproject(key),
             help="write it as in >=3.11",
         ) from None
-    memo.put(STEP, key, b"1" if allowed else b"0")
+    allowed = any(each.contains(python, prereleases=True) for each in found)
+    memo.put(STEP, question, b"1" if allowed else b"0")
     return allowed

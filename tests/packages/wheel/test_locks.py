@@ -197,6 +197,14 @@ def test_poetry() -> None:
     assert gamma.origin == Origin("vcs", "https://code.example/gamma", "c0ffee")
 
 
+@pytest.mark.parametrize(
+    ("words", "meant"), [("^3.11", "<4,>=3.11"), ("~3.11 || ~3.13", ""), ("*", ""), ("odd", "")]
+)
+def test_poetrys_own_words_for_pythons(words: str, meant: str) -> None:
+    text = POETRY.replace('python-versions = ">=3.11"', f'python-versions = "{words}"')
+    assert read_poetry(text.encode(), "l").requires_python == meant
+
+
 def test_an_older_poetry_lock_does_not_say_enough() -> None:
     text = POETRY.replace('lock-version = "2.1"', 'lock-version = "2.0"')
     ((place, message),) = problems(lambda: read_poetry(text.encode(), "poetry.lock"))

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 from imagist.errors import RequestError
+from imagist.packages.wheel.constraint import read_constraint
 from imagist.packages.wheel.lock.model import MAIN, File, Lock, Origin, Package, normalize
 from imagist.packages.wheel.lock.named import NamedLock, specifier, table, text, texts
 
@@ -38,12 +39,21 @@ def read_poetry(data: bytes, file: str) -> Lock:
     return Lock(
         file=file,
         packages=tuple(packages),
-        requires_python=specifier(text(lock.metadata, "python-versions")),
+        requires_python=_read_python(text(lock.metadata, "python-versions")),
         extras=tuple(map(normalize, table(lock.values, "extras"))),
         groups=tuple(group for group in groups if group != MAIN),
         default_groups=(MAIN,),
         locate=lock.places,
     )
+
+
+def _read_python(words: str) -> str:
+    """What the lock is for, where one specifier says it; the project says it, too."""
+    try:
+        found = read_constraint(words)
+    except ValueError:
+        return ""
+    return str(found[0]) if len(found) == 1 else ""
 
 
 def _package(lock: NamedLock, path: str, values: Mapping[str, Any]) -> Package:
