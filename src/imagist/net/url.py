@@ -139,6 +139,11 @@ def without_userinfo(url: str) -> str:
     return re.sub(_USERINFO, "", url, count=1)
 
 
+def has_secret(url: str) -> bool:
+    """Whether a URL has a user, a password or a query, which may sign it."""
+    return "://" in url and re.search(rf"{_USERINFO}|{_QUERY}", url) is not None
+
+
 def redact(text: str) -> str:
     """A URL, or a text with URLs, fit to be shown: no user, password or query (it may sign)."""
     if "://" not in text or not ("@" in text or "?" in text):

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from fixtures.simpleindex import SimpleIndex
-from fixtures.webserver import Answer
+from fixtures.webserver import Answer, Web
 from imagist.errors import NetworkError, NotFound, RequestError
 from imagist.net.environment import Environment
 from imagist.net.transport import HttpTransport, Transport
@@ -121,6 +121,37 @@ def test_files_that_moved_are_looked_for_again(
         assert file is not None
         assert file.location == moved.location(NAMES[0])
     assert index.asked().count("alpha") == 2
+
+
+@pytest.mark.parametrize("form", ["index", "lock"])
+def test_what_signs_a_url_is_not_kept(
+    gathered: Gather, web: Web, store: Store, project: Path, form: str
+) -> None:
+    """Neither a signature nor a password comes to lie in the store; files are found without."""
+    signed = SimpleIndex(web, "/signed", query="?signature=s3cret")
+    name = "gamma-1.0-py3-none-any.whl"
+    sha256 = signed.add("gamma", name)
+    digest, lock = f"sha256:{sha256}", project / "requirements.txt"
+    url = f"{signed.location(name)}{signed.query}".replace("://", "://me:pa55@")
+    pin = "gamma==1.0" if form == "index" else f"gamma @ {url}"
+    lock.write_text(f"{pin} --hash=sha256:{sha256}\n")
+    wishes = {"variables": {"PIP_INDEX_URL": signed.url, "HOME": str(project)}}
+    for _ in range(2):
+        found = gathered(**wishes)
+        found.bring([digest])
+        assert store.read(digest) == signed.files[name]
+        files = [path for path in store.root.rglob("*") if path.is_file()]
+        assert any(path.name.startswith("memo.sqlite") for path in files)
+        data = b"".join(path.read_bytes() for path in files)
+        assert b"gamma" in data
+        assert b"s3cret" not in data
+        assert b"pa55" not in data
+        asked = len(web.asked)
+        gathered(**wishes).bring([digest])
+        assert len(web.asked) == asked, "what is here is not looked for"
+        store.path(digest).unlink()
+    with pytest.raises(NetworkError, match="--offline forbids"):
+        gathered(offline=True, **wishes).bring([digest])
 
 
 def test_a_lock_that_fell_behind_is_noticed(gathered: Gather) -> None:

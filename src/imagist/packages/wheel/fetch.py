@@ -105,7 +105,8 @@ class WheelFetcher:
             except ImagistError as error:
                 if isinstance(error, NetworkError):
                     stop.set()
-                return error.placed(f"{file.name} from {redact(file.location)}")
+                where = f" from {redact(file.location)}" if file.location else ""
+                return error.placed(file.name + where)
             return None
 
         try:
@@ -149,12 +150,14 @@ class WheelFetcher:
 
     def _open(self, file: File, bound: int) -> BinaryIO:
         location = file.location
-        if is_remote(location):
+        if is_remote(location) or not location:
             if self._offline:
                 raise NetworkError(
                     "it is not in the store, and --offline forbids to fetch it",
                     help="build once without --offline",
                 )
+            if not location:
+                raise NotFound("where it is was not remembered")
             return cast("BinaryIO", open_url(self._transport, location, limit=bound))
         path = local_path(location).replace("\\", "/")
         try:

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Final
 
 import msgspec
+from msgspec.structs import replace
 
 from imagist.digest import sha256
 from imagist.errors import NotFound, Problem, RequestError, Span
@@ -29,7 +30,7 @@ from imagist.store.memo import memo_key
 from imagist.store.store import Store
 
 STEP: Final = "python-choice"
-FORMAT: Final = "python-choice/3"
+FORMAT: Final = "python-choice/4"
 SIZE: Final = "wheel-size"
 _NAMES_OTHERS: Final = re.compile(
     rb"^\s*(?:-[rcf]|--requirement|--constraint|--find-links)\b", re.MULTILINE
@@ -238,8 +239,18 @@ class _Gathering:
 
     def _remember(self, choices: Mapping[Target, Sequence[Choice]]) -> None:
         if self._key is not None:
-            chosen = [choices[target] for target in self._targets]
+            chosen = [list(map(_without_secrets, choices[target])) for target in self._targets]
             self._store.memo.put(STEP, self._key, msgspec.msgpack.encode(chosen))
+
+
+def _without_secrets(choice: Choice) -> Choice:
+    """A choice as it is remembered: whoever lacks the file then, makes it anew."""
+    package = replace(
+        choice.package,
+        files=tuple(file.without_secret() for file in choice.package.files),
+        index=without_userinfo(choice.package.index),
+    )
+    return Choice(package, choice.file and choice.file.without_secret())
 
 
 def _digest(file: File) -> str:

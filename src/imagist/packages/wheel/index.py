@@ -2,6 +2,7 @@
 
 What was found is remembered for good: a file of a name and hash never becomes another. So of each
 project an index is asked once in the life of a store, and not at all where the lock has URLs.
+Signed URLs, which soon expire, are not kept: whoever needs such a file asks again.
 """
 
 from __future__ import annotations
@@ -24,7 +25,7 @@ from imagist.packages.wheel.simple import ACCEPT, Link, read_page
 from imagist.store.memo import Memo, memo_key
 
 STEP: Final = "python-files"
-FORMAT: Final = "python-files/2"
+FORMAT: Final = "python-files/3"
 MAX_PAGE: Final = 64 << 20
 """Bytes of the page of one project; the largest on public indexes have a quarter of it."""
 
@@ -134,7 +135,8 @@ class Finder:
                     "lock again",
                 )
             )
-        self._memo.put(STEP, self._key(package), msgspec.msgpack.encode(files))
+        kept = [file.without_secret() for file in files]
+        self._memo.put(STEP, self._key(package), msgspec.msgpack.encode(kept))
         return msgspec.structs.replace(package, files=files, allowed=frozenset())
 
     def _ask(self, lock: Lock, package: Package) -> tuple[list[Link], str]:

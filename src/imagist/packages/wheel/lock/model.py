@@ -9,6 +9,7 @@ from typing import Any, Final, Literal
 import msgspec
 
 from imagist.errors import Problem, Span
+from imagist.net.url import has_secret
 from imagist.packages.wheel.lock.graph import Graph
 
 _SEPARATORS: Final = re.compile(r"[-_.]+")
@@ -29,12 +30,16 @@ class File(msgspec.Struct, frozen=True):
     """In hex; nothing enters an image without it."""
     size: int | None = None
     location: str = ""
-    """URL, or path relative to the lock's folder; empty where only an index knows."""
+    """URL, or path relative to the lock's folder; empty where only an index or the lock knows."""
 
     @property
     def is_wheel(self) -> bool:
         """Whether it can be installed without running code of it."""
         return self.name.endswith(".whl")
+
+    def without_secret(self) -> File:
+        """The same as it may be kept: without a location that tells a password or is signed."""
+        return msgspec.structs.replace(self, location="") if has_secret(self.location) else self
 
 
 class Origin(msgspec.Struct, frozen=True):
