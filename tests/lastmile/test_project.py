@@ -15,10 +15,11 @@ from fixtures.wheelmaker import Made
 from imagist.digest import Digest
 from imagist.editing.additions import Item
 from imagist.errors import ImagistError, InputError, NotFound, RequestError
-from imagist.lastmile.backend import Options
+from imagist.lastmile.backend import Backend, Options
 from imagist.lastmile.buildenv import BuildEnvironments
 from imagist.lastmile.filetable import FileTable
 from imagist.lastmile.project import build_project, check_fits, check_pure
+from imagist.lastmile.variables import find_programs
 from imagist.lastmile.wheels import Wheel, WheelLayers
 from imagist.oci.platform import Platform
 from imagist.packages.wheel.archive import WheelArchive
@@ -374,6 +375,60 @@ def test_variables_that_backends_heed_count(
         wheel = build(project, store, environments)
         with zipfile.ZipFile(io.BytesIO(store.read(wheel.digest))) as archive:
             assert archive.read("app/told") == version.encode()
+
+
+def test_variables_that_a_setup_script_reads_count(
+    tmp_path: Path,
+    store: Store,
+    environments: BuildEnvironments,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """By their names in it, or in a module beside it; what it does not name changes nothing."""
+    if not has_index(tmp_path, "setuptools"):
+        pytest.skip("needs a package index")
+    folder = tmp_path / "demo"
+    folder.mkdir()
+    (folder / "setup.py").write_text(
+        "import sys\nsys.path.insert(0, '.')\nfrom named import version\n"
+        "from setuptools import setup\nsetup(name='demo', version=version(), py_modules=['code'])\n"
+    )
+    (folder / "named.py").write_text(
+        "import os\ndef version():\n    print('ran')\n    return os.environ.get('RELEASE', '0')\n"
+    )
+    (folder / "code.py").write_text("x = 1\n")
+    said: list[str] = []
+    for variables, version, runs in (
+        ({}, "0", True),
+        ({"RELEASE": "1.0"}, "1.0", True),
+        ({"RELEASE": "2.0"}, "2.0", True),
+        ({"RELEASE": "1.0", "OTHER": "x"}, "1.0", False),
+        ({}, "0", False),
+    ):
+        for name in ("RELEASE", "OTHER"):
+            monkeypatch.delenv(name, raising=False)
+        for name, value in variables.items():
+            monkeypatch.setenv(name, value)
+        said.clear()
+        wheel = build(folder, store, environments, Options(tell=said.append))
+        assert (wheel.filename, bool(said)) == (f"demo-{version}-py3-none-any.whl", runs)
+
+
+@pytest.mark.parametrize(
+    ("paths", "folders", "programs"),
+    [
+        (["setup.py", "versioneer.py", "app/x.py", "a.txt"], [], ["setup.py", "versioneer.py"]),
+        (["hatch_build.py", "app/x.py"], [], ["hatch_build.py"]),
+        (["app.py", "app/x.py"], [], []),
+        (["own.py", "app/x.py"], ["."], ["own.py"]),
+        (["top.py", "tools/own/x.py", "toolsx/y.py"], ["./tools/"], ["tools/own/x.py"]),
+    ],
+)
+def test_what_of_a_project_runs_while_it_is_built(
+    paths: list[str], folders: list[str], programs: list[str]
+) -> None:
+    items = [Item(path, "file") for path in paths]
+    found = find_programs(Backend("own", tuple(folders), ()), items)
+    assert [item.path for item in found] == programs
 
 
 def test_what_was_never_installed_cannot_be_had_offline(

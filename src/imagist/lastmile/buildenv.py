@@ -23,10 +23,6 @@ from imagist.net.url import local_path, redact
 from imagist.store.memo import memo_key
 
 _READY: Final = ".ready"
-_STEERS: Final = re.compile(
-    r"(?:SETUPTOOLS|DISTUTILS|VCS_VERSIONING|HATCH|PDM|POETRY|FLIT|UV_BUILD)_\w+"
-)
-"""Variables by which a user tells build backends what to do, a version among it."""
 _LOCAL: Final = re.compile(r"@\s*(file:[^\s#?]+)")
 """A file of this machine in a requirement (PEP 508)."""
 _SAID: Final = 2000
@@ -55,11 +51,6 @@ class BuildEnvironment(msgspec.Struct, frozen=True):
         kept = {key: value for key, value in os.environ.items() if not key.startswith("PYTHON")}
         path = os.pathsep.join([str(self.folder / "bin"), kept.get("PATH", os.defpath)])
         return {**kept, "PATH": path, "VIRTUAL_ENV": str(self.folder), **more}
-
-
-def steering() -> dict[str, str]:
-    """The variables of this process that build backends heed: what is built depends on them."""
-    return {name: value for name, value in os.environ.items() if _STEERS.fullmatch(name)}
 
 
 class BuildEnvironments:

@@ -20,7 +20,8 @@ import msgspec
 
 from imagist.errors import InputError, RequestError
 from imagist.lastmile.backend import Backend, Options, are_requirements
-from imagist.lastmile.buildenv import BuildEnvironment, BuildEnvironments, steering
+from imagist.lastmile.buildenv import BuildEnvironment, BuildEnvironments
+from imagist.lastmile.variables import steering
 from imagist.net.url import redact
 from imagist.store.memo import memo_key
 
@@ -139,7 +140,7 @@ def _find_more(
     backend, but not that of a backend which is a part of the project.
     """
     files = [_read(source / name) for name in _DESCRIBING]
-    key = memo_key(files, dict(options.settings), steering())
+    key = memo_key(files, dict(options.settings), steering(files))
     note = environment.folder / f"requires-{key[:24]}.json"
     if not backend.path:
         with contextlib.suppress(OSError, msgspec.DecodeError):

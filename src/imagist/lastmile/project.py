@@ -20,10 +20,11 @@ from imagist.digest import CHUNK, check, sha256
 from imagist.editing.additions import Item, read_item
 from imagist.errors import InputError, Problem
 from imagist.lastmile.backend import Backend, Options, find_backend, read_document
-from imagist.lastmile.buildenv import BuildEnvironments, steering
+from imagist.lastmile.buildenv import BuildEnvironments
 from imagist.lastmile.carried import find_modules, look_up, trace_members
 from imagist.lastmile.files import FileRule, find_wanted
 from imagist.lastmile.filetable import FileTable
+from imagist.lastmile.variables import find_programs, steering
 from imagist.lastmile.wheels import Wheel
 from imagist.packages.wheel import plain
 from imagist.packages.wheel.archive import WheelArchive
@@ -116,7 +117,7 @@ def build_project(
         environment.contents(),
         dict(options.settings),
         options.mtime,
-        steering(),
+        steering(_read(item) for item in find_programs(backend, items)),
     )
     key = memo_key(*FORMATS, [_describe(item, digests) for item in items], *rest)
     in_place = _asks_history(document, backend, folder)
@@ -170,11 +171,15 @@ def _renew(
         contents = read_contents(archive) or {}
     for item in items:
         if item.path in changed:
-            data = b"".join(read_item(item, CHUNK))
+            data = _read(item)
             check(changed[item.path], sha256(data), item.source)
             member = known.members[item.path]
             contents[member] = replace(contents[member], data=data)
     return _put(store, known.filename, write_plain(contents, archive.dist_info))
+
+
+def _read(item: Item) -> bytes:
+    return b"".join(read_item(item, CHUNK))
 
 
 def check_fits(wheel: Wheel, target: Target) -> None:

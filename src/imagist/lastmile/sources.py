@@ -13,9 +13,10 @@ from msgspec.structs import replace
 
 from imagist.errors import InputError, Problem, Untrusted
 from imagist.lastmile.backend import Options
-from imagist.lastmile.buildenv import BuildEnvironments, steering
+from imagist.lastmile.buildenv import BuildEnvironments
 from imagist.lastmile.filetable import FileTable
 from imagist.lastmile.project import build_project, check_fits, recall_wheel, remember_wheel
+from imagist.lastmile.variables import steering
 from imagist.lastmile.wheels import Wheel
 from imagist.packages.wheel.choose import Choice, is_wheel_of
 from imagist.packages.wheel.gather import Gathered
