@@ -26,13 +26,14 @@ TARGET = Target(
 def main(folder: Path, place: Path) -> None:
     """Build the layers, and say what is in them."""
     with Store.open(place) as store:
-        wheels = [
+        chosen = [
             Wheel(path.name, store.put(path.read_bytes()), path.stat().st_size)
             for path in sorted(folder.glob("*.whl"))
         ]
-        made = build_environment(store, wheels, TARGET)
+        made = build_environment(store, chosen, TARGET)
         assert all(store.has(layer.layer.digest) for layer in made.layers)
-        print("\n".join(f"{wheel.name}-{wheel.version}.dist-info" for wheel in made.wheels))
+        wheels = [wheel for layer in made.wheel_layers for wheel in layer.wheels]
+        print("\n".join(f"{wheel.name}-{wheel.version}.dist-info" for wheel in wheels))
 
 
 if __name__ == "__main__":

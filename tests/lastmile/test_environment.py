@@ -56,7 +56,8 @@ def test_layers_in_order(store: Store) -> None:
     found = flatten(layer.layer for layer in made.layers)
     assert found["opt/venv/bin/python"].link == "/usr/bin/python3"
     assert found["opt/venv/bin/app"].mode == 0o755
-    assert [str(wheel) for wheel in made.wheels] == ["big 1.0", "one 1.0", "app 1.0"]
+    facts = [wheel for layer in made.wheel_layers for wheel in layer.wheels]
+    assert [str(wheel) for wheel in facts] == ["big 1.0", "one 1.0", "app 1.0"]
 
 
 def test_only_the_first_layer_depends_on_the_base(store: Store) -> None:

@@ -23,7 +23,7 @@ from imagist.oci.manifest import IndexManifest, encode
 from imagist.oci.random import random_image
 from imagist.oci.reference import parse_reference
 from imagist.progress import SILENT
-from imagist.registry.chunked import LARGEST_CHUNK, ChunkedUpload
+from imagist.registry.chunked import ChunkedUpload
 from imagist.registry.client import Registries
 from imagist.registry.copy import find_companions
 from imagist.registry.push import push_image
@@ -31,6 +31,7 @@ from imagist.registry.repository import Repository
 from imagist.registry.scope import Scope
 from imagist.registry.session import join
 from imagist.registry.source import gather, load_image
+from imagist.registry.upload import LARGEST_CHUNK
 
 Connect = Callable[..., Registries]
 

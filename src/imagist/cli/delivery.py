@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from imagist.cli.answer import print_json
 from imagist.cli.places import Place, parse_place, write_place
 from imagist.errors import NetworkError, Problem, RequestError
 from imagist.oci import derive
@@ -122,6 +121,8 @@ def tell(thing: Image | Index, to: Destination, values: argparse.Namespace) -> N
     digest = derive.digest(thing)
     pushed = [f"{reference}@{digest}" for reference in to.references]
     if values.json:
+        from imagist.cli.answer import print_json
+
         print_json(describe(thing) | ({"references": pushed} if pushed else {}))
     else:
         sys.stdout.write("".join(f"{line}\n" for line in pushed or [digest]))

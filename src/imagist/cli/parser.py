@@ -15,7 +15,6 @@ from msgspec.structs import replace
 from imagist.cli.command import Command, Flag
 from imagist.cli.table import COMMANDS, GLOBAL_FLAGS
 from imagist.errors import RequestError
-from imagist.text.suggest import did_you_mean, suggest
 
 _COUNT: Final = "(-?[0-9]{1,18})"
 _SIZE: Final = f"(?i){_COUNT}(?:([KMGT])(?:iB?)?)?"
@@ -37,6 +36,8 @@ class _Parser(argparse.ArgumentParser):
     def _check_value(self, action: argparse.Action, value: str) -> None:
         """Refuse a word that is no command, with the one that may be meant."""
         if action.dest == "command" and value not in (names := list(action.choices or ())):
+            from imagist.text.suggest import did_you_mean
+
             help_ = _ELSEWHERE.get(value) or did_you_mean(value, names)
             help_ = help_ or "`imagist --help` lists the commands"
             raise RequestError(f"there is no command `{value}`", help=help_)
@@ -119,6 +120,8 @@ def _refuse_rest(rest: Sequence[str], command: Command | None) -> None:
     """Refuse words that are left over, with the flag that may be meant."""
     if not rest:
         return
+    from imagist.text.suggest import suggest
+
     flags = (*(command.flags if command else ()), *GLOBAL_FLAGS)
     names = [f"--{name}" for flag in flags for name in (flag.name, *flag.aliases)]
     word = rest[0].partition("=")[0]

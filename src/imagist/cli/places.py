@@ -5,14 +5,16 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 import msgspec
 
 from imagist.errors import RequestError
 from imagist.oci.image import Image, Index
-from imagist.oci.referrer import Companion
 from imagist.progress import SILENT, Meter
+
+if TYPE_CHECKING:
+    from imagist.oci.referrer import Companion
 
 PREFIXES: Final = ("oci", "oci-archive", "docker-archive")
 """What stands before a path, and a colon, to say what it is."""

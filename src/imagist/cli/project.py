@@ -23,8 +23,6 @@ from imagist.errors import RequestError
 from imagist.lastmile.buildenv import BuildEnvironments
 from imagist.lastmile.filetable import FileTable
 from imagist.lastmile.job import Job, Tools, wanted_platforms
-from imagist.lastmile.plainjob import build_plain, check_plain
-from imagist.lastmile.pythonjob import build_python, check_python
 from imagist.net.environment import Environment, read_environment
 from imagist.net.transport import HttpTransport
 from imagist.oci import contents, derive
@@ -55,8 +53,7 @@ class ProjectWork:
         self._folder = Path(values.thing)
         self._loaded = read_project(values)
         check_flags(self._loaded, values)
-        # Before its base is built.
-        (check_python if self._loaded.is_python else check_plain)(self._loaded, self._folder)
+        _check(self._loaded, self._folder)  # before its base is built
         self._store = open_store(values)
         if to.references:
             from imagist.cli.registries import open_registries
@@ -95,7 +92,7 @@ class ProjectWork:
                 FileTable(self._store, self._folder),
                 read_date(values.build_date) if epoch is None else epoch,
             )
-            index = (build_python if self._loaded.is_python else build_plain)(job, wanted)
+            index = _build(job, wanted)
         images = derive.images(index)
         single = len(values.platform) == 1 and len(images) == 1
         thing: Image | Index = images[0][1] if single else index
@@ -103,6 +100,29 @@ class ProjectWork:
         if here or not self.to.references:
             self._store.add_image(thing, jobs=count_jobs(values))
         return thing
+
+
+def _check(loaded: LoadedProject, folder: Path) -> None:
+    """See that something is to be built, and that what is named is there."""
+    if loaded.is_python:
+        from imagist.lastmile.pythonjob import check_python
+
+        check_python(loaded, folder)
+    else:
+        from imagist.lastmile.plainjob import check_plain
+
+        check_plain(loaded, folder)
+
+
+def _build(job: Job, platforms: Sequence[Platform]) -> Index:
+    """The images of a project, with a Python environment or without."""
+    if job.loaded.is_python:
+        from imagist.lastmile.pythonjob import build_python
+
+        return build_python(job, platforms)
+    from imagist.lastmile.plainjob import build_plain
+
+    return build_plain(job, platforms)
 
 
 def read_project(values: argparse.Namespace) -> LoadedProject:

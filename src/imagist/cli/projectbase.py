@@ -5,23 +5,21 @@ from __future__ import annotations
 import argparse
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from msgspec.structs import replace
 
-from imagist.cli.delivery import Destination
 from imagist.cli.images import open_image, read_reference
-from imagist.cli.work import Work
-from imagist.declaration.include import LoadedDeclaration
 from imagist.declaration.model import Declaration
-from imagist.declaration.projectfile import DECLARED, LoadedProject
+from imagist.declaration.projectfile import DECLARED, SCRATCH, LoadedProject
 from imagist.errors import ImagistError, Problem, RequestError
-from imagist.lastmile import scratch
-from imagist.lastmile.defaultbase import default_base
 from imagist.lastmile.job import OpenBase
 from imagist.oci.image import Image, Index
 from imagist.oci.platform import Platform
 from imagist.oci.reference import Reference, is_remote_name
+
+if TYPE_CHECKING:
+    from imagist.declaration.include import LoadedDeclaration
 
 _NO_DEFAULT: Final = Problem(
     "so the default base, a Debian with Python, cannot be made here",
@@ -80,16 +78,22 @@ def _open_base(
     loaded: LoadedProject, platforms: Sequence[Platform], values: argparse.Namespace
 ) -> OpenBase:
     base = values.base or loaded.project.base
-    if base == scratch.NAME:
-        return OpenBase(base, scratch.empty_base(platforms))
+    if base == SCRATCH:
+        from imagist.lastmile.scratch import empty_base
+
+        return OpenBase(base, empty_base(platforms))
     if values.base:
         return _open(values.base, values.base, platforms, values)
     if isinstance(base, Declaration):
         assert loaded.place is not None  # noqa: S101 - it was written somewhere
+        from imagist.declaration.include import LoadedDeclaration
+
         place = loaded.place.find("base")
         inline = LoadedDeclaration(base, loaded.files, place)
         return OpenBase(f"`base` of {place.file}", _build(place.file, platforms, values, inline))
     if not base:
+        from imagist.lastmile.defaultbase import default_base
+
         declared = default_base()
         name = declared.files[0].path
         try:
@@ -122,6 +126,9 @@ def _build(
     declared: LoadedDeclaration | None = None,
 ) -> Image | Index:
     """The image of a declaration, from memory where nothing changed."""
+    from imagist.cli.delivery import Destination
+    from imagist.cli.work import Work
+
     own = argparse.Namespace(**vars(values))
     own.thing, own.tag, own.annotation = name, [], []
     own.base = own.lock = own.output = ""

@@ -17,9 +17,9 @@ if TYPE_CHECKING:
     from imagist.oci.reference import Reference
     from imagist.registry.client import Registries
 
-_LOCK: Final = re.compile(r"(uv|poetry|pdm)\.lock|pylock(\.[^.]+)?\.toml|.*requirements.*\.txt")
+_LOCK: Final = r"(uv|poetry|pdm)\.lock|pylock(\.[^.]+)?\.toml|.*requirements.*\.txt"
 """Names of files that a project's packages are taken from."""
-_OWN: Final = re.compile(r"pyproject\.toml|imagist\.ya?ml")
+_OWN: Final = r"pyproject\.toml|imagist\.ya?ml"
 """Names of files in which a project says what its image is; that of an image may be called so."""
 _OF_IMAGE: Final = re.compile(rb"^contents:", re.MULTILINE)
 
@@ -60,7 +60,7 @@ def settle_thing(values: argparse.Namespace) -> None:
     path = Path(values.thing)
     if not path.is_file():
         return
-    is_lock = _LOCK.fullmatch(path.name) is not None
+    is_lock = re.fullmatch(_LOCK, path.name) is not None
     if is_lock and getattr(values, "lock", None):  # `imagist lock` has no such flag
         raise RequestError(
             f"{path} is a lock, and --lock names another one",
@@ -68,7 +68,7 @@ def settle_thing(values: argparse.Namespace) -> None:
         )
     if is_lock:
         values.lock = str(path)
-    if is_lock or (_OWN.fullmatch(path.name) and not _OF_IMAGE.search(path.read_bytes())):
+    if is_lock or (re.fullmatch(_OWN, path.name) and not _OF_IMAGE.search(path.read_bytes())):
         values.thing = str(path.parent)
     elif path.suffix in {".toml", ".lock"}:
         raise RequestError(

@@ -6,12 +6,9 @@ import re
 from collections.abc import Iterable, Mapping
 from typing import Final, Protocol
 
-from imagist.text.suggest import did_you_mean
-from imagist.text.words import split_words
-
-_PORT: Final = re.compile(r"([0-9]{1,5})(?:/(?:tcp|udp|sctp))?")
-_NAME: Final = re.compile(r"[^\s:,/\x00-\x1f\x7f-][^\s:,/\x00-\x1f\x7f]*")
-_NUMBER: Final = re.compile(r"[0-9]{1,10}")
+_PORT: Final = r"([0-9]{1,5})(?:/(?:tcp|udp|sctp))?"
+_NAME: Final = r"[^\s:,/\x00-\x1f\x7f-][^\s:,/\x00-\x1f\x7f]*"
+_NUMBER: Final = r"[0-9]{1,10}"
 _MOST: Final = 0x7FFF_FFFF
 """The highest number of a user or group that runtimes take."""
 _SIGNALS: Final = (
@@ -19,7 +16,7 @@ _SIGNALS: Final = (
     "STOP SYS TERM TRAP TSTP TTIN TTOU URG USR1 USR2 VTALRM WINCH XCPU XFSZ RTMIN RTMAX"
 )
 """Of Linux, without the SIG in front."""
-_REAL_TIME: Final = re.compile(r"RTMIN\+(?:[0-9]|1[0-5])|RTMAX-(?:[0-9]|1[0-4])")
+_REAL_TIME: Final = r"RTMIN\+(?:[0-9]|1[0-5])|RTMAX-(?:[0-9]|1[0-4])"
 _LAST: Final = 64
 """The highest number of a signal."""
 _DECIMAL_MODES: Final = frozenset(
@@ -55,6 +52,8 @@ def check_running(
         variables: the name of their key, and the variables.
     """
     if stop_signal and not is_signal(stop_signal):
+        from imagist.text.suggest import did_you_mean  # noqa: PLC0415 - seldom wrong
+
         usual = did_you_mean(stop_signal, [f"SIG{name}" for name in _SIGNALS.split()])
         advice = usual or f"write a name such as SIGTERM, or a number up to {_LAST}"
         report("stop-signal", f"`{stop_signal}` is not a signal", advice)
@@ -64,7 +63,7 @@ def check_running(
         if not volume.startswith("/"):
             report(f"volumes[{index}]", f"a volume must begin with /: `{volume}`")
     for index, port in enumerate(ports):
-        match = _PORT.fullmatch(port)
+        match = re.fullmatch(_PORT, port)
         if match is None or not 1 <= int(match[1]) <= 0xFFFF:
             report(f"ports[{index}]", f"`{port}` is not a port", "write 8080 or 53/udp")
     key, named = variables
@@ -85,6 +84,10 @@ def check_user(report: Report, path: str, user: str) -> None:
 
 def check_words(report: Report, path: str, text: str) -> None:
     """Check that a command can be split as a shell would split it."""
+    if not text:
+        return
+    from imagist.text.words import split_words  # noqa: PLC0415 - most are lists, or absent
+
     try:
         split_words(text)
     except ValueError as error:
@@ -107,13 +110,13 @@ def is_signal(text: str) -> bool:
     >>> [is_signal(text) for text in ("SIGTERM", "INT", "15", "SIGRTMIN+3", "SIGFOO", "65", "0")]
     [True, True, True, True, False, False, False]
     """
-    if _NUMBER.fullmatch(text):
+    if re.fullmatch(_NUMBER, text):
         return 1 <= int(text) <= _LAST
     name = text.removeprefix("SIG")
-    return name in _SIGNALS.split() or _REAL_TIME.fullmatch(name) is not None
+    return name in _SIGNALS.split() or re.fullmatch(_REAL_TIME, name) is not None
 
 
 def _is_account(text: str) -> bool:
-    if _NUMBER.fullmatch(text):
+    if re.fullmatch(_NUMBER, text):
         return int(text) <= _MOST
-    return _NAME.fullmatch(text) is not None
+    return re.fullmatch(_NAME, text) is not None

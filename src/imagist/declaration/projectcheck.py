@@ -11,8 +11,6 @@ from imagist.errors import Problem, RequestError
 from imagist.oci.platform import parse_platform
 from imagist.packages.wheel.lock.model import normalize
 from imagist.packages.wheel.target import parse_libc, parse_python
-from imagist.rootfs.capabilities import parse_capabilities
-from imagist.text.suggest import did_you_mean
 
 if TYPE_CHECKING:
     from imagist.declaration.projectfile import LoadedProject
@@ -93,6 +91,8 @@ class _Checker:
         normal = {normalize(name) for name in known}
         for index, name in enumerate(names):
             if normalize(name) not in normal:
+                from imagist.text.suggest import did_you_mean  # noqa: PLC0415 - seldom wrong
+
                 what = f"`{name}` is not one of the project's {key}"
                 self.report(f"{key}[{index}]", what, did_you_mean(name, known))
 
@@ -111,6 +111,8 @@ class _Checker:
                 self.report(f"{path}.source", f"`{file.source}` is outside the project", advice)
             check_mode(self.report, path, file.permissions)
             if file.capabilities:
+                from imagist.rootfs.capabilities import parse_capabilities  # noqa: PLC0415
+
                 self.check_by(parse_capabilities, f"{path}.capabilities", file.capabilities)
             if file.path and not file.path.startswith("/"):
                 self.report(f"{path}.path", f"`path` must begin with /: `{file.path}`")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import posixpath
 from collections.abc import Collection, Mapping
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
 
@@ -17,16 +17,19 @@ from imagist.errors import NotFound, RequestError, Span
 from imagist.packages.wheel.lock.find import find_lock
 from imagist.packages.wheel.lock.model import normalize
 from imagist.packages.wheel.upkeep import expand_groups
-from imagist.text.decode import Decoded, Place, decode
-from imagist.text.nodes import Document
 from imagist.text.tomlnodes import find_node, parse_toml, read_toml
-from imagist.text.words import split_words
+
+if TYPE_CHECKING:
+    from imagist.text.decode import Place
+    from imagist.text.nodes import Document
 
 PYPROJECT: Final = "pyproject.toml"
 OWN_FILES: Final = ("imagist.yaml", "imagist.yml")
 TABLE: Final = "tool.imagist"
 DECLARED: Final = (".yaml", ".yml", ".json")
 """How names of files with a declaration end."""
+SCRATCH: Final = "scratch"
+"""A base of nothing, as Dockerfiles call it."""
 
 
 class LoadedProject(msgspec.Struct, frozen=True):
@@ -199,13 +202,13 @@ def load_project(read: Read, folder: str = "", *, names: Collection[str] = ()) -
                 help="keep one of them",
             )
         document = settings or document
-    decoded = decode(document, Project) if document else Decoded(Project(), None)
+    project, place = _read_settings(document)
     metadata = read_metadata(values)
     loaded = LoadedProject(
-        decoded.value,
+        project,
         metadata,
         tuple(files),
-        decoded.place,
+        place,
         has_lock=find_lock(names) is not None,
         folder=posixpath.basename(posixpath.abspath(folder)),
     )
@@ -238,5 +241,19 @@ def _open_table(data: bytes, path: str) -> Document | None:
     return document if root is not None else None
 
 
+def _read_settings(document: Document | None) -> tuple[Project, Place | None]:
+    """What a document says of the image, and where; the defaults where there is none."""
+    if document is None:
+        return Project(), None
+    from imagist.text.decode import decode  # noqa: PLC0415 - not every project says something
+
+    decoded = decode(document, Project)
+    return decoded.value, decoded.place
+
+
 def _words(value: str | tuple[str, ...]) -> tuple[str, ...]:
-    return tuple(split_words(value)) if isinstance(value, str) else value
+    if not isinstance(value, str):
+        return value
+    from imagist.text.words import split_words  # noqa: PLC0415 - most write no command
+
+    return tuple(split_words(value)) if value else ()

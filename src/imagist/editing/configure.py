@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import re
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
 
-from imagist.editing.whole import Warn, edit_images
 from imagist.errors import RequestError
 from imagist.oci import derive
 from imagist.oci.image import Image, Index
 from imagist.oci.manifest import RunConfig
 from imagist.oci.mutate import annotate_image, annotate_index, set_config
 from imagist.oci.platform import Platform
+
+if TYPE_CHECKING:
+    from imagist.editing.whole import Warn
 
 MEMBERS: Final = {
     "entrypoint": "Entrypoint",
@@ -27,7 +29,7 @@ MEMBERS: Final = {
     "stop-signal": "StopSignal",
 }
 """What can be cleared, and the member of the configuration that it is."""
-_PORT: Final = re.compile("[0-9]{1,5}(-[0-9]{1,5})?(/(tcp|udp|sctp))?")
+_PORT: Final = "[0-9]{1,5}(-[0-9]{1,5})?(/(tcp|udp|sctp))?"
 
 
 class Settings(msgspec.Struct, frozen=True, kw_only=True):
@@ -70,6 +72,8 @@ def configure_images(thing: Image | Index, settings: Settings, warn: Warn) -> Im
             f"for {settings.platform}",
             help="name that one with --platform",
         )
+    from imagist.editing.whole import edit_images  # noqa: PLC0415 - projects have no whole yet
+
     edited = edit_images(thing, lambda _, image: configure(image, settings), warn)
     annotations = _annotation_changes(settings)
     return annotate_index(edited, annotations) if isinstance(edited, Index) else edited
@@ -145,6 +149,6 @@ def _set_variables(env: Iterable[str], settings: Settings) -> list[str]:
 
 def _ports(ports: Iterable[str]) -> Iterable[str]:
     for port in ports:
-        if not _PORT.fullmatch(port):
+        if not re.fullmatch(_PORT, port):
             raise RequestError(f"`{port}` is no port", help="write 80, 80/tcp or 53/udp")
         yield port

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 STEP: Final = "python-target"
 FORMAT: Final = "python-target/4"
-_LIBRARY: Final = re.compile(r"\.so(\.|$)")
+_LIBRARY: Final = r"\.so(\.|$)"
 
 
 class PythonBase(msgspec.Struct, frozen=True):
@@ -75,7 +75,7 @@ def look_for_python(
     base = view_base(image, name, platform, jobs=jobs)
     target = detect_target(base, wishes, prefix)
     names = (node.entry.path.rpartition("/")[2] for node in base.tree.nodes())
-    libraries = tuple(sorted({name for name in names if _LIBRARY.search(name)}))
+    libraries = tuple(sorted({name for name in names if re.search(_LIBRARY, name)}))
     obstacles = find_obstacles(venv_of(target), base.tree)
     if memo is not None:
         answer = _Remembered(target, libraries, obstacles)

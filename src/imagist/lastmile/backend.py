@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import re
-import tomllib
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, Final, TypeGuard
 
 import msgspec
 
-from imagist.errors import InputError, NotFound
+from imagist.errors import InputError, NotFound, RequestError
 from imagist.packages.wheel.lock.reading import read_regular
+from imagist.text.tomlnodes import read_toml
 
 _LEGACY: Final = ("setuptools >= 40.8.0",)
 _LEGACY_BACKEND: Final = "setuptools.build_meta:__legacy__"
@@ -50,21 +50,22 @@ class Backend(msgspec.Struct, frozen=True):
     requirements: tuple[str, ...]
 
 
-def read_document(folder: Path) -> dict[str, Any]:
+def read_document(folder: Path) -> Mapping[str, Any]:
     """The `pyproject.toml` of a project; empty where it has a `setup.py` alone.
 
     Raises:
         NotFound: there is neither.
         InputError: it cannot be read.
     """
+    file = folder / "pyproject.toml"
     try:
-        return tomllib.loads(read_regular(folder / "pyproject.toml").decode())
+        return read_toml(read_regular(file), str(file))
     except NotFound:
         if (folder / "setup.py").exists():
             return {}
         raise NotFound(f"`{folder}` has no pyproject.toml: it is no project") from None
-    except ValueError as error:
-        raise InputError(f"`{folder / 'pyproject.toml'}` cannot be read: {error}") from error
+    except RequestError as error:  # of a source that somebody else wrote
+        raise InputError(error.problems) from None
 
 
 def find_backend(document: Mapping[str, Any], where: str) -> Backend:

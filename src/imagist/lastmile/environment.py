@@ -17,7 +17,6 @@ from imagist.build.assemble import BuiltLayer
 from imagist.errors import InputError, Problem, Span
 from imagist.lastmile.wheels import Wheel, WheelLayer, WheelLayers
 from imagist.oci.derive import BlobLayer
-from imagist.packages.wheel.facts import WheelFacts
 from imagist.packages.wheel.target import Target, marker_environment
 from imagist.packages.wheel.venv import Venv, venv_of, write_skeleton
 from imagist.progress import SILENT, Meter
@@ -36,15 +35,10 @@ class Environment(msgspec.Struct, frozen=True):
     """The layers of a virtual environment, and what is in them."""
 
     layers: list[BuiltLayer]
-    made: list[WheelLayer]
+    wheel_layers: list[WheelLayer]
     """Those of them that are of wheels."""
     warnings: list[str]
     """Whole sentences, for a person."""
-
-    @property
-    def wheels(self) -> tuple[WheelFacts, ...]:
-        """All wheels, in the order of their layers."""
-        return tuple(wheel for layer in self.made for wheel in layer.wheels)
 
 
 class Base(msgspec.Struct, frozen=True):

@@ -10,25 +10,26 @@ from __future__ import annotations
 import posixpath
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 import msgspec
 from msgspec.structs import replace
 
 from imagist.editing.additions import Addition, Item, find_items
-from imagist.editing.place import Ownership, Placed, place_items
 from imagist.errors import InputError, Problem, RequestError
 from imagist.lastmile.filetable import FileTable
 from imagist.lastmile.ignore import Ignore, read_ignore
 from imagist.oci.derive import BlobLayer
 from imagist.progress import SILENT, Meter
 from imagist.rootfs import compress
-from imagist.rootfs.capabilities import ATTRIBUTE, parse_capabilities
 from imagist.rootfs.entry import order, parents
-from imagist.rootfs.tree import Node, Tree
 from imagist.store.layers import StoredLayer, recall, remember
 from imagist.store.memo import memo_key
 from imagist.store.store import Store
+
+if TYPE_CHECKING:
+    from imagist.editing.place import Placed
+    from imagist.rootfs.tree import Tree
 
 STEP: Final = "files-layer"
 FORMAT: Final = 1
@@ -82,7 +83,7 @@ def write_files(
         InputError: something cannot be read or carried, or a symlink leads out of its folder.
         RequestError: a rule means nothing.
     """
-    return write_placed(store, place_files(rules, base or Tree()), table=table, meter=meter)
+    return write_placed(store, place_files(rules, base), table=table, meter=meter)
 
 
 def write_placed(
@@ -113,9 +114,11 @@ def write_placed(
     return layer.open(store)
 
 
-def place_files(rules: Iterable[FileRule], base: Tree) -> list[Placed]:
+def place_files(rules: Iterable[FileRule], base: Tree | None = None) -> list[Placed]:
     """The entries of the layer, folders above them included, in the order of paths."""
-    seen = base.copy()
+    from imagist.rootfs.tree import Node, Tree  # noqa: PLC0415 - wheels are no such files
+
+    seen = base.copy() if base is not None else Tree()
     found: dict[str, Placed] = {}
     for rule in rules:
         for placed in _place(rule, seen):
@@ -127,8 +130,15 @@ def place_files(rules: Iterable[FileRule], base: Tree) -> list[Placed]:
 def _place(rule: FileRule, base: Tree) -> Iterator[Placed]:
     if not rule.place.startswith("/"):
         raise RequestError(f"`{rule.place}` is not an absolute path", where=rule.source)
+    from imagist.editing.place import Ownership, place_items  # noqa: PLC0415 - as above
+
     attributes: tuple[tuple[str, bytes], ...] = ()
     if rule.capabilities:
+        from imagist.rootfs.capabilities import (  # noqa: PLC0415 - few files have any
+            ATTRIBUTE,
+            parse_capabilities,
+        )
+
         attributes = ((ATTRIBUTE, parse_capabilities(rule.capabilities)),)
     for placed in place_items(find_wanted(rule), base, Ownership(rule.uid, rule.gid, rule.mtime)):
         entry = placed.entry

@@ -36,7 +36,7 @@ _MEANT: Final = {"**/": "(?:.*/)?", "**": ".*", "*": _STAR, "?": "[^/]"}
 _GAPS: Final = frozenset({"(?:.*/)?", ".*", _STAR})
 """What stands for any number of characters."""
 _TOKEN: Final = re.compile(r"\*\*/|\*\*|\*|\?|\[.[^\]]*\]|\\.|[^\[\\]", re.DOTALL)
-_SETS: Final = re.compile(r"[\\\[&~|]")
+_SETS: Final = r"[\\\[&~|]"
 """What means something in a set of regular expressions, but not in one of patterns."""
 
 
@@ -181,7 +181,7 @@ def _one_character(found: str) -> str:
         return re.escape(found[-1])
     inside = found[1:-1]
     is_negated = inside.startswith(("^", "!"))
-    members = _SETS.sub(r"\\\g<0>", inside[is_negated:])
+    members = re.sub(_SETS, r"\\\g<0>", inside[is_negated:])
     expression = f"(?!/)[^{members}]" if is_negated else f"[{members}]"
     re.compile(expression)
     return expression

@@ -13,8 +13,6 @@ import msgspec
 from imagist.build.assemble import BuiltLayer
 from imagist.declaration.projectfile import LoadedProject
 from imagist.errors import InputError, NotFound, RequestError, Span
-from imagist.lastmile.account import check_account
-from imagist.lastmile.binary import check_binary, check_loader, choose_binary
 from imagist.lastmile.buildenv import BuildEnvironments
 from imagist.lastmile.files import FileRule, place_files, write_placed
 from imagist.lastmile.filetable import FileTable
@@ -30,13 +28,12 @@ from imagist.oci.reference import Reference
 from imagist.packages.wheel.target import Target
 from imagist.progress import SILENT, Meter
 from imagist.rootfs.entry import Entry
-from imagist.rootfs.tree import Tree
 from imagist.store.store import Store
 
 if TYPE_CHECKING:
-    from imagist.packages.wheel.facts import WheelFacts
+    from imagist.lastmile.wheels import WheelLayer
 
-_SPECIAL: Final = re.compile(r"[*?\[\\!#]")
+_SPECIAL: Final = r"[*?\[\\!#]"
 """What means something in a line of an ignore file."""
 
 
@@ -94,7 +91,8 @@ class Between(msgspec.Struct, frozen=True):
     """What goes between a base and the project's files."""
 
     layers: Sequence[BuiltLayer] = ()
-    wheels: Sequence[WheelFacts] = ()
+    wheel_layers: Sequence[WheelLayer] = ()
+    """Those of the layers that are of wheels."""
     target: Target | None = None
 
 
@@ -130,7 +128,7 @@ def compose_images(
         between = environment(platform, image)
         all_own = [*own, *_write_binary(job, platform, image)]
         above = Above(
-            [e for each in all_own for e in each.entries], between.wheels, between.target
+            [e for each in all_own for e in each.entries], between.wheel_layers, between.target
         )
         memo = tools.store.memo
         for said in check_program(job.loaded, image, platform, above, memo, jobs=tools.jobs):
@@ -146,6 +144,8 @@ def _check_account(job: Job, platform: Platform, image: Image, own: Sequence[_Ow
     """See that the base knows who runs a container, unless the project brings accounts."""
     user, tools = job.loaded.project.user, job.tools
     if user and not any(e.path == "etc/passwd" for each in own for e in each.entries):
+        from imagist.lastmile.account import check_account  # noqa: PLC0415 - often nobody special
+
         where, memo = job.loaded.where("user"), tools.store.memo
         said = check_account(user, image, platform, memo, where=where, jobs=tools.jobs)
         if said:
@@ -238,6 +238,12 @@ def _write_binary(job: Job, platform: Platform, image: Image) -> list[_Own]:
     binaries = loaded.project.binary
     if not binaries:
         return []
+    from imagist.lastmile.binary import (  # noqa: PLC0415 - few bring one
+        check_binary,
+        check_loader,
+        choose_binary,
+    )
+
     try:
         name = choose_binary(binaries, platform)
     except RequestError as error:
@@ -259,7 +265,7 @@ def _write_binary(job: Job, platform: Platform, image: Image) -> list[_Own]:
 
 def _write(job: Job, rules: Sequence[FileRule], what: str, key: str) -> _Own:
     """The layer of some rules, which a key of the project asks for."""
-    placed = place_files(rules, Tree())
+    placed = place_files(rules)
     try:
         layer = write_placed(job.tools.store, placed, table=job.table, meter=job.tools.meter)
     except InputError as error:
@@ -272,7 +278,7 @@ def own_writings(folder: Path, tools: Tools) -> tuple[str, ...]:
     places = [tools.store.root, *([Path(tools.output)] if tools.output else [])]
     root = folder.resolve()
     below = [path for place in places if root in (path := place.resolve()).parents]
-    return tuple(_SPECIAL.sub(r"\\\g<0>", str(path.relative_to(root))) for path in below)
+    return tuple(re.sub(_SPECIAL, r"\\\g<0>", str(path.relative_to(root))) for path in below)
 
 
 def _patterns(include: Sequence[str], exclude: Sequence[str]) -> list[str]:

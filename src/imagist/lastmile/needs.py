@@ -22,7 +22,7 @@ from imagist.oci.manifest import RunConfig
 from imagist.packages.wheel.target import Target
 
 _PYTHON: Final = re.compile(r"python(3(\.\d+)?t?)?")
-_MODULE: Final = re.compile(r"-[bBdEiIOPqRsSuvx]*m")
+_MODULE: Final = r"-[bBdEiIOPqRsSuvx]*m"
 """Flags of Python after which a module is named."""
 _WITH_VALUE: Final = frozenset(("-W", "-X", "--check-hash-based-pycs"))
 
@@ -110,7 +110,7 @@ def _need_of_python(
     """What Python itself is asked to run: a module, or a file."""
     words = iter(arguments)
     for word in words:
-        if _MODULE.fullmatch(word):
+        if re.fullmatch(_MODULE, word):
             yield _need_module(next(words, ""), [_inside(folder, "."), *folders], where)
         elif word in _WITH_VALUE:
             next(words, "")

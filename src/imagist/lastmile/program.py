@@ -23,11 +23,11 @@ from imagist.oci.platform import Platform
 from imagist.packages.wheel.target import Target
 from imagist.packages.wheel.venv import write_skeleton
 from imagist.rootfs.entry import Entry
-from imagist.rootfs.tree import Node, Tree
 from imagist.store.memo import Memo, memo_key
 
 if TYPE_CHECKING:
-    from imagist.packages.wheel.facts import WheelFacts
+    from imagist.lastmile.wheels import WheelLayer
+    from imagist.rootfs.tree import Tree
 
 STEP: Final = "program"
 FORMAT: Final = 2
@@ -39,15 +39,26 @@ class Above(msgspec.Struct, frozen=True):
 
     own: Sequence[Entry] = ()
     """The project's files, and its program."""
-    wheels: Sequence[WheelFacts] = ()
+    wheel_layers: Sequence[WheelLayer] = ()
+    """The project's last."""
     target: Target | None = None
     """The Python of the environment, if there is one."""
 
     def entries(self) -> Iterable[Entry]:
         """All of it, as far as it matters what is where."""
-        yield from write_skeleton(self.target) if self.target is not None else ()
-        yield from (Entry(file.path) for wheel in self.wheels for file in wheel.files)
+        yield from self._skeleton()
+        for layer in self.wheel_layers:
+            yield from (Entry(file.path) for wheel in layer.wheels for file in wheel.files)
         yield from self.own
+
+    def files(self) -> Iterable[set[str]]:
+        """The paths of its files, part by part; first those among which a program is likely."""
+        yield {each.path for each in (*self.own, *self._skeleton()) if not each.is_directory}
+        for layer in reversed(self.wheel_layers):
+            yield {file.path for wheel in layer.wheels for file in wheel.files}
+
+    def _skeleton(self) -> Sequence[Entry]:
+        return write_skeleton(self.target) if self.target is not None else ()
 
 
 def check_program(
@@ -77,11 +88,16 @@ def check_program(
         InputError: the base is damaged.
     """
     run = derive.config(image).config or RunConfig()
-    paths = {entry.path for entry in above.entries() if not entry.is_directory}
-    absent = [need for need in find_needs(loaded, run, above.target) if not _is_met(need, paths)]
+    absent = list(find_needs(loaded, run, above.target))
+    for paths in above.files():
+        if not absent:
+            return []
+        absent = [need for need in absent if not _is_met(need, paths)]
     absent = [need for need in absent if not _has(need, image, platform, memo, jobs)]
     if not absent:
         return []
+    from imagist.rootfs.tree import Node  # noqa: PLC0415 - most need no look at the base
+
     whole = view_base(image, "the base", platform, jobs=jobs).tree.copy()
     for entry in above.entries():  # symlinks of one may lead to files of the other
         whole.put(Node(entry))
@@ -89,6 +105,7 @@ def check_program(
     volumes = [*loaded.project.volumes, *(run.volumes or ())]
     brings_modules = above.target is not None and any(
         posixpath.dirname(path) == above.target.site_packages[1:] and path.endswith(".pth")
+        for paths in above.files()
         for path in paths
     )
     problems: list[Problem] = []

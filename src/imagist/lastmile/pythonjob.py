@@ -71,7 +71,7 @@ def build_python(job: Job, platforms: Sequence[Platform]) -> Index:
         made = _environment(job, wheels, project, seen[platform], gathered)
         for warning in made.warnings:
             tools.warn(warning)
-        return Between(made.layers, made.wheels, target)
+        return Between(made.layers, made.wheel_layers, target)
 
     return compose_images(job, bases, environment)
 

@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Final
 
 from imagist.errors import RequestError
 from imagist.oci.empty import EMPTY_IMAGE
 from imagist.oci.image import Image, Index
 from imagist.oci.mutate import make_index, set_config
 from imagist.oci.platform import Platform
-
-NAME: Final = "scratch"
 
 
 def empty_base(platforms: Sequence[Platform]) -> Index:

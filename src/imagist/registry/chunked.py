@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, BinaryIO, Final
+from typing import BinaryIO, Final
 
 from imagist.errors import NetworkError
 from imagist.oci.contents import Blob
 from imagist.progress import SILENT, Meter
 from imagist.registry.outgoing import open_checked
+from imagist.registry.upload import CHUNK, Uploader
 from imagist.registry.uploading import (
     ATTEMPTS,
     BINARY,
@@ -17,13 +18,6 @@ from imagist.registry.uploading import (
     with_digest,
 )
 
-if TYPE_CHECKING:
-    from imagist.registry.upload import Uploader
-
-CHUNK: Final = 8 << 20
-"""Bytes of a chunk, unless the registry asks for more; some take none smaller than 5 MiB."""
-LARGEST_CHUNK: Final = 64 << 20
-"""Bytes of the largest that a registry can ask for: it is held in memory."""
 _STEP: Final = 1 << 18
 
 

@@ -16,8 +16,6 @@ import msgspec
 from imagist.errors import InputError, NetworkError, NotFound
 from imagist.oci import derive, mediatype
 from imagist.oci.manifest import Descriptor, IndexManifest, encode
-from imagist.oci.referrer import fallback_tag
-from imagist.registry.pages import read_on
 from imagist.registry.scope import Scope
 from imagist.registry.session import Session
 
@@ -65,6 +63,8 @@ class Referrers:
         """
         found = self._ask(digest, artifact_type) if self._has_api else None
         if found is None:
+            from imagist.oci.referrer import fallback_tag  # noqa: PLC0415 - few push any
+
             found = self._read(fallback_tag(digest)).manifests
         return [item for item in found if artifact_type in {"", item.artifact_type}]
 
@@ -111,6 +111,8 @@ class Referrers:
             return None
         if response.status != 200:
             raise self._session.refusal(response, "GET", path, self._scopes)
+        from imagist.registry.pages import read_on  # noqa: PLC0415 - seldom asked for
+
         pages = read_on(self._session, response, path, self._scopes)
         return tuple(item for page in pages for item in derive.parse_index(page).manifests)
 
@@ -128,6 +130,8 @@ class Referrers:
 
     def _edit(self, subject: str, change: Callable[[IndexManifest], IndexManifest]) -> None:
         """Change a fallback tag, and see that the change was not lost to another writer."""
+        from imagist.oci.referrer import fallback_tag  # noqa: PLC0415 - as above
+
         tag = fallback_tag(subject)
         with self._lock:
             lock = self._locks.setdefault(tag, threading.Lock())

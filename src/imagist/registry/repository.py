@@ -18,12 +18,10 @@ from imagist.oci import derive, mediatype
 from imagist.oci.contents import Blob
 from imagist.oci.manifest import Descriptor, decode
 from imagist.oci.reader import verified
-from imagist.oci.referrer import describe_referrer
 from imagist.progress import SILENT, Meter
 from imagist.registry.ahead import read_ahead
 from imagist.registry.download import RemoteBlob
 from imagist.registry.known import Known
-from imagist.registry.pages import read_pages
 from imagist.registry.referrers import Referrers
 from imagist.registry.refusal import Missing, is_document, no_registry
 from imagist.registry.scope import Scope
@@ -141,6 +139,8 @@ class Repository:
         digest = sha256(raw)
         headers = self._put_manifest(raw, media_type, tag or digest)
         if b'"subject"' in raw and "oci-subject" not in headers:
+            from imagist.oci.referrer import describe_referrer  # noqa: PLC0415 - few are any
+
             found = describe_referrer(raw, media_type)
             if found is not None:
                 self._referrers.add(*found)
@@ -155,6 +155,8 @@ class Repository:
         """
         found = None
         if ":" in tag_or_digest:
+            from imagist.oci.referrer import describe_referrer  # noqa: PLC0415 - as above
+
             raw, media_type = self.get_tagged(tag_or_digest)
             found = describe_referrer(raw, media_type)
         path = self._manifest(tag_or_digest)
@@ -223,6 +225,8 @@ class Repository:
             NotFound: there is no such repository.
             NetworkError: the registry cannot be reached, or refuses.
         """
+        from imagist.registry.pages import read_pages  # noqa: PLC0415 - for lists alone
+
         path = f"/v2/{self.name}/tags/list?n={_PAGE}"
         for page in read_pages(self._session, path, self._pull):
             yield from decode(_TagList, page, f"the tags of {self}").tags or ()

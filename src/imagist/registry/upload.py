@@ -16,7 +16,6 @@ from imagist.net.body import Body
 from imagist.net.retry import Manner, Patience, Waiter
 from imagist.oci.contents import Blob
 from imagist.progress import SILENT, Meter
-from imagist.registry.chunked import CHUNK, LARGEST_CHUNK, ChunkedUpload
 from imagist.registry.outgoing import Sent, open_checked
 from imagist.registry.refusal import Missing, Refused
 from imagist.registry.scope import Scope
@@ -32,6 +31,10 @@ from imagist.registry.uploading import (
 
 SMALL: Final = 1 << 16
 """Bytes up to which it costs less to send a blob than to ask whether it is there."""
+CHUNK: Final = 8 << 20
+"""Bytes of a chunk, unless the registry asks for more; some take none smaller than 5 MiB."""
+LARGEST_CHUNK: Final = 64 << 20
+"""Bytes of the largest that a registry can ask for: it is held in memory."""
 _REPEATED: Final = Manner(repeat=True, any_status=True)
 """For what begins an upload: one that was begun for nothing is forgotten by the registry."""
 _RANGE: Final = r"(?:bytes=)?0-([0-9]{1,18})"
@@ -182,6 +185,8 @@ class Uploader:
 
     def _put_chunked(self, blob: Blob, location: str, meter: Meter) -> None:
         """Go on in chunks from what the registry has, or anew where it has nothing of it."""
+        from imagist.registry.chunked import ChunkedUpload  # noqa: PLC0415 - seldom needed
+
         attempt = 0
         while True:
             attempt += 1

@@ -8,11 +8,12 @@ from __future__ import annotations
 import struct
 from collections.abc import Iterator
 from itertools import islice
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 import msgspec
 
-from imagist.rootfs.elf import PROGRAMS, Header, read_header
+if TYPE_CHECKING:
+    from imagist.rootfs.elf import Header
 
 MAGIC: Final = b"\x7fELF"
 WHOLE: Final = 64 << 20
@@ -110,6 +111,8 @@ class _Bytes:
 
 
 def _read(file: _Bytes) -> Linkage | None:
+    from imagist.rootfs.elf import PROGRAMS, read_header  # noqa: PLC0415 - most files are none
+
     header = read_header(file.head, PROGRAMS)
     if header is None:
         return None

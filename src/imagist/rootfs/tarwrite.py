@@ -6,12 +6,14 @@ Layers are written here (image-spec layer.md); the same entries always give the 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from typing import Final
+from typing import TYPE_CHECKING, Final
 from zlib import adler32
 
 from imagist.errors import InputError
-from imagist.rootfs.batch import Batch, Content
 from imagist.rootfs.entry import MODE_BITS, Entry
+
+if TYPE_CHECKING:
+    from imagist.rootfs.batch import Content
 
 BLOCK: Final = 512
 END: Final = bytes(2 * BLOCK)
@@ -80,6 +82,8 @@ def write_tar(items: Iterable[tuple[Entry, Content]], write: Callable[[bytes], o
     Raises:
         InputError: a content has not the size its entry states.
     """
+    from imagist.rootfs.batch import Batch  # noqa: PLC0415 - wheels are spliced, not written so
+
     batch = Batch(write)
     for entry, content in items:
         batch.add(tar_header(entry))

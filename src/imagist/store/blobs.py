@@ -25,7 +25,7 @@ from imagist.errors import ImagistError, InputError, NotFound
 from imagist.store import unfinished
 
 _SHA256: Final = re.compile("sha256:[0-9a-f]{64}")
-_OURS: Final = re.compile("[0-9]+-[0-9a-f]{16}")
+_OURS: Final = "[0-9]+-[0-9a-f]{16}"
 """Names of temporary files; whatever else lies there is somebody's."""
 _READ_ONLY: Final = 0o444
 _COALESCE: Final = 1 << 16
@@ -114,7 +114,7 @@ class Blobs:
         removed = 0
         with os.scandir(self.temporary) as items:
             for item in items:
-                removed += bool(_OURS.fullmatch(item.name)) and _remove_if_dead(item.path)
+                removed += bool(re.fullmatch(_OURS, item.name)) and _remove_if_dead(item.path)
         return removed
 
 

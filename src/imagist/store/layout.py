@@ -107,7 +107,7 @@ def _make(index: LayoutIndex, folder: Path, link: bool, meter: Meter, jobs: int)
 def _remove_rests(folder: Path) -> None:
     """Remove blobs that killed writers were copying; the layout must be ours alone."""
     for rest in (folder / "blobs" / "sha256").glob(".*"):
-        if output.PARTIAL.fullmatch(rest.name):
+        if re.fullmatch(output.PARTIAL, rest.name):
             rest.unlink()
 
 

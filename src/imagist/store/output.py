@@ -10,7 +10,6 @@ import contextlib
 import errno
 import fcntl
 import os
-import re
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import AbstractContextManager
 from pathlib import Path
@@ -26,7 +25,7 @@ from imagist.store.blobs import BlobFile, storage_error
 
 _ATTEMPTS: Final = 1000
 """Temporary names that others may take away, one after another; a few are much."""
-PARTIAL: Final = re.compile(r"\.[0-9a-f]{64}-[0-9a-f]{12}")
+PARTIAL: Final = r"\.[0-9a-f]{64}-[0-9a-f]{12}"
 """Names of blobs of a layout that are being copied."""
 _KERNEL_STEP: Final = 1 << 26
 _NO_LINK: Final = frozenset(

@@ -7,8 +7,10 @@ took is gone through once more, knowing that all is well with it. What only want
 
 from __future__ import annotations
 
+import functools
 import re
 import tomllib
+from collections.abc import Mapping
 from typing import Any, Final
 
 from imagist.errors import RequestError, Span
@@ -22,13 +24,15 @@ _STRING: Final = re.compile(
 )
 _BARE_KEY: Final = re.compile(r"[A-Za-z0-9_-]+")
 _BARE: Final = re.compile(r"[^,\]}#\r\n]+")
-_INTEGER: Final = re.compile(r"[-+]?[0-9_]+|0x[0-9A-Fa-f_]+|0o[0-7_]+|0b[01_]+")
-_AT: Final = re.compile(r" \(at (?:line (\d+), column (\d+)|end of document)\)$")
+_INTEGER: Final = r"[-+]?[0-9_]+|0x[0-9A-Fa-f_]+|0o[0-7_]+|0b[01_]+"
+_AT: Final = r" \(at (?:line (\d+), column (\d+)|end of document)\)$"
 _LINE: Final = re.compile("\r?\n")
+_KEPT: Final = 4
+"""Files that are parsed once: a pyproject.toml is read for the image, for its backend, for uv."""
 
 
-def read_toml(data: bytes, file: str) -> dict[str, Any]:
-    """The values of a TOML file, plainly.
+def read_toml(data: bytes, file: str) -> Mapping[str, Any]:
+    """The values of a TOML file, plainly; the same ones to all who ask, and so to be left as is.
 
     Raises:
         RequestError: it is not UTF-8 or no TOML; told with its place.
@@ -71,7 +75,8 @@ def _decode(data: bytes, file: str) -> str:
         ) from None
 
 
-def _load(text: str, file: str) -> dict[str, Any]:
+@functools.lru_cache(maxsize=_KEPT)
+def _load(text: str, file: str) -> Mapping[str, Any]:
     try:
         return tomllib.loads(text)
     except (tomllib.TOMLDecodeError, RecursionError) as error:
@@ -83,7 +88,7 @@ def _explain(error: Exception, text: str, file: str) -> RequestError:
         return RequestError(f"nested deeper than {MAX_DEPTH} levels", where=file)
     lines = _LINE.split(text)
     message = str(error)
-    at = _AT.search(message)
+    at = re.search(_AT, message)
     line, column = len(lines), len(lines[-1]) + 1
     if at and at[1]:
         line, column = int(at[1]), int(at[2])
@@ -246,7 +251,7 @@ def _tag(word: str) -> str:
     """The type of a value without quotes; floats and dates are nothing that anybody asks for."""
     if word in {"true", "false"}:
         return "bool"
-    return "int" if _INTEGER.fullmatch(word) else ""
+    return "int" if re.fullmatch(_INTEGER, word) else ""
 
 
 def _unquote(literal: str) -> str:

@@ -12,7 +12,6 @@ import msgspec
 from imagist.errors import Problem, RequestError
 from imagist.net.url import redact
 from imagist.packages.wheel.lock.model import File, Lock, Package, normalize
-from imagist.packages.wheel.refusal import Misfit, explain_misfits
 from imagist.packages.wheel.target import Target, compatible_tags
 from imagist.packages.wheel.version import is_version_of
 
@@ -81,9 +80,8 @@ def choose_files(
                 continue
             problems += _check_name(lock, package, file)
             choices.append(Choice(package, file))
-    problems += explain_misfits(
-        [_misfit(lock, package, targets) for package, targets in misfits.values()]
-    )
+    if misfits:
+        problems += _explain(lock, misfits.values())
     if problems:
         raise RequestError(list(dict.fromkeys(problems)))
     return chosen
@@ -120,11 +118,20 @@ def choose_file(package: Package, target: Target, *, source: bool = False) -> Fi
     return min(sources, key=_source_order, default=None) if source else None
 
 
-def _misfit(lock: Lock, package: Package, targets: Sequence[Target]) -> Misfit:
-    names = [parse_wheel_name(file.name) for file in package.files]
-    tags = [name.tags for name in names if name is not None]
-    has_source = any(not file.is_wheel for file in package.files)
-    return Misfit(package, targets, tags, has_source, lock.place(package))
+def _explain(lock: Lock, misfits: Iterable[tuple[Package, list[Target]]]) -> list[Problem]:
+    """What is said of packages that have nothing for some targets."""
+    from imagist.packages.wheel.refusal import (  # noqa: PLC0415 - seldom needed
+        Misfit,
+        explain_misfits,
+    )
+
+    told = []
+    for package, targets in misfits:
+        names = [parse_wheel_name(file.name) for file in package.files]
+        tags = [name.tags for name in names if name is not None]
+        has_source = any(not file.is_wheel for file in package.files)
+        told.append(Misfit(package, targets, tags, has_source, lock.place(package)))
+    return explain_misfits(told)
 
 
 def _source_order(file: File) -> tuple[bool, str]:

@@ -7,7 +7,6 @@ from collections.abc import Collection, Iterable, Sequence
 from typing import Final
 
 from imagist.errors import InputError, Problem
-from imagist.packages.globs import translate
 from imagist.packages.wheel.facts import FileFact, WheelFacts
 from imagist.rootfs.entry import parent
 
@@ -35,7 +34,7 @@ def check_collisions(wheels: Iterable[WheelFacts], shared: Collection[str] = ())
     folded: dict[str, str] = {}
     warnings: list[str] = []
     folders: dict[str, WheelFacts] = {}
-    indifferent = [re.compile(translate(pattern), re.DOTALL) for pattern in shared]
+    indifferent = _compile(shared)
     for wheel in wheels:
         for file in wheel.files:
             before, owner = owners.setdefault(file.path, (file, wheel))
@@ -56,6 +55,14 @@ def check_collisions(wheels: Iterable[WheelFacts], shared: Collection[str] = ())
     if clashes:
         raise InputError(_describe(*pair, sorted(paths)) for pair, paths in clashes.items())
     return warnings
+
+
+def _compile(patterns: Collection[str]) -> list[re.Pattern[str]]:
+    if not patterns:
+        return []
+    from imagist.packages.globs import translate  # noqa: PLC0415 - most have none
+
+    return [re.compile(translate(pattern), re.DOTALL) for pattern in patterns]
 
 
 def _is_any(path: str, patterns: Sequence[re.Pattern[str]]) -> bool:

@@ -187,12 +187,12 @@ def _pip_files(variables: Mapping[str, str]) -> list[Path]:
 
 
 def _read_pip(file: Path) -> Settings:
-    import configparser  # noqa: PLC0415 - few have such files
-
-    parser = configparser.RawConfigParser()
     text = _read_text(file)
     if text is None:
         return Settings()
+    import configparser  # noqa: PLC0415 - few have such files
+
+    parser = configparser.RawConfigParser()
     try:
         parser.read_string(text, str(file))
     except configparser.Error as error:

@@ -41,10 +41,10 @@ _FIRST_GLIBC: Final = {"x86_64": 5, "i686": 5}
 _LATER_GLIBC: Final = 17
 """Where manylinux begins: with 2.5 on PCs, with 2.17 elsewhere (PEP 599)."""
 _WITHOUT_MANYLINUX: Final = frozenset({"armv6l"})
-_VERSION: Final = re.compile(r"(\d+)\.(\d+)\.(\d+)(?:(?:a|b|rc)\d+)?")
-_ABI: Final = re.compile(r"cp(\d)(\d+)t?")
+_VERSION: Final = r"(\d+)\.(\d+)\.(\d+)(?:(?:a|b|rc)\d+)?"
+_ABI: Final = r"cp(\d)(\d+)t?"
 _PYTHON: Final = re.compile(r"(3\.\d+)(?:\.\d+(?:(?:a|b|rc)\d+)?)?(t?)")
-_LIBC: Final = re.compile(r"(glibc|musl)[ -](\d+)\.(\d+)")
+_LIBC: Final = r"(glibc|musl)[ -](\d+)\.(\d+)"
 
 
 class Wishes(msgspec.Struct, frozen=True):
@@ -78,7 +78,7 @@ def parse_libc(text: str) -> tuple[Libc, tuple[int, int]] | None:
     Raises:
         RequestError: it is no libc.
     """
-    match = _LIBC.fullmatch(text)
+    match = re.fullmatch(_LIBC, text)
     if text and match is None:
         raise RequestError(f"`{text}` is no libc", help="write it as in glibc 2.36 or musl 1.2")
     if match is None:
@@ -142,7 +142,7 @@ def check_target(target: Target) -> Target:
     Raises:
         RequestError: they do not.
     """
-    version, abi = _VERSION.fullmatch(target.python), _ABI.fullmatch(target.abi)
+    version, abi = re.fullmatch(_VERSION, target.python), re.fullmatch(_ABI, target.abi)
     if version is None:
         raise RequestError(f"`{target.python}` is no version of Python", help="write as in 3.12.7")
     if abi is None or abi.groups() != version.groups()[:2]:

@@ -15,7 +15,7 @@ from imagist.packages.wheel.lock.reading import read_regular
 
 NAMES: Final = ("pylock.toml", "uv.lock", "poetry.lock", "pdm.lock", "requirements.txt")
 """What locks are called, in the order in which they are looked for."""
-_PYLOCK: Final = re.compile(r"pylock(\.[^.]+)?\.toml")
+_PYLOCK: Final = r"pylock(\.[^.]+)?\.toml"
 
 
 def find_lock(names: Collection[str]) -> str | None:
@@ -53,7 +53,7 @@ def read_lock(
         from imagist.packages.wheel.lock.uv import read_uv  # noqa: PLC0415
 
         return read_uv(path, extras=extras, groups=groups)
-    if _PYLOCK.fullmatch(name):
+    if re.fullmatch(_PYLOCK, name):
         from imagist.packages.wheel.lock.pylock import read_pylock  # noqa: PLC0415
 
         return read_pylock(_read(path), shown)

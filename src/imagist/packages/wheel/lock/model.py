@@ -14,7 +14,7 @@ from imagist.packages.wheel.lock.graph import Graph
 
 _SEPARATORS: Final = re.compile(r"[-_.]+")
 _DIGITS: Final = 64
-_SHA256: Final = re.compile(f"[0-9a-f]{{{_DIGITS}}}")
+_SHA256: Final = f"[0-9a-f]{{{_DIGITS}}}"
 _SHOWN: Final = 80
 
 MAIN: Final = "main"
@@ -132,7 +132,7 @@ def pick_sha256(hashes: Mapping[str, Any]) -> str:
     """The SHA-256 of a table of hashes; empty where there is none that is one."""
     value = hashes.get("sha256", "")
     found = value.lower() if isinstance(value, str) else ""
-    return found if _SHA256.fullmatch(found) else ""
+    return found if re.fullmatch(_SHA256, found) else ""
 
 
 def read_hash(text: str) -> str:
