@@ -107,13 +107,13 @@ def push(
     references: Sequence[Reference],
     registries: Registries,
     values: argparse.Namespace,
-) -> None:
-    """Push an image under some names, and show how it goes."""
+) -> list[Reference]:
+    """Push an image under some names, and show how it goes; those that did not name it yet."""
     from imagist.cli.messages import Messages
     from imagist.registry.push import push_image
 
     with Messages(values).meter(f"blobs to {references[0].registry}") as meter:
-        push_image(registries, thing, references, meter=meter)
+        return push_image(registries, thing, references, meter=meter)
 
 
 def tell(thing: Image | Index, to: Destination, values: argparse.Namespace) -> None:

@@ -4,10 +4,7 @@ from __future__ import annotations
 
 from imagist.cli.delivery import explain_names, push
 from imagist.cli.things import Making
-from imagist.oci import derive
 from imagist.oci.image import Image, Index
-from imagist.oci.reference import Reference
-from imagist.registry.client import Registries
 
 
 def publish(work: Making, thing: Image | Index) -> None:
@@ -18,18 +15,8 @@ def publish(work: Making, thing: Image | Index) -> None:
     Raises:
         NetworkError: a registry cannot be reached, or refuses.
     """
-    registries = work.registries
-    assert registries is not None  # noqa: S101 - there are references
-    digest = derive.digest(thing)
+    assert work.registries is not None  # noqa: S101 - there are references
     with explain_names(work.to):
-        references = [each for each in work.to.references if not _names(registries, each, digest)]
-        if references:
-            push(thing, references, registries, work.values)
-    if not references:
-        return
-    work.leave_memory(thing, references)
-
-
-def _names(registries: Registries, reference: Reference, digest: str) -> bool:
-    found = registries.repository(reference).resolve(reference.tag, push=True)
-    return found is not None and found.digest == digest
+        moved = push(thing, work.to.references, work.registries, work.values)
+    if moved:
+        work.leave_memory(thing, moved)

@@ -37,7 +37,12 @@ class _Target(msgspec.Struct, frozen=True):
     thing: Image | Index
     digest: Digest
     repository: Repository
-    tag: str
+    reference: Reference
+
+    @property
+    def tag(self) -> str:
+        """What it is to be called; empty where the digest is enough."""
+        return self.reference.tag
 
 
 class _Wanted(msgspec.Struct, frozen=True):
@@ -54,10 +59,10 @@ def push_image(
     *,
     meter: Meter = SILENT,
     nondistributable: bool = False,
-) -> Digest:
+) -> list[Reference]:
     """Push an image or index under some names; see `push_images`."""
     pushes = [Push(thing, references)]
-    return push_images(registries, pushes, meter=meter, nondistributable=nondistributable)[0]
+    return push_images(registries, pushes, meter=meter, nondistributable=nondistributable)
 
 
 def push_images(
@@ -66,7 +71,7 @@ def push_images(
     *,
     meter: Meter = SILENT,
     nondistributable: bool = False,
-) -> list[Digest]:
+) -> list[Reference]:
     """Push images: each blob once, whoever shares it; what a registry has is not sent.
 
     All blobs come before all manifests, children before their indexes, and tags last, so that
@@ -79,7 +84,7 @@ def push_images(
         nondistributable: push layers, too, that are not meant to be distributed.
 
     Returns:
-        The digests of the images, in order.
+        The references that did not name their images yet, in order.
 
     Raises:
         RequestError: a reference has a digest that the image has not.
@@ -93,7 +98,7 @@ def push_images(
     partly = [t for t, found in zip(open_ones, lists, strict=True) if found is not None]
     _put_manifests(registries, partly)
     registries.each(_put_tag, open_ones)
-    return [derive.digest(push.thing) for push in pushes]
+    return [target.reference for target in open_ones]
 
 
 def missing_blobs(
@@ -119,7 +124,7 @@ def _targets(registries: Registries, push: Push) -> list[_Target]:
                 help="leave the digest out; it is told when the image is pushed",
             )
     return [
-        _Target(push.thing, digest, registries.repository(reference), reference.tag)
+        _Target(push.thing, digest, registries.repository(reference), reference)
         for reference in push.references
     ]
 
