@@ -7,6 +7,7 @@ import itertools
 import threading
 from typing import BinaryIO
 
+from imagist.digest import Digest, sha256
 from imagist.oci import contents, derive, lazy, mediatype
 from imagist.oci.contents import Blob
 from imagist.oci.image import Image, Index
@@ -29,8 +30,8 @@ def load_image(
         registries: where to ask.
         reference: the name.
         store: what it holds is taken from there instead of being fetched.
-        keep: whether layers that are opened come into the store first, so that whoever reads
-            them again needs no network.
+        keep: whether what is opened comes into the store first, so that whoever reads it again
+            needs no network: layers, configurations, and the manifests of an index.
 
     Raises:
         NotFound: the registry has none.
@@ -113,7 +114,11 @@ class RegistrySource:
 
     def read_manifest(self, tag_or_digest: str) -> RawManifest:
         """A manifest; see `Repository.get_manifest`."""
-        found = self.repository.get_manifest(tag_or_digest)
+        found = self._recall_child(tag_or_digest)
+        if found is None:
+            found = self.repository.get_manifest(tag_or_digest)
+            if tag_or_digest in self._manifests:
+                self._keep_document(found.raw, tag_or_digest)
         with self._lock:
             self._documents[found.digest] = found.raw
             if found.media_type in mediatype.INDEXES:
@@ -127,9 +132,33 @@ class RegistrySource:
                     self._configs.add(document.config.digest)
         return found
 
+    def _recall_child(self, digest: str) -> RawManifest | None:
+        """A manifest that an index of the repository names, from the store."""
+        raw = self._recall_document(digest) if digest in self._manifests else None
+        if raw is None:
+            return None
+        media_type = derive.detect_media_type(raw)
+        self.repository.note_manifest(raw, media_type)
+        return RawManifest(media_type, raw, Digest(digest))
+
     def _read_config(self, digest: str) -> bytes:
-        with self.repository.open_blob(digest, self._sizes[digest]) as stream:
-            raw = stream.read()
+        raw = self._recall_document(digest)
+        if raw is None:
+            with self.repository.open_blob(digest, self._sizes[digest]) as stream:
+                raw = stream.read()
+            self._keep_document(raw, digest)
         with self._lock:
             self._documents[digest] = raw
         return raw
+
+    def _recall_document(self, digest: str) -> bytes | None:
+        """A document from the store, unless it is damaged there."""
+        store = self._store if self._keep and digest.startswith("sha256:") else None
+        if store is None or not store.has(digest):
+            return None
+        raw = store.read(digest)
+        return raw if sha256(raw) == digest else None
+
+    def _keep_document(self, raw: bytes, digest: str) -> None:
+        if self._store is not None and self._keep and digest.startswith("sha256:"):
+            self._store.put(raw)

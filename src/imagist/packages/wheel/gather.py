@@ -18,7 +18,6 @@ from imagist.digest import sha256
 from imagist.errors import NotFound, Problem, RequestError, Span
 from imagist.net.environment import Environment
 from imagist.net.transport import Forbidden, Transport
-from imagist.net.url import without_userinfo
 from imagist.packages.wheel.choose import Choice, chosen_files
 from imagist.packages.wheel.indexes import Configuration, Indexes, read_configuration
 from imagist.packages.wheel.lock.find import NAMES, find_lock
@@ -300,11 +299,6 @@ def _key(
     for name, each in {path.name: data, **beside}.items():
         if name.endswith((".txt", ".in")) and (_NAMES_OTHERS.search(each) or b"${" in each):
             return None
-    places = [
-        without_userinfo(url)
-        for settings in (configuration.uv, configuration.pip)
-        for url in (settings.index, *settings.before, *settings.after, *settings.find_links)
-    ]
     return memo_key(
         FORMAT,
         path.name,
@@ -315,7 +309,7 @@ def _key(
         request.groups,
         request.sdists,
         request.requirements,
-        places,
+        configuration.places(),
     )
 
 

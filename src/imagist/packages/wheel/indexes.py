@@ -10,6 +10,7 @@ The first of these that names an index, or says that there is none, is followed:
 
 from __future__ import annotations
 
+import functools
 import os
 import re
 import sys
@@ -27,7 +28,8 @@ from imagist.text.tomlnodes import read_toml
 _SECTIONS: Final = ("global", "install", "download")
 """Of pip.conf, later ones win."""
 _YES: Final = frozenset({"1", "true", "yes", "on", "y"})
-_NAME: Final = re.compile(r"[A-Za-z0-9_-]+=(?=[a-z]+://)")
+_NAME: Final = r"[A-Za-z0-9_-]+=(?=[a-z]+://)"
+_USERINFO: Final = r"(?<=://)[^/@\s]*@"
 
 
 class Settings(msgspec.Struct, frozen=True):
@@ -71,14 +73,38 @@ class Indexes(msgspec.Struct, frozen=True):
         return "Indexes(***)"
 
 
-class Configuration(msgspec.Struct, frozen=True):
+class Configuration(msgspec.Struct, frozen=True, dict=True):
     """What the machine, the user and the project say."""
 
     uv: Settings = Settings()
-    pip: Settings = Settings()
+    pip_variables: Settings = Settings()
+    pip_files: tuple[tuple[Path, str], ...] = ()
+    """Files of pip and their texts, the strongest first."""
 
     def __repr__(self) -> str:
         return "Configuration(***)"
+
+    @functools.cached_property
+    def pip(self) -> Settings:
+        """What pip is configured to use.
+
+        Raises:
+            RequestError: a file is malformed.
+        """
+        pip = self.pip_variables
+        for file, text in self.pip_files:
+            pip = pip.over(_read_pip(file, text))
+        return pip
+
+    def places(self) -> tuple[str, ...]:
+        """All that says where packages are from, without who asks: other places, other texts."""
+        urls = [
+            url
+            for said in (self.uv, self.pip_variables)
+            for url in (said.index, *said.before, *said.after, *said.find_links)
+        ]
+        texts = [*urls, *(text for _, text in self.pip_files)]
+        return tuple(re.sub(_USERINFO, "", text) for text in texts)
 
     def indexes(self, lock: Lock) -> Indexes:
         """The indexes to ask for the packages of a lock.
@@ -120,10 +146,10 @@ def read_configuration(
     uv = _uv_variables(known)
     for file in _uv_files(project, known):
         uv = uv.over(_read_uv(file, known))
-    pip = _pip_variables(known)
-    for file in reversed(_pip_files(known)):
-        pip = pip.over(_read_pip(file))
-    return Configuration(uv, pip)
+    # Whoever remembers what was chosen needs no more of pip's files than their texts.
+    texts = ((file, _read_text(file)) for file in reversed(_pip_files(known)))
+    files = tuple((file, text) for file, text in texts if text is not None)
+    return Configuration(uv, _pip_variables(known), files)
 
 
 def default_index() -> str:
@@ -186,10 +212,7 @@ def _pip_files(variables: Mapping[str, str]) -> list[Path]:
     return [*files, Path(named)] if named else files
 
 
-def _read_pip(file: Path) -> Settings:
-    text = _read_text(file)
-    if text is None:
-        return Settings()
+def _read_pip(file: Path, text: str) -> Settings:
     import configparser  # noqa: PLC0415 - few have such files
 
     parser = configparser.RawConfigParser()
@@ -237,7 +260,7 @@ def _uv_variables(variables: Mapping[str, str]) -> Settings:
 
 def _unnamed(index: str) -> str:
     """The URL of `name=url`."""
-    return _NAME.sub("", index.strip(), count=1)
+    return re.sub(_NAME, "", index.strip(), count=1)
 
 
 def _uv_files(project: Path | None, variables: Mapping[str, str]) -> list[Path]:
