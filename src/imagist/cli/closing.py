@@ -1,4 +1,4 @@
-"""What is closed when a command has ended, whoever opened it."""
+"""What is closed when a command has ended, whoever opened it, unless the process ends with it."""
 
 from __future__ import annotations
 

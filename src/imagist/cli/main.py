@@ -24,9 +24,13 @@ def main(words: Sequence[str] | None = None) -> int:
         return 0
     if words is None:
         return _run_process(arguments)
+    from imagist.cli.closing import UNTIL_THE_END
     from imagist.cli.run import run_command_line
 
-    return run_command_line(arguments)
+    try:
+        return run_command_line(arguments)
+    finally:
+        UNTIL_THE_END.close()
 
 
 def _run_process(arguments: Sequence[str]) -> int:
@@ -56,6 +60,8 @@ def _run_process(arguments: Sequence[str]) -> int:
 def _end(code: int) -> None:
     """End the process without taking the interpreter apart, which takes longer than many a build.
 
+    Nor is anything closed: the last one to close the memo would wait for the disk three times, to
+    write back a journal that the next one goes on with.
     What is still in a buffer and cannot be written is left to the usual end, which tells of it.
     """
     try:

@@ -20,7 +20,7 @@ _COUNT: Final = "(-?[0-9]{1,18})"
 _SIZE: Final = f"(?i){_COUNT}(?:([KMGT])(?:iB?)?)?"
 _UNITS: Final = "KMGT"
 """Each is 1024 of the one before, as for docker and podman."""
-# Our help is in one language: looking for catalogues of argparse's own words is a tenth of a start.
+# argparse's own words are not translated: looking for catalogues of them takes its time.
 vars(argparse)["_"] = str
 _ELSEWHERE: Final = {
     "auth": "`imagist login REGISTRY` and `imagist logout REGISTRY` are the commands",

@@ -12,14 +12,13 @@ from pathlib import Path
 
 from imagist import __version__
 from imagist.cli import interrupt
-from imagist.cli.closing import UNTIL_THE_END
 from imagist.cli.parser import asks_for_json, parse_arguments
 from imagist.cli.telling import tell_error
 from imagist.errors import ImagistError, InputError
 
 
 def run_command_line(words: Sequence[str]) -> int:
-    """Parse, run and report; the result is the exit code."""
+    """Parse, run and report; the result is the exit code. What is open (`closing`) stays so."""
     color = "auto"
     as_json = asks_for_json(words, os.environ)
     if as_json:
@@ -63,8 +62,6 @@ def run_command_line(words: Sequence[str]) -> int:
         return InputError.exit_code
     except SystemExit as leave:  # argparse's --help
         return int(leave.code or 0)
-    finally:
-        UNTIL_THE_END.close()
 
 
 def _warn_of_variables(values: argparse.Namespace) -> None:

@@ -6,8 +6,6 @@ only modules changed that it would carry over (`carried`), they are put into the
 runs here, so what it makes must be for any machine, or be said to fit the target.
 """
 
-from __future__ import annotations
-
 import hashlib
 from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path

@@ -5,8 +5,6 @@ not on the base, not on the platform of a pure wheel, not on the machine. So it 
 all images, and a machine that remembers it needs no wheel at all.
 """
 
-from __future__ import annotations
-
 import os
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from contextlib import ExitStack

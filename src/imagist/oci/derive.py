@@ -4,8 +4,6 @@ A source gives raw bytes (`imagist.oci.image`); these functions give the documen
 descriptors. Nothing here is remembered: documents are small.
 """
 
-from __future__ import annotations
-
 import io
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import cached_property, partial

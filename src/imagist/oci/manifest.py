@@ -5,8 +5,6 @@ written, never over a re-serialisation of a struct. `encode` makes the bytes of 
 without members that have their default; those with a factory are always written.
 """
 
-from __future__ import annotations
-
 import datetime
 from typing import Annotated, Any, Final, TypeVar
 

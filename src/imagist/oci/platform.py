@@ -1,7 +1,5 @@
 """Platforms: `os/arch[/variant][:os.version]`, with the names that distributions use."""
 
-from __future__ import annotations
-
 from typing import Final
 
 import msgspec

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import base64
+import binascii
 import contextlib
 import re
 from collections.abc import Iterable
@@ -59,7 +59,7 @@ def secrets_of(authorization: str) -> set[str]:
     found = {authorization, value}
     if scheme.lower() == "basic":
         with contextlib.suppress(ValueError):
-            found.update(base64.b64decode(value).decode(errors="replace").split(":", 1)[1:])
+            found.update(binascii.a2b_base64(value).decode(errors="replace").split(":", 1)[1:])
     return {secret for secret in found if len(secret) > 2}
 
 

@@ -1,7 +1,5 @@
 """What the memo keeps of a layer that was written into the store."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from typing import BinaryIO, TypeVar
 

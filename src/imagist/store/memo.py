@@ -27,6 +27,8 @@ from imagist.store.lock import Lock
 _VERSION: Final = 2
 _BUSY: Final = 10.0
 """Seconds to wait for another process that is writing."""
+_PAGES: Final = 100
+"""Of the journal, 4 KiB each, before it is written back: whoever comes next reads it whole."""
 _SCHEMA: Final = """
 DROP TABLE IF EXISTS memo;
 CREATE TABLE memo (
@@ -237,6 +239,7 @@ def _connect(file: Path) -> sqlite3.Connection:
         memo.text_factory = partial(str, encoding="utf-8", errors="replace")  # damaged rows, too
         memo.execute("PRAGMA journal_mode = WAL")
         memo.execute("PRAGMA synchronous = NORMAL")
+        memo.execute(f"PRAGMA wal_autocheckpoint = {_PAGES}")
         if memo.execute("PRAGMA user_version").fetchone()[0] != _VERSION:
             _make_tables(memo)
     except BaseException:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import unicodedata
 from collections.abc import Callable
 from typing import Final, TextIO
 
@@ -92,15 +91,16 @@ def columns(text: str) -> int:
     """How many columns of a terminal a text takes."""
     if text.isascii() and text.isprintable():
         return len(text)
-    return sum(map(_column, text))
+    import unicodedata  # noqa: PLC0415 - most text is ASCII
 
+    def column(character: str) -> int:
+        if character == "\t":
+            return len(TAB)
+        if unicodedata.combining(character):
+            return 0
+        return 2 if unicodedata.east_asian_width(character) in "WF" else 1
 
-def _column(character: str) -> int:
-    if character == "\t":
-        return len(TAB)
-    if unicodedata.combining(character):
-        return 0
-    return 2 if unicodedata.east_asian_width(character) in "WF" else 1
+    return sum(map(column, text))
 
 
 def _paint(style: str, text: str) -> str:

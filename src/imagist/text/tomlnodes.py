@@ -7,6 +7,7 @@ took is gone through once more, knowing that all is well with it. What only want
 
 from __future__ import annotations
 
+import codecs
 import functools
 import re
 import tomllib
@@ -67,7 +68,7 @@ def _decode(data: bytes, file: str) -> str:
     if len(data) > MAX_BYTES:
         raise RequestError(f"{file} has {len(data)} bytes, and at most {MAX_BYTES} are read")
     try:
-        return data.decode("utf-8-sig")
+        return data.removeprefix(codecs.BOM_UTF8).decode()
     except UnicodeDecodeError as error:
         line = data.count(b"\n", 0, error.start) + 1
         raise RequestError(

@@ -1,7 +1,5 @@
 """What is known of an installed wheel without having it: enough to check it against others."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 
 import msgspec

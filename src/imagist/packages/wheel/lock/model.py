@@ -1,7 +1,5 @@
 """What every lock says, whatever its format: packages, their files, and when each is wanted."""
 
-from __future__ import annotations
-
 import re
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Final, Literal
