@@ -6,7 +6,6 @@ import contextlib
 import fcntl
 import os
 import time
-import weakref
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Final
@@ -55,9 +54,17 @@ class Lock:
 
     def __init__(self, file: Path) -> None:
         self._file = file
+        self._descriptor = -1
         self._descriptor = _open(file)
-        self.close = weakref.finalize(self, os.close, self._descriptor)
         self.share()
+
+    def close(self) -> None:
+        """Give the lock back; once is enough."""
+        descriptor, self._descriptor = self._descriptor, -1
+        if descriptor >= 0:
+            os.close(descriptor)
+
+    __del__ = close
 
     @contextlib.contextmanager
     def alone(self) -> Iterator[None]:
