@@ -45,6 +45,11 @@ def test_names_and_versions_of_metadata_may_be_written_otherwise(tmp_path: Path)
     assert open_all(made, tmp_path).name == "some_pkg"
 
 
+def test_what_a_licence_quotes_is_no_field(tmp_path: Path) -> None:
+    quoted = "Name: pkg\nVersion: 1.0\nLicense: MIT\n        Name: other\n        Version: 2\n"
+    assert open_all(Made(metadata=quoted), tmp_path).name == "pkg"
+
+
 def test_pip_refuses_other_metadata_too(tmp_path: Path) -> None:
     place = Made(metadata="Name: other\nVersion: 1.0\n").write(tmp_path)
     options = ["--no-index", "--no-deps", "--target", str(tmp_path / "to")]

@@ -206,10 +206,13 @@ class WheelArchive:
 
 
 def _parse_fields(data: bytes) -> dict[str, list[str]]:
-    """The lines `Key: value` of WHEEL, or of the head of METADATA; keys in lower case."""
+    """The lines `Key: value` of WHEEL, or of the head of METADATA; keys in lower case.
+
+    A line that is indented goes on with the one before: licences are quoted so, with all they say.
+    """
     fields: dict[str, list[str]] = {}
-    for line in data.decode("utf-8", "replace").splitlines():
+    for line in re.split("\r?\n", data.decode("utf-8", "replace")):
         key, colon, value = line.partition(":")
-        if colon:
+        if colon and not line[0].isspace():
             fields.setdefault(key.strip().lower(), []).append(value.strip())
     return fields

@@ -18,6 +18,7 @@ from imagist.digest import sha256
 from imagist.errors import NotFound, Problem, RequestError, Span
 from imagist.net.environment import Environment
 from imagist.net.transport import Forbidden, Transport
+from imagist.net.url import without_userinfo
 from imagist.packages.wheel.choose import Choice, chosen_files
 from imagist.packages.wheel.indexes import Configuration, Indexes, read_configuration
 from imagist.packages.wheel.lock.find import NAMES, find_lock

@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Callable, Iterable, Mapping
-from typing import Any, Final, Literal
+from typing import Any, Final, Literal, Self
 
 import msgspec
 
@@ -35,7 +35,7 @@ class File(msgspec.Struct, frozen=True):
         """Whether it can be installed without running code of it."""
         return self.name.endswith(".whl")
 
-    def without_secret(self) -> File:
+    def without_secret(self) -> Self:
         """The same as it may be kept: without a location that tells a password or is signed."""
         return msgspec.structs.replace(self, location="") if has_secret(self.location) else self
 
