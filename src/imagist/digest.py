@@ -9,6 +9,7 @@ from typing import BinaryIO, Final, Self
 from imagist.errors import RequestError, Untrusted
 
 _LENGTHS: Final = {"sha256": 64, "sha512": 128}
+_SHA256: Final = 32
 _GRAMMAR: Final = r"[a-z0-9]+(?:[+._-][a-z0-9]+)*:[a-zA-Z0-9=_-]+"
 CHUNK: Final = 1 << 20
 """Bytes read at a time: large enough that hashing and inflating release the GIL."""
@@ -32,6 +33,12 @@ class Digest(str):
             raise RequestError(f"`{value}` is not a digest: expected `algorithm:hex`")
         return super().__new__(cls, value)
 
+    @classmethod
+    def of_sha256(cls, raw: bytes) -> Self:
+        """The digest that a SHA-256 means, given as its 32 bytes."""
+        text = f"sha256:{raw.hex()}"
+        return super().__new__(cls, text) if len(raw) == _SHA256 else cls(text)
+
     @property
     def algorithm(self) -> str:
         """The part before the colon, such as `sha256`."""
@@ -50,7 +57,7 @@ class Digest(str):
 
 def sha256(data: bytes | bytearray | memoryview) -> Digest:
     """The SHA-256 digest of bytes held in memory."""
-    return Digest("sha256:" + hashlib.sha256(data).hexdigest())
+    return Digest.of_sha256(hashlib.sha256(data).digest())
 
 
 def sha256_stream(stream: BinaryIO) -> tuple[Digest, int]:
@@ -60,7 +67,7 @@ def sha256_stream(stream: BinaryIO) -> tuple[Digest, int]:
     while chunk := stream.read(CHUNK):
         state.update(chunk)
         size += len(chunk)
-    return Digest("sha256:" + state.hexdigest()), size
+    return Digest.of_sha256(state.digest()), size
 
 
 def check(expected: str, actual: str, what: str) -> None:

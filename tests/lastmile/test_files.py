@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import struct
 import subprocess
@@ -11,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from fixtures.elf import build_library, build_program
+from imagist.digest import Digest
 from imagist.editing.additions import Addition, find_items
 from imagist.errors import InputError, NotFound, RequestError
 from imagist.lastmile import filetable
@@ -274,3 +276,11 @@ def test_a_library_is_checked_too(tmp_path: Path) -> None:
     place = tmp_path / "lib.so"
     place.write_bytes(build_library("s390x", "lib.so"))
     assert check_binary(str(place), Platform("s390x")).soname == "lib.so"
+
+
+def test_a_digest_of_bytes_is_one_that_texts_may_be() -> None:
+    made = Digest.of_sha256(hashlib.sha256(b"x").digest())
+    assert made == Digest(f"sha256:{hashlib.sha256(b'x').hexdigest()}")
+    assert type(made) is Digest
+    with pytest.raises(RequestError, match="is not a digest"):
+        Digest.of_sha256(b"short")

@@ -55,6 +55,7 @@ class _Layer:
     def __init__(self, base: Tree, ownership: Ownership) -> None:
         self._base = base
         self._ownership = ownership
+        self._above = Ownership(mtime=ownership.mtime)
         self._placed: dict[str, Placed] = {}
 
     def placed(self) -> list[Placed]:
@@ -65,8 +66,10 @@ class _Layer:
         if item.kind == "directory":
             self._add_folder(path, self._ownership)
             return
-        self._add_folder(parent(path), Ownership(mtime=self._ownership.mtime))
-        old = self._base.find(path) if item.kind == "file" else self._base.get(path)
+        self._add_folder(parent(path), self._above)
+        old = self._base.get(path)
+        if old is not None and item.kind == "file":  # a symlink to a folder, perhaps
+            old = self._base.find(path)
         if not path or (old is not None and old.entry.is_directory):
             raise InputError(f"/{path} is a folder in the image, which a file cannot replace")
         if path in self._placed:
@@ -82,13 +85,12 @@ class _Layer:
 
     def _add_folder(self, path: str, own: Ownership) -> None:
         """List a folder and those above it; new ones are 0755, and those above root's."""
-        above = Ownership(mtime=own.mtime)
         while path and path not in self._placed:
             old = self._base.get(path)
             if old is not None and not old.entry.is_directory:
                 raise InputError(f"/{path} is a {old.entry.kind} in the image, not a folder")
             new = Entry(path, "directory", 0o755, own.uid, own.gid, own.mtime)
             self._placed[path] = Placed(new if old is None else old.entry)
-            path, own = parent(path), above
+            path, own = parent(path), self._above
         if path and not self._placed[path].entry.is_directory:
             raise InputError(f"/{path} is added both as a file and as a folder")

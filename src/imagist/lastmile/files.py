@@ -118,7 +118,10 @@ def place_files(rules: Iterable[FileRule], base: Tree | None = None) -> list[Pla
     """The entries of the layer, folders above them included, in the order of paths."""
     from imagist.rootfs.tree import Node, Tree  # noqa: PLC0415 - wheels are no such files
 
-    seen = base.copy() if base is not None else Tree()
+    rules, base = list(rules), base or Tree()
+    if len(rules) == 1:
+        return list(_place(rules[0], base))
+    seen = base.copy()
     found: dict[str, Placed] = {}
     for rule in rules:
         for placed in _place(rule, seen):
@@ -141,13 +144,13 @@ def _place(rule: FileRule, base: Tree) -> Iterator[Placed]:
 
         attributes = ((ATTRIBUTE, parse_capabilities(rule.capabilities)),)
     for placed in place_items(find_wanted(rule), base, Ownership(rule.uid, rule.gid, rule.mtime)):
-        entry = placed.entry
-        if entry.kind == "file":
+        old = entry = placed.entry
+        if entry.kind == "file" and (rule.mode is not None or attributes):
             mode = entry.mode if rule.mode is None else rule.mode
             entry = replace(entry, mode=mode, xattrs=attributes)
         elif entry.is_directory and entry.path not in base and _is_in(entry.path, rule.place):
             entry = replace(entry, mode=rule.folder_mode)
-        yield replace(placed, entry=entry)
+        yield placed if entry is old else replace(placed, entry=entry)
 
 
 def find_wanted(rule: FileRule) -> list[Item]:
@@ -175,15 +178,17 @@ def _without_empty(items: list[Item], rule: FileRule, ignore: Ignore) -> list[It
     """Leave out folders that were entered for what might be taken back, if nothing was."""
     root = rule.place.strip("/")
     start = len(root) + 1 if root else 0
-    used = {above for item in items if item.kind != "directory" for above in parents(item.path)}
-    return [
-        item
+    entered = {
+        item.path
         for item in items
-        if item.kind != "directory"
-        or item.path in used
-        or len(item.path) < start
-        or not ignore.ignores(item.path[start:])
-    ]
+        if item.kind == "directory"
+        and len(item.path) >= start
+        and ignore.ignores(item.path[start:])
+    }
+    if not entered:
+        return items
+    used = {above for item in items if item.kind != "directory" for above in parents(item.path)}
+    return [item for item in items if item.path not in entered or item.path in used]
 
 
 def _leads_out(item: Item, rule: FileRule, folder: Path) -> bool:

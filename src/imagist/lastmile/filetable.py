@@ -59,7 +59,7 @@ class FileTable:
         self._seen.add(item.source)
         row = self._rows.get(item.source)
         if row is not None and row[0] == item.state:
-            return Digest(f"sha256:{row[1].hex()}")
+            return Digest.of_sha256(row[1])
         now = time.time_ns()
         digest, _ = sha256_stream(_Pieces(item))  # type: ignore[arg-type]
         self.read.append(item.source)
