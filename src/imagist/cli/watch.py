@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import argparse
+import os
 import stat
 import sys
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
 
@@ -104,31 +106,41 @@ def _changes(values: argparse.Namespace, news: _News) -> Iterator[None]:
     noted = DefaultFilter(ignore_paths=outputs)
     told = False
     while True:
-        watched = _identity(folder)
-        found = watch(
-            folder,
-            watch_filter=noted,
-            debounce=_SETTLE,
-            step=_SETTLE,
-            rust_timeout=_PULSE,
-            yield_on_timeout=True,
-        )
-        next(found)  # from here on nothing is missed, also of what is saved during a build
-        yield
-        if not told:
-            Messages(values).stage(f"watching {folder}; Ctrl-C ends it")
-            told = True
-        for changes in found:
-            if news.are_in(changes):
-                yield
-            if _identity(folder) not in {watched, None}:
-                break  # it was made anew, and of the new one nobody tells anything
+        with _hold(folder) as watched:
+            found = watch(
+                folder,
+                watch_filter=noted,
+                debounce=_SETTLE,
+                step=_SETTLE,
+                rust_timeout=_PULSE,
+                yield_on_timeout=True,
+            )
+            next(found)  # from here on nothing is missed, also of what is saved during a build
+            yield
+            if not told:
+                Messages(values).stage(f"watching {folder}; Ctrl-C ends it")
+                told = True
+            for changes in found:
+                if news.are_in(changes):
+                    yield
+                if _identity(folder) not in {watched, None}:
+                    break  # it was made anew, and of the new one nobody tells anything
 
 
-def _identity(folder: Path) -> tuple[int, int] | None:
+@contextmanager
+def _hold(folder: Path) -> Iterator[tuple[int, int] | None]:
+    """What a folder is, which no other can be while it is held open: not one that replaces it."""
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        yield _identity(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _identity(folder: Path | int) -> tuple[int, int] | None:
     """What stays the same for as long as a folder is the one that is watched; None: it is gone."""
     try:
-        status = folder.stat()
+        status = os.stat(folder)  # noqa: PTH116 - a descriptor, too
     except OSError:
         return None
     return status.st_dev, status.st_ino
