@@ -192,6 +192,7 @@ files = [{ source = "../x", path = "etc" }, { path = "/x" }]
 
 WRONG = [
     ("base = 5", "must be text"),
+    ("packages = 'libpq5'", "must be a list"),
     ("platforms = 'amd64'", "must be a list"),
     ("python = '3.x'", "`3.x` is no version of Python"),
     ("python = []", "must be text"),

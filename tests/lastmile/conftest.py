@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from build.commandline import Answer, run
+from build.conftest import repositories, workshop
 from fixtures.simpleindex import SimpleIndex
 from fixtures.webserver import serve
 from fixtures.wheelmaker import Made
@@ -15,6 +16,8 @@ from imagist.lastmile.buildenv import BuildEnvironments
 from imagist.store.layout import write_layout
 from imagist.store.store import Store
 from lastmile.shop import PROJECT, SDIST, base, source_of
+
+__all__ = ["repositories", "workshop"]
 
 
 @pytest.fixture

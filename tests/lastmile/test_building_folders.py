@@ -276,10 +276,14 @@ def test_what_only_an_image_has(imagist: Imagist, folder: Path) -> None:
     wrong = imagist("build", folder / "image.yaml", "--base", "x")
     assert wrong.code == 2
     assert "--base is for projects" in wrong.err
+    settings(folder, 'base = "../base"')
     for words in (["why", folder, "alpha"], ["show", "packages", folder], ["graph", folder]):
         told = imagist(*words)
         assert told.code == 2
-        assert "take a project's folder" in told.err
+        assert (
+            f"is an image, ../base, and this command reads declarations\n --> {folder}" in told.err
+        )
+        assert "help: `imagist inspect ../base` looks into it" in told.err
 
 
 def test_files_become_an_image(imagist: Imagist, tmp_path: Path) -> None:

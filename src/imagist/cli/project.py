@@ -15,10 +15,10 @@ from imagist.cli.environment import read_epoch
 from imagist.cli.images import count_jobs
 from imagist.cli.messages import Messages
 from imagist.cli.options import read_annotations, read_date
-from imagist.cli.projectbase import check_flags, open_project_base
-from imagist.cli.session import read_platforms
+from imagist.cli.projectbase import check_flags, find_declared, open_project_base
+from imagist.cli.session import read_file, read_platforms
 from imagist.cli.stores import open_store
-from imagist.declaration.projectfile import LoadedProject, load_project
+from imagist.declaration.projectfile import SCRATCH, LoadedProject, load_project
 from imagist.errors import RequestError
 from imagist.lastmile.buildenv import BuildEnvironments
 from imagist.lastmile.filetable import FileTable
@@ -33,6 +33,7 @@ from imagist.progress import Meter
 from imagist.store.store import Store
 
 if TYPE_CHECKING:
+    from imagist.declaration.include import LoadedDeclaration
     from imagist.oci.reference import Reference
     from imagist.registry.client import Registries
 
@@ -141,14 +142,42 @@ def read_project(values: argparse.Namespace) -> LoadedProject:
     loaded = load_project(lambda path: read_regular(Path(path)), folder, names=names)
     project = loaded.project
     lock = getattr(values, "lock", "")  # `imagist lock` has no such flag
-    flags = {"lock": lock, "base": values.base, "platform": values.platform}
+    base, annotations = getattr(values, "base", ""), getattr(values, "annotation", [])
+    flags = {"lock": lock, "base": base, "platform": values.platform}
     if lock:
         project = replace(project, lock=str(Path(lock).absolute()))
-    if values.annotation:
+    if annotations:
         annotations = {**project.annotations, **dict(read_annotations(values))}
         project = replace(project, annotations=annotations)
     said = tuple(name for name, value in flags.items() if value)
     return replace(loaded, project=project, flags=said)
+
+
+def load_base(values: argparse.Namespace) -> LoadedDeclaration:
+    """The declaration that a project's base is built of, for commands that explain one.
+
+    What the project adds to it, packages and platforms, is put among the flags.
+
+    Raises:
+        RequestError: the base is an image, or something is wrong.
+        NotFound: there is no such file.
+    """
+    loaded = read_project(values)
+    base = find_declared(loaded, "", values.thing)
+    if base is None:
+        name = loaded.project.base
+        raise RequestError(
+            f"the base of {values.thing} is an image, {name}, and this command reads declarations",
+            where=loaded.where("base"),
+            help=None if name == SCRATCH else f"`imagist inspect {name}` looks into it",
+        )
+    values.package_append = [*values.package_append, *loaded.project.packages]
+    values.platform = list(map(str, choose_platforms(loaded, values)))
+    if base.declared is not None:
+        return base.declared
+    from imagist.declaration.include import load_declaration
+
+    return load_declaration(read_file, base.path, values.include_paths)
 
 
 def choose_platforms(loaded: LoadedProject, values: argparse.Namespace) -> tuple[Platform, ...]:

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
+import msgspec
 from msgspec.structs import replace
 
 from imagist.cli.images import open_image, read_reference
@@ -14,7 +15,6 @@ from imagist.declaration.model import Declaration
 from imagist.declaration.projectfile import DECLARED, SCRATCH, LoadedProject
 from imagist.errors import ImagistError, Problem, RequestError
 from imagist.lastmile.job import OpenBase
-from imagist.oci.image import Image, Index
 from imagist.oci.platform import Platform
 from imagist.oci.reference import Reference, is_remote_name
 
@@ -28,6 +28,17 @@ _NO_DEFAULT: Final = Problem(
 """What is added to the problems of a base that nobody asked for by name."""
 
 
+class DeclaredBase(msgspec.Struct, frozen=True):
+    """A base that is built of a declaration."""
+
+    name: str
+    """As messages call it."""
+    path: str
+    """Of the file with the declaration."""
+    declared: LoadedDeclaration | None = None
+    """What is declared, where the file has more than that, or there is none."""
+
+
 def check_flags(loaded: LoadedProject, values: argparse.Namespace) -> None:
     """Refuse flags that would change nothing of an image, or make it one that cannot be built.
 
@@ -38,11 +49,14 @@ def check_flags(loaded: LoadedProject, values: argparse.Namespace) -> None:
     if values.format == "erofs":
         advice = "leave out --format erofs"
         problems.append(Problem("a project's image is made of tar layers", None, advice))
-    if values.package_append and not _is_declared(loaded, values):
+    if not _is_declared(loaded, values):
         base = values.base or loaded.project.base
         advice = "name a base that is declared: an image's YAML file with `contents`"
-        what = f"--package-append is for bases that are made of packages, and {base} is an image"
-        problems.append(Problem(what, None, advice))
+        what = f"is for bases that are made of packages, and {base} is an image"
+        if values.package_append:
+            problems.append(Problem(f"--package-append {what}", None, advice))
+        if loaded.project.packages:
+            problems.append(Problem(f"`packages` {what}", loaded.where("packages"), advice))
     if problems:
         raise RequestError(problems)
 
@@ -69,48 +83,50 @@ def open_project_base(
     """
     where = loaded.where("base")
     try:
-        return replace(_open_base(loaded, platforms, values), where=where)
+        base = find_declared(loaded, values.base, values.thing)
+        if base is not None:
+            return replace(_build(base, loaded, platforms, values), where=where)
+        return replace(_open_image(loaded, platforms, values), where=where)
     except ImagistError as error:
         raise error.placed(where) from None
 
 
-def _open_base(
-    loaded: LoadedProject, platforms: Sequence[Platform], values: argparse.Namespace
-) -> OpenBase:
-    base = values.base or loaded.project.base
-    if base == SCRATCH:
-        from imagist.lastmile.scratch import empty_base
+def find_declared(loaded: LoadedProject, named: str, folder: str) -> DeclaredBase | None:
+    """The declaration that a project's base is built of; None where the base is an image.
 
-        return OpenBase(base, empty_base(platforms))
-    if values.base:
-        return _open(values.base, values.base, platforms, values)
+    Args:
+        loaded: the project.
+        named: the base that the command line names.
+        folder: of the project.
+    """
+    base = named or loaded.project.base
     if isinstance(base, Declaration):
         assert loaded.place is not None  # noqa: S101 - it was written somewhere
         from imagist.declaration.include import LoadedDeclaration
 
         place = loaded.place.find("base")
         inline = LoadedDeclaration(base, loaded.files, place)
-        return OpenBase(f"`base` of {place.file}", _build(place.file, platforms, values, inline))
+        return DeclaredBase(f"`base` of {place.file}", place.file, inline)
     if not base:
-        from imagist.lastmile.defaultbase import default_base
+        from imagist.lastmile.defaultbase import NAME, default_base
 
-        declared = default_base()
-        name = declared.files[0].path
-        try:
-            return OpenBase(name, _build(name, platforms, values, declared))
-        except ImagistError as error:
-            raise type(error)([*error.problems, _NO_DEFAULT]) from None
-    if loaded.base_kind == "registry":
-        return OpenBase(base, open_image(base, values), _reference(base))
-    return _open(str(Path(values.thing) / base), base, platforms, values)
+        return DeclaredBase(NAME, NAME, default_base())
+    if base.endswith(DECLARED):
+        return DeclaredBase(base, base if named else str(Path(folder) / base))
+    return None
 
 
-def _open(
-    path: str, name: str, platforms: Sequence[Platform], values: argparse.Namespace
+def _open_image(
+    loaded: LoadedProject, platforms: Sequence[Platform], values: argparse.Namespace
 ) -> OpenBase:
-    """What a word of the command line names, or a path of the project."""
-    if path.endswith(DECLARED):
-        return OpenBase(name, _build(path, platforms, values))
+    """A base that is there: what a word of the command line names, or the project does."""
+    name = str(values.base or loaded.project.base)
+    if name == SCRATCH:
+        from imagist.lastmile.scratch import empty_base
+
+        return OpenBase(name, empty_base(platforms))
+    is_path = not values.base and loaded.base_kind == "layout"
+    path = str(Path(values.thing) / name) if is_path else name
     return OpenBase(name, open_image(path, values), _reference(path))
 
 
@@ -120,19 +136,36 @@ def _reference(name: str) -> Reference | None:
 
 
 def _build(
-    name: str,
+    base: DeclaredBase,
+    loaded: LoadedProject,
     platforms: Sequence[Platform],
     values: argparse.Namespace,
-    declared: LoadedDeclaration | None = None,
-) -> Image | Index:
+) -> OpenBase:
     """The image of a declaration, from memory where nothing changed."""
     from imagist.cli.delivery import Destination
     from imagist.cli.work import Work
 
     own = argparse.Namespace(**vars(values))
-    own.thing, own.tag, own.annotation = name, [], []
+    own.thing, own.tag, own.annotation = base.path, [], []
     own.base = own.lock = own.output = ""
+    own.package_append = [*values.package_append, *loaded.project.packages]
     own.platform = list(map(str, platforms))
-    work = Work(own, Destination(), declared)
-    # Of a base that did not change everything was said before.
-    return work.recall(warn=False) or work.build()
+    work = Work(own, Destination(), base.declared)
+    try:
+        # Of a base that did not change everything was said before.
+        return OpenBase(base.name, work.recall(warn=False) or work.build(), is_declared=True)
+    except ImagistError as error:
+        raise _explain(error, loaded, values) from None
+
+
+def _explain(
+    error: ImagistError, loaded: LoadedProject, values: argparse.Namespace
+) -> ImagistError:
+    """Say of what cannot be built where the project asks for it, if it is that."""
+    keys = {f"`{name}`": f"packages[{i}]" for i, name in enumerate(loaded.project.packages)}
+    problems = []
+    for problem in error.problems:
+        key = next((key for name, key in keys.items() if name in problem.message), "")
+        problems.append(replace(problem, where=loaded.span_of(key)) if key else problem)
+    is_named = values.base or loaded.project.base or problems != list(error.problems)
+    return type(error)(problems if is_named else [*problems, _NO_DEFAULT])

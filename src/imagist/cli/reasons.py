@@ -16,9 +16,9 @@ def solve_thing(values: argparse.Namespace) -> tuple[Plan, Any]:
     Raises:
         RequestError: a lock decides, and no solver.
     """
-    options = read_options(values)
+    loaded, options = load_thing(values), read_options(values)
     if options.lock is not None:
         raise RequestError("a lock knows no reasons", help="leave --lock out to ask the solver")
-    plan = plan_images(load_thing(values), options, open_context(values), reasons=True)
+    plan = plan_images(loaded, options, open_context(values), reasons=True)
     assert plan.resolved.resolution is not None  # noqa: S101 - there is no lock
     return plan, plan.resolved.resolution

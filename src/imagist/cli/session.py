@@ -97,10 +97,12 @@ def read_options(values: argparse.Namespace, trace: Trace | None = None) -> Opti
 
 
 def load_thing(values: argparse.Namespace, trace: Trace | None = None) -> LoadedDeclaration:
-    """The declaration that the command line names.
+    """The declaration that the command line names; of a project, that of its base.
+
+    Options are to be read afterwards: what a project adds to its base is put among them.
 
     Raises:
-        RequestError: something in it is wrong, or it is a project's folder.
+        RequestError: something in it is wrong; or it is a project whose base is an image.
         NotFound: there is no such file.
     """
     from imagist.build.trace import Trace
@@ -109,12 +111,9 @@ def load_thing(values: argparse.Namespace, trace: Trace | None = None) -> Loaded
     from imagist.declaration.include import load_declaration
 
     if is_project(values.thing):
-        raise RequestError(
-            f"{values.thing} is a folder, and this command reads an image's YAML file",
-            help="build, plan, apply and lock take a project's folder; `imagist inspect` looks "
-            "into the image that was built",
-        )
+        from imagist.cli.project import load_base
 
+        return load_base(values)
     read = watch_file(read_file, trace or Trace())
     follow_lock(values, trace)
     return load_declaration(read, values.thing, values.include_paths)

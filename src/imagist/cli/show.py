@@ -41,8 +41,8 @@ def _show_config(values: argparse.Namespace) -> None:
 
 
 def _show_packages(values: argparse.Namespace) -> None:
-    options = read_options(values)
-    plan = plan_images(load_thing(values), options, open_context(values), reasons=True)
+    loaded, options = load_thing(values), read_options(values)
+    plan = plan_images(loaded, options, open_context(values), reasons=True)
     rows = {platform: _describe_packages(plan, platform) for platform in plan.platforms}
     if values.json:
         print_json([row for platform in plan.platforms for row in rows[platform]])
@@ -92,8 +92,8 @@ def _fill(pattern: str, row: Mapping[str, object]) -> str:
 def _show_keys(values: argparse.Namespace) -> None:
     from imagist.declaration.defaults import with_defaults
 
-    options = read_options(values)
-    declaration = with_defaults(add_options(load_thing(values).declaration, options))
+    loaded, options = load_thing(values), read_options(values)
+    declaration = with_defaults(add_options(loaded.declaration, options))
     keys = find_format(declaration.contents).list_keys(
         declaration, choose_platforms(declaration, options), options, open_context(values)
     )

@@ -47,6 +47,9 @@ class Project(
     """What it is built on: an image of a registry (`host/repository:tag`), a declaration of one
     (`base.yaml`), an OCI layout (`./folder`), a declaration written here, as a table, or `scratch`
     for nothing. Absent: a Debian with Python, of the sources of this machine's apt."""
+    packages: Strings = ()
+    """Packages to add to a base that is built of a declaration, the default one among them; as
+    they are written in `contents.packages` of one."""
     platforms: Strings = ()
     """Platforms to build for, such as `linux/arm64`; all that the base has where absent."""
     python: Text = ""

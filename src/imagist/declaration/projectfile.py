@@ -69,10 +69,25 @@ class LoadedProject(msgspec.Struct, frozen=True):
         node = find_node(document, path)
         return document.span(node) if node is not None else file.path
 
+    @property
+    def is_yaml(self) -> bool:
+        """Whether settings are written as YAML, and not as TOML."""
+        if self.place is None:
+            return not self.files
+        return not self.place.file.endswith(PYPROJECT)
+
     def setting(self, key: str, value: str) -> str:
         """How a text is written for a key, in the syntax of the file with the settings."""
-        is_yaml = self.place is not None and not self.place.file.endswith(PYPROJECT)
-        return f"`{key}: {value}`" if is_yaml or not self.files else f'`{key} = "{value}"`'
+        return f"`{key}: {value}`" if self.is_yaml else f'`{key} = "{value}"`'
+
+    def adding(self, package: str) -> str:
+        """How a package is added to a base that is declared, as a part of a sentence."""
+        more = (*self.project.packages, package)
+        listed = ", ".join(more) if self.is_yaml else ", ".join(f'"{each}"' for each in more)
+        said = f"`packages: [{listed}]`" if self.is_yaml else f"`packages = [{listed}]`"
+        if self.place is not None:
+            return said
+        return f"{said} in {OWN_FILES[0]}" if self.is_yaml else f"{said} below [{TABLE}]"
 
     @property
     def mode(self) -> str:

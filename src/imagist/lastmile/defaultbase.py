@@ -11,7 +11,7 @@ NAME: Final = "the default base"
 TEXT: Final = b"""\
 contents:
   repositories: [deb]
-  packages: [python3-minimal, libpython3-stdlib, ca-certificates, tzdata]
+  packages: [python3-minimal, libpython3-stdlib, libstdc++6, ca-certificates, tzdata]
   slim: [docs, man, locale]
   scripts: ignore  # of dpkg's alone is not all understood, and dpkg is not run here
 accounts:
@@ -23,5 +23,8 @@ archs: [amd64, arm64]
 
 
 def default_base() -> LoadedDeclaration:
-    """Python with its standard library, certificates and time zones, run by nobody special."""
+    """Python with its standard library, certificates and time zones, run by nobody special.
+
+    And what wheels for manylinux expect of any system, the libraries of C++ (PEP 600).
+    """
     return load_declaration(lambda _: TEXT, NAME)

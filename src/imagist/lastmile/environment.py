@@ -50,6 +50,8 @@ class Base(msgspec.Struct, frozen=True):
     """Sonames and file names of its libraries; None where nobody knows."""
     where: Span | str | None = None
     """Where it is said that the environment goes there."""
+    adding: Callable[[str], str] | None = None
+    """Says how a package is added to it, where that can be said."""
 
 
 def build_environment(
@@ -94,7 +96,7 @@ def build_environment(
     maker = WheelLayers(store, shared=shared, bring=bring, jobs=jobs, meter=meter)
     made = maker.build(wheels, venv, project=project, mtime=mtime)
     others, own = (made[:-1], made[-1]) if project is not None else (made, None)
-    warnings = _check(store, others, own, target, base.libraries, shared)
+    warnings = _check(store, others, own, target, base, shared)
     layers = [BuiltLayer(skeleton_layer(store, target, mtime=mtime), "imagist: environment")]
     layers += [BuiltLayer(layer.layer, layer.created_by) for layer in made]
     if bytecode:
@@ -120,13 +122,14 @@ def _check(
     others: Sequence[WheelLayer],
     own: WheelLayer | None,
     target: Target,
-    libraries: Collection[str] | None,
+    base: Base,
     shared: Collection[str],
 ) -> list[str]:
     """Whether wheels go together, and with the base; what is right is remembered as such.
 
     Of the project, contents make no difference where it shares no file with another wheel.
     """
+    libraries = base.libraries
     known = None if libraries is None else sorted(libraries)
     architecture, environment = target.platform.architecture, marker_environment(target)
     digests = [layer.layer.digest for layer in others]
@@ -150,7 +153,7 @@ def _check(
     warnings = [
         *(warning for wheel in facts for warning in wheel.warnings),
         *check_collisions(facts, shared),
-        *check_objects(facts, architecture, libraries),
+        *check_objects(facts, architecture, libraries, base.adding),
         *check_requires(facts, environment),
     ]
     is_apart = not {file.path for wheel in theirs for file in wheel.files}.intersection(paths)

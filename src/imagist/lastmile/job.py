@@ -66,6 +66,8 @@ class OpenBase(msgspec.Struct, frozen=True):
     """Where others find it, if it is in a registry."""
     where: Span | str | None = None
     """Where it is said, if it is."""
+    is_declared: bool = False
+    """Whether it was built of a declaration, to which `packages` of the project adds."""
 
 
 class Job(msgspec.Struct, frozen=True):

@@ -180,7 +180,12 @@ def _environment(
         wheels,
         seen.target,
         project=project,
-        base=Base(seen.obstacles, seen.libraries, job.loaded.where("prefix")),
+        base=Base(
+            seen.obstacles,
+            seen.libraries,
+            job.loaded.where("prefix"),
+            job.loaded.adding if job.base.is_declared else None,
+        ),
         shared=settings.shared,
         bytecode=settings.bytecode,
         mtime=job.mtime,

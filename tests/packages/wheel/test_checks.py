@@ -93,6 +93,12 @@ def test_a_missing_library_names_its_package() -> None:
     with pytest.raises(InputError) as caught:
         check_objects([library("a", "s/a.so", "libstdc++.so.6")], "amd64", {"libc.so.6"})
     assert "libstdc++6" in str(caught.value.problems[0].help)
+    with pytest.raises(InputError) as caught:
+        check_objects(
+            [library("a", "s/a.so", "libown.so.1")], "amd64", set(), "packages: {}".format
+        )
+    [problem] = caught.value.problems
+    assert problem.help == "add the package that has it to the base: packages: ..."
 
 
 def test_vendored_libraries_are_found_by_runpath() -> None:

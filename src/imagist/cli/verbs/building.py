@@ -5,7 +5,9 @@ from __future__ import annotations
 from imagist.cli.command import Argument, Command, Flag
 from imagist.cli.verbs.flags import INSECURE
 
-_THING = Argument("thing", "the declaration: an image's YAML file, or a lock of one")
+_THING = Argument(
+    "thing", "an image's YAML file, a lock of one, or the folder of a project: its base is meant"
+)
 _ANY_THING = Argument(
     "thing", "an image's YAML file, a lock of one, or a project: its folder or a file there"
 )

@@ -7,7 +7,7 @@ it, if another wheel has it and the file says where to look (RUNPATH), or if the
 from __future__ import annotations
 
 import posixpath
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from typing import Final
 
 from imagist.errors import InputError, Problem
@@ -26,12 +26,27 @@ _HINTS: Final = {
     "libgfortran.so.5": "libgfortran5",
     "libexpat.so.1": "libexpat1",
     "libffi.so.8": "libffi8",
+    "libpq.so.5": "libpq5",
+    "libX11.so.6": "libx11-6",
+    "libXext.so.6": "libxext6",
+    "libXrender.so.1": "libxrender1",
+    "libSM.so.6": "libsm6",
+    "libICE.so.6": "libice6",
+    "libxcb.so.1": "libxcb1",
+    "libEGL.so.1": "libegl1",
+    "libgthread-2.0.so.0": "libglib2.0-0",
+    "libgobject-2.0.so.0": "libglib2.0-0",
+    "libasound.so.2": "libasound2",
+    "libodbc.so.2": "libodbc2",
 }
 """The Debian package of libraries that are missing most often."""
 
 
 def check_objects(
-    wheels: Sequence[WheelFacts], architecture: str, provided: Collection[str] | None
+    wheels: Sequence[WheelFacts],
+    architecture: str,
+    provided: Collection[str] | None,
+    adding: Callable[[str], str] | None = None,
 ) -> list[str]:
     """Check every ELF file of some wheels.
 
@@ -40,6 +55,7 @@ def check_objects(
         architecture: what the image is for, as OCI names it: `amd64`, `arm` ...
         provided: sonames (and file names) of libraries that the base has; None where nobody
             knows, and only machines are checked.
+        adding: says how a package is added to the base, where that can be said.
 
     Returns:
         Warnings: files that load only if something loads their libraries before them.
@@ -72,7 +88,7 @@ def check_objects(
                     "where: it loads only after what loads that"
                 )
             else:
-                problems.append(_missing(wheel, name, paths))
+                problems.append(_missing(wheel, name, paths, adding))
     if problems:
         raise InputError(problems)
     return warnings
@@ -129,10 +145,14 @@ def _reaches(
     return any(folder in folders for _, folder in places[name])
 
 
-def _missing(wheel: WheelFacts, name: str, paths: Sequence[str]) -> Problem:
+def _missing(
+    wheel: WheelFacts, name: str, paths: Sequence[str], adding: Callable[[str], str] | None
+) -> Problem:
+    package = _HINTS.get(name, "")
+    hint = f" (Debian: {package})" if package else ""
+    how = f": {adding(package or '...')}" if adding else ", or take a base that has it"
     more = f" and {len(paths) - 1} more files" if len(paths) > 1 else ""
-    hint = f" (Debian: {_HINTS[name]})" if name in _HINTS else ""
     return Problem(
         f"{wheel} needs {name}, which neither a wheel nor the base has: /{paths[0]}{more}",
-        help=f"add the package that has it to the base{hint}, or take a base that has it",
+        help=f"add the package that has it to the base{hint}{how}",
     )
