@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
@@ -10,6 +11,7 @@ from unittest import mock
 
 import pytest
 
+from build.commandline import run
 from editing.bench import Bench, config, images
 from fixtures.registries import KINDS, running
 from imagist.digest import sha256
@@ -137,6 +139,37 @@ def test_edits_of_indexes_go_through_every_registry(bench: Bench, any_registry: 
         noted = json.loads(image.raw_manifest)["annotations"]
         assert noted["org.opencontainers.image.base.name"] == f"{place}:new"
         assert noted["org.opencontainers.image.base.digest"] == derive.digest(new)
+
+
+@needs("crane")
+def test_a_base_of_a_registry_is_stated_alike_by_all_commands(bench: Bench, registry: str) -> None:
+    old, new = f"{registry}/old/base:1", f"{registry}/new/base:1"
+    for thing, name in ((random_index(1), old), (random_index(5), new)):
+        assert bench.run("push", bench.write(thing, name.split("/")[1]), name).code == 0
+    bench.file("project/imagist.yaml", "files: [{source: x, path: /srv}]\n")
+    bench.file("project/x", "y")
+    tag = f"{registry}/app:1"
+    for base, *words in (
+        (old, "build", "project", "--base", old),
+        (new, "rebase", tag, "--new_base", new),  # from the repository that the old one is in
+        (new, "build", "project", "--base", new),
+        (new, "append", "-b", new, "-f", "project/x:/srv/", "--set-base-image-annotations"),
+    ):
+        code, _, err = run(*words, "-t", tag, "--cache", bench.folder / f"cold-{words[0]}")
+        assert code == 0, err
+        whole = bench.run("digest", base).out.strip()
+        shutil.rmtree("pulled", ignore_errors=True)
+        assert bench.run("pull", tag, "-o", "pulled").code == 0
+        for image in images(read_layout(Path("pulled"))):
+            noted = json.loads(image.raw_manifest)["annotations"]
+            assert noted["org.opencontainers.image.base.name"] == base
+            assert noted["org.opencontainers.image.base.digest"] == whole
+    digest = bench.run("digest", new).out.strip()
+    name = new.removesuffix(":1")
+    assert bench.run("delete", f"{name}@{digest}").code == 0
+    shutil.rmtree("store")  # of this machine
+    said = bench.fails("rebase", tag, "--new_base", old)
+    assert f"{tag} is built on the base {digest}, which the store has not, nor has {name}" in said
 
 
 @needs("crane")

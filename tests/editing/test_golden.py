@@ -33,6 +33,6 @@ def test_edits_give_the_digests_that_they_gave(bench: Bench) -> None:
         "mutate": "sha256:556f7bc40555536624f38d0536420f4e8d5d3ea9bd021afe91ec466f66f71d05",
         "flat layer": "sha256:7e2da71169a6087a13c9b1a9c59764c87aaef9ca6ac4d9e01ca8a40c6330d5ac",
         "flatten": "sha256:f4aa69a3b5694a805456fdfe8022fbfdb042a696a7818a703a02abd8a079fdbe",
-        "rebase": "sha256:89f85dfc22854a8f952fcc4a1fcf2f7633dcd2fcd206611124ab35b02a468b0b",
+        "rebase": "sha256:c8103eea0978801850b4a468d5b6253b5b0a8dac243108180eb0d91538e209d4",
         "formats": (1, 1),
     }

@@ -152,9 +152,9 @@ def test_every_edit_refuses_it_or_makes_an_image(
         lambda: edit_images(thing, append, str),
         lambda: edit_images(thing, flattening(writer), str),
         lambda: configure_images(thing, ALL, str),
-        lambda: rebase_images(thing, old, new, name="x", warn=str),
-        lambda: rebase_images(upon, thing, new, name="x", warn=str),
-        lambda: rebase_images(upon, old, thing, name="x", warn=str),
+        lambda: rebase_images(thing, old, new, warn=str),
+        lambda: rebase_images(upon, thing, new, warn=str),
+        lambda: rebase_images(upon, old, thing, warn=str),
         lambda: narrow(thing, ["amd64"]),
         lambda: narrow(thing, ["amd64", "arm64"]),
     )

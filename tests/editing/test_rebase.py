@@ -26,6 +26,7 @@ from imagist.oci.mutate import (
 from imagist.oci.platform import Platform
 from imagist.oci.random import AMD64, ARM64, random_image, random_index, random_layer
 from imagist.oci.rebase import Unrelated, rebase
+from imagist.oci.reference import parse_reference
 from imagist.oci.validate import validate
 from imagist.store.store import Store
 
@@ -51,7 +52,7 @@ def test_each_platform_goes_to_its_own_base(bench: Bench) -> None:
         assert [x.digest for x in image.layers] == [*(x.digest for x in base.layers), MINE.digest]
         assert config(image)["history"][:-1] == config(base)["history"]
         assert config(image)["history"][-1] == {"created_by": "mine"}
-        assert manifest(image)["annotations"] == {DIGEST: derive.digest(new)}
+        assert manifest(image)["annotations"] == {DIGEST: derive.digest(base)}
     assert manifest(moved)["annotations"] == {"kept": "yes"}
     back = bench.edit(
         *("rebase", bench.write(moved, "moved"), "--old-base", "new", "--new-base", "old")
@@ -170,7 +171,7 @@ def test_arm64_has_one_variant_and_windows_takes_the_version_of_its_base() -> No
     both = make_index(
         [(derive.platform(each), each) for each in (image(2, **newer), image(3, **old))]
     )
-    chosen = rebase_images(on_top(image(1, **old)), image(1, **old), both, name="", warn=print)
+    chosen = rebase_images(on_top(image(1, **old)), image(1, **old), both, warn=print)
     assert config(images(chosen)[0])["os.version"] == "10.0.1"
 
 
@@ -210,7 +211,7 @@ def test_an_index_that_states_its_base_states_the_new_one() -> None:
     old, new = random_index(1), random_index(7)
     app = map_images(old, lambda _, image: on_top(image))
     app = annotate_index(app, {NAME: "r.example/old:1", DIGEST: str(derive.digest(old))})
-    moved = rebase_images(app, old, new, name="r.example/new:2", warn=print)
+    moved = rebase_images(app, old, new, reference=parse_reference("r.example/new:2"), warn=print)
     for thing in (moved, *images(moved)):
         annotations = manifest(thing)["annotations"]
         assert annotations == {NAME: "r.example/new:2", DIGEST: derive.digest(new)}
@@ -219,7 +220,7 @@ def test_an_index_that_states_its_base_states_the_new_one() -> None:
 def test_a_name_that_nobody_else_can_use_is_not_noted() -> None:
     old, new = random_image(1), random_image(7)
     app = annotate_image(on_top(old), {NAME: "r.example/old:1"})
-    moved = rebase_images(app, old, new, name="", warn=print)
+    moved = rebase_images(app, old, new, warn=print)
     assert manifest(moved)["annotations"] == {DIGEST: derive.digest(new)}
 
 
@@ -242,9 +243,41 @@ def test_the_old_base_may_be_in_the_store_by_the_digest_that_is_stated(bench: Be
     assert moved.layers[-1].digest == MINE.digest
 
 
+def test_an_index_may_state_an_index_that_is_in_the_store(bench: Bench) -> None:
+    old, new = random_index(1), random_index(7)
+    noted = {NAME: "r.invalid/base:1", DIGEST: str(derive.digest(old))}
+    app = map_images(old, lambda _, image: annotate_image(on_top(image), noted))
+    bench.write(app, "app")
+    bench.write(new, "new")
+    with Store.open(bench.folder / "store") as store:
+        store.add_image(old)
+    # Though it has a name elsewhere, nobody else is asked.
+    moved = bench.edit("rebase", "app", "--new_base", "new")
+    for base, image in zip(images(new), images(moved), strict=True):
+        assert [x.digest for x in image.layers] == [*(x.digest for x in base.layers), MINE.digest]
+        assert manifest(image)["annotations"] == {DIGEST: derive.digest(base)}
+
+
+def test_every_old_base_that_is_nowhere_is_told(bench: Bench) -> None:
+    old = random_index(1)
+    app = map_images(
+        old, lambda _, image: annotate_image(on_top(image), {DIGEST: str(derive.digest(image))})
+    )
+    bench.write(app, "app")
+    bench.write(random_index(7), "new")
+    said = bench.fails("rebase", "app", "--new_base", "new")
+    for image in images(old):
+        assert f"app is built on the base {derive.digest(image)}, which the store has not" in said
+    assert "name the base it stands on with --old_base" in said
+    # A store that lost a document is as good as none.
+    with Store.open(bench.folder / "store") as store:
+        store.put(images(old)[0].raw_manifest)
+    assert "which the store has not" in bench.fails("rebase", "app", "--new_base", "new")
+
+
 def test_errors_are_of_their_kind() -> None:
     with pytest.raises(Unrelated):
         rebase(random_image(1), random_image(2), random_image(3))
     one = make_index([(Platform("s390x"), random_image(1, platform=Platform("s390x")))])
     with pytest.raises(NotFound):
-        rebase_images(on_top(random_image(1)), random_image(1), one, name="", warn=print)
+        rebase_images(on_top(random_image(1)), random_image(1), one, warn=print)

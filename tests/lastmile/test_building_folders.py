@@ -124,7 +124,7 @@ def test_another_base_is_another_manifest(imagist: Imagist, folder: Path, tmp_pa
     made = [cast("Index", read_layout(tmp_path / name)) for name in ("l", "b")]
     for (_, one), (_, other) in zip(*map(derive.images, made), strict=True):
         assert one.raw_config == other.raw_config
-        assert derive.manifest(one).layers == derive.manifest(other).layers
+        assert one.raw_manifest == other.raw_manifest
 
 
 @pytest.mark.parametrize(

@@ -80,7 +80,7 @@ def open_base(declared: BaseImage, options: Options, context: Context) -> OpenBa
         )
     reference = parse_reference(name.removeprefix(REMOTE))
     if reference.digest:
-        return OpenBase(name, _load(reference, context))
+        return OpenBase(name, _load(reference, context), reference=reference)
     named = reference
     locked = options.lock.base if options.lock else None
     if locked is not None and locked.name == name:
@@ -156,7 +156,7 @@ def load_base(
     layers = derive.manifest(image).layers
     tree = flatten(_read_layer(store, layer.digest) for layer in layers)
     installed = packages.read_installed(tree, StoreContents(store), declared, platform, context)
-    noted = note_base(derive.digest(image), base.reference)
+    noted = note_base(image, base.thing, base.reference)
     return LoadedBase(image, derive.config(image), Base(tuple(tree), installed), noted)
 
 

@@ -6,14 +6,13 @@ import argparse
 
 from imagist.cli.additions import append_change, read_additions
 from imagist.cli.delivery import read_destination
-from imagist.cli.edits import Source, finish, keep_names, open_source
+from imagist.cli.edits import Source, finish, keep_names, open_whole
 from imagist.cli.images import read_platform_names
 from imagist.cli.messages import Messages
 from imagist.cli.stores import open_store
 from imagist.editing.layers import LayerWriter
-from imagist.editing.whole import edit_images
+from imagist.editing.whole import Change, edit_images, narrow
 from imagist.errors import RequestError
-from imagist.oci import derive
 from imagist.oci.empty import EMPTY_IMAGE
 from imagist.oci.image import Image, Index
 from imagist.oci.mutate import annotate_image, make_index, set_config
@@ -31,24 +30,27 @@ def run(values: argparse.Namespace) -> None:
     if not additions:
         raise RequestError("there is nothing to append", help="name it: -f PATH")
     messages = Messages(values)
-    source = _open_base(values.base or values.image or _SCRATCH, values)
+    base, thing = _open_base(values.base or values.image or _SCRATCH, values)
     with messages.meter("layers") as meter:
         writer = LayerWriter(open_store(values), jobs=values.jobs, meter=meter)
         change = append_change(additions, writer, values, messages.warn, values.owner)
-        edited = edit_images(source.thing, change, messages.warn)
-    if values.set_base_image_annotations and source.thing is not EMPTY_IMAGE:
-        edited = _note_base(edited, source)
-    finish(edited, keep_names(to, source), values)
+        if values.set_base_image_annotations and base.thing is not EMPTY_IMAGE:
+            change = _noting(change, base)
+        edited = edit_images(thing, change, messages.warn)
+    finish(edited, keep_names(to, base), values)
 
 
-def _open_base(name: str, values: argparse.Namespace) -> Source:
+def _open_base(name: str, values: argparse.Namespace) -> tuple[Source, Image | Index]:
+    """What is appended to, as it was found, and what of it is wanted."""
     if name != _SCRATCH:
-        return open_source(name, values, keep=True)
+        found = open_whole(name, values, keep=True)
+        return found, narrow(found.thing, read_platform_names(values))
     platforms = [_read_platform(each) for each in read_platform_names(values)]
     images = [(each, _empty_image(each)) for each in platforms]
     if not images:
-        return Source(EMPTY_IMAGE, None)
-    return Source(images[0][1] if len(images) == 1 else make_index(images), None)
+        return Source(EMPTY_IMAGE, None), EMPTY_IMAGE
+    new = images[0][1] if len(images) == 1 else make_index(images)
+    return Source(new, None), new
 
 
 def _read_platform(name: str) -> Platform:
@@ -64,8 +66,10 @@ def _empty_image(platform: Platform) -> Image:
     return set_config(EMPTY_IMAGE, members)
 
 
-def _note_base(thing: Image | Index, source: Source) -> Image | Index:
+def _noting(change: Change, base: Source) -> Change:
+    """A change after which an image also says what it is built on."""
     from imagist.oci.rebase import note_base
 
-    noted = note_base(derive.digest(source.thing), source.reference)
-    return edit_images(thing, lambda _, image: annotate_image(image, noted), lambda _: None)
+    return lambda platform, image: annotate_image(
+        change(platform, image), note_base(image, base.thing, base.reference)
+    )

@@ -17,7 +17,8 @@ from imagist.oci import derive
 from imagist.oci.image import Image, Index
 from imagist.oci.mutate import annotate_image, annotate_index
 from imagist.oci.platform import Platform
-from imagist.oci.rebase import BASE_DIGEST, BASE_NAME, rebase
+from imagist.oci.rebase import BASE_DIGEST, BASE_NAME, note_base, rebase
+from imagist.oci.reference import Reference
 
 
 class StatedBase(msgspec.Struct, frozen=True):
@@ -52,7 +53,12 @@ def find_stated_base(thing: Image | Index) -> StatedBase:
 
 
 def rebase_images(
-    thing: Image | Index, old: Image | Index, new: Image | Index, *, name: str, warn: Warn
+    thing: Image | Index,
+    old: Image | Index,
+    new: Image | Index,
+    *,
+    reference: Reference | None = None,
+    warn: Warn,
 ) -> Image | Index:
     """The image, or every image of an index, lifted from the old base to the new; it is noted.
 
@@ -60,7 +66,7 @@ def rebase_images(
         thing: what stands on the old base.
         old: an image, or an index with one for each platform.
         new: the same of what it shall stand on.
-        name: what the new base is called where others find it; empty where they cannot.
+        reference: where others find the new base; None where they cannot.
         warn: is told of attestations that are left out.
 
     Raises:
@@ -68,17 +74,16 @@ def rebase_images(
         NotFound: a base has no image for a platform.
         InputError: this is an artifact, or has no container image.
     """
-    noted = {BASE_NAME: name, BASE_DIGEST: str(derive.digest(new))}
+    unsaid = {BASE_NAME: ""}  # what is not said anew is no longer true
 
     def change(platform: Platform, image: Image) -> Image:
-        bases = [
-            choose_base(thing, platform, what) for thing, what in ((old, "old"), (new, "new"))
-        ]
-        return annotate_image(rebase(image, *bases), noted)
+        onto = choose_base(new, platform, "new")
+        lifted = rebase(image, choose_base(old, platform, "old"), onto)
+        return annotate_image(lifted, {**unsaid, **note_base(onto, new, reference)})
 
     edited = edit_images(thing, change, warn)
     if isinstance(edited, Index) and BASE_DIGEST in derive.index_manifest(edited).annotations:
-        return annotate_index(edited, noted)
+        return annotate_index(edited, {**unsaid, **note_base(new, new, reference)})
     return edited
 
 

@@ -24,6 +24,7 @@ from imagist.oci import derive
 from imagist.oci.image import Image, Index
 from imagist.oci.mutate import make_index
 from imagist.oci.platform import Platform, parse_platform
+from imagist.oci.rebase import note_base
 from imagist.oci.reference import Reference
 from imagist.packages.wheel.target import Target
 from imagist.progress import SILENT, Meter
@@ -68,6 +69,11 @@ class OpenBase(msgspec.Struct, frozen=True):
     """Where it is said, if it is."""
     is_declared: bool = False
     """Whether it was built of a declaration, to which `packages` of the project adds."""
+
+    def state(self, image: Image) -> Mapping[str, str]:
+        """The annotations by which what stands on its image for a platform says so."""
+        empty = not image.layers  # `scratch`, which is no image
+        return {} if empty else note_base(image, self.thing, self.reference)
 
 
 class Job(msgspec.Struct, frozen=True):
@@ -136,7 +142,7 @@ def compose_images(
         for said in check_program(job.loaded, image, platform, above, memo, jobs=tools.jobs):
             tools.warn(said)
         layers = [*between.layers, *(each.layer for each in all_own)]
-        made = compose_image(image, job.base.reference, layers, job.loaded, created=job.created)
+        made = compose_image(image, job.base.state(image), layers, job.loaded, created=job.created)
         images.append((derive.platform(made), made))
     job.table.keep()
     return make_index(images, annotations=job.loaded.project.annotations)

@@ -12,8 +12,6 @@ from imagist.oci import derive
 from imagist.oci.image import Image
 from imagist.oci.manifest import DEFAULT_PATH, History, RunConfig, format_time
 from imagist.oci.mutate import annotate_image, append_layers, set_config
-from imagist.oci.rebase import note_base
-from imagist.oci.reference import Reference
 
 SOURCE_FOLDER: Final = "/app"
 """Where a project that is copied goes."""
@@ -21,7 +19,7 @@ SOURCE_FOLDER: Final = "/app"
 
 def compose_image(
     base: Image,
-    reference: Reference | None,
+    stated: Mapping[str, str],
     layers: Sequence[BuiltLayer],
     loaded: LoadedProject,
     *,
@@ -31,7 +29,7 @@ def compose_image(
 
     Args:
         base: for one platform.
-        reference: where others find it, for the annotation that `rebase` reads.
+        stated: the annotations that say what it is, which `rebase` reads.
         layers: in order.
         loaded: what the project says.
         created: seconds since 1970; the base's own time where None.
@@ -55,8 +53,7 @@ def compose_image(
     if own:
         changed = set_config(changed, {"config": own})
     not_ours = dict.fromkeys(derive.manifest(base).annotations, "")  # they speak of the base
-    noted = note_base(derive.digest(base), reference) if base.layers else {}  # not of `scratch`
-    return annotate_image(changed, {**not_ours, **noted, **project.annotations})
+    return annotate_image(changed, {**not_ours, **stated, **project.annotations})
 
 
 def _settings(loaded: LoadedProject, run: RunConfig) -> Settings:

@@ -16,7 +16,7 @@ from imagist.oci.documents import (
     with_config,
     with_diff_ids,
 )
-from imagist.oci.image import Image
+from imagist.oci.image import Image, Index
 from imagist.oci.platform import Platform
 from imagist.oci.reference import Reference
 
@@ -28,15 +28,24 @@ class Unrelated(InputError):
     """An image is not built on the base that was named."""
 
 
-def note_base(digest: str, reference: Reference | None = None) -> dict[str, str]:
+def note_base(
+    image: Image | Index, whole: Image | Index, reference: Reference | None = None
+) -> dict[str, str]:
     """The annotations by which an image says what it is built on (image-spec annotations.md).
 
+    The digest is of what the reference names, an index where it names one, so that a name that
+    moved is told by its digest. A base that nobody else can name is stated by its image alone:
+    which platforms an index has that was made here is chance.
+
     Args:
-        digest: of the base; an image's, or that of an index over all platforms.
-        reference: where others find a base that may move; a digest alone needs no name.
+        image: what of the base is built on: its image for one platform.
+        whole: the base with all its platforms.
+        reference: where others find it; one that has a digest is no name that may move.
     """
-    named = reference is not None and not reference.digest
-    return {BASE_DIGEST: str(digest), **({BASE_NAME: str(reference)} if named else {})}
+    if reference is None:
+        return {BASE_DIGEST: str(derive.digest(image))}
+    name = {} if reference.digest else {BASE_NAME: str(reference)}
+    return {BASE_DIGEST: str(derive.digest(whole)), **name}
 
 
 def rebase(image: Image, old_base: Image, new_base: Image) -> MemoryImage:

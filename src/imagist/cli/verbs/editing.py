@@ -187,7 +187,8 @@ EDITING = (
         ),
         "Each platform goes from the old base's image for it to the new one's. What an image "
         "states of its base are the annotations org.opencontainers.image.base.name and .digest; "
-        "both are noted anew.\n\n" + _GOES + NAMES,
+        "both are noted anew. The old base is looked for in the store, then in the repository of "
+        "its name, or of the new base where it has none.\n\n" + _GOES + NAMES,
         (
             (
                 "imagist rebase app.tar --old_base base-1.tar --new_base base-2.tar -o new.tar",
