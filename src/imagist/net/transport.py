@@ -286,7 +286,11 @@ def _is_same_party(first: Origin, other: Origin) -> bool:
     return first == other or (first.host == other.host and upgraded)
 
 
-class Forbidden(NetworkError):
+class Refused(NetworkError):
+    """The server answers 401 or 403: not without credentials, or not with these."""
+
+
+class Forbidden(Refused):
     """The server answers 403: not with these credentials, or, on object stores, not there."""
 
 
@@ -316,5 +320,5 @@ def open_url(
     refusal = f"the server answers {response.status} for {place}"
     if response.status not in {401, 403}:
         raise NetworkError(refusal)
-    help_ = "give credentials in a netrc file, or in HTTP_AUTH=basic:<host>:<user>:<password>"
-    raise (Forbidden if response.status == 403 else NetworkError)(refusal, help=help_)
+    help_ = "give credentials in a netrc file, or in HTTP_AUTH=basic:<host>[:<port>]:<user>:"
+    raise (Forbidden if response.status == 403 else Refused)(refusal, help=f"{help_}<password>")

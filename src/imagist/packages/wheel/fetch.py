@@ -10,8 +10,9 @@ from typing import BinaryIO, Final, cast
 from imagist.digest import CHUNK, Digest
 from imagist.errors import ImagistError, InputError, NetworkError, NotFound, Problem, Untrusted
 from imagist.net.response import Interrupted
-from imagist.net.transport import Transport, open_url
+from imagist.net.transport import Transport
 from imagist.net.url import is_remote, local_path, redact
+from imagist.packages.wheel.credentials import open_asking
 from imagist.packages.wheel.lock.model import File
 from imagist.progress import SILENT, Meter
 from imagist.store.memo import memo_key
@@ -158,7 +159,7 @@ class WheelFetcher:
                 )
             if not location:
                 raise NotFound("where it is was not remembered")
-            return cast("BinaryIO", open_url(self._transport, location, limit=bound))
+            return cast("BinaryIO", open_asking(self._transport, location, limit=bound))
         path = local_path(location).replace("\\", "/")
         try:
             return (self._folder / path).open("rb", buffering=0)

@@ -17,9 +17,10 @@ from msgspec.structs import replace
 from imagist.digest import sha256
 from imagist.errors import NotFound, Problem, RequestError, Span
 from imagist.net.environment import Environment
-from imagist.net.transport import Forbidden, Transport
+from imagist.net.transport import Refused, Transport
 from imagist.net.url import without_userinfo
 from imagist.packages.wheel.choose import Choice, chosen_files
+from imagist.packages.wheel.credentials import learn_indexes
 from imagist.packages.wheel.indexes import Configuration, Indexes, read_configuration
 from imagist.packages.wheel.lock.find import NAMES, find_lock
 from imagist.packages.wheel.lock.model import File, Lock
@@ -198,7 +199,7 @@ class _Gathering:
         )
         try:
             fetcher.fetch(files)
-        except (NotFound, Forbidden):  # since the index was asked, files moved, signatures expired
+        except (NotFound, Refused):  # files moved since, signatures expired, the lock has the user
             choices = self._choose(anew=True)
             wanted = {file.sha256 for file in files}
             fetcher.fetch([file for file in chosen_files(choices) if file.sha256 in wanted])
@@ -215,6 +216,7 @@ class _Gathering:
             self._lock, extras=request.extras, groups=request.groups, variables=request.variables
         )
         _check_drift(request, lock, self._targets)
+        learn_indexes(self._open(), (*lock.indexes, *lock.extra_indexes, *lock.find_links))
         finder = Finder(
             self._open(),
             self._store.memo,
@@ -235,6 +237,7 @@ class _Gathering:
     def _open(self) -> Transport:
         if self._transport is None:
             self._transport = self._connect(self._configuration.network(self._environment))
+            learn_indexes(self._transport, self._configuration.places_with_users())
         return self._transport
 
     def _remember(self, choices: Mapping[Target, Sequence[Choice]]) -> None:

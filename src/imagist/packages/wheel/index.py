@@ -17,8 +17,9 @@ from urllib.parse import quote
 import msgspec
 
 from imagist.errors import ImagistError, NetworkError, NotFound, Problem
-from imagist.net.transport import Transport, open_url
-from imagist.net.url import is_remote, local_path, origin_of, redact, userinfo_of, without_userinfo
+from imagist.net.transport import Transport
+from imagist.net.url import is_remote, local_path, redact, without_userinfo
+from imagist.packages.wheel.credentials import learn_indexes, open_asking
 from imagist.packages.wheel.indexes import Indexes
 from imagist.packages.wheel.lock.model import File, Lock, Package, normalize
 from imagist.packages.wheel.simple import ACCEPT, Link, read_page
@@ -55,8 +56,8 @@ class Finder:
         """
         self._transport = transport
         self._memo = memo
-        self._urls = tuple(_learn(transport, url) for url in indexes.urls)
-        self._find_links = tuple(_learn(transport, url) for url in indexes.find_links)
+        self._find_links = learn_indexes(transport, indexes.find_links)
+        self._urls = learn_indexes(transport, indexes.urls)
         self._jobs = jobs
         self._offline = offline
         self._anew = anew
@@ -144,7 +145,7 @@ class Finder:
         linked = [link for link in self._links() if _is_of(link, package)]
         if linked and _match(package, linked):
             return linked, "find-links"
-        urls = [_learn(self._transport, package.index)] if package.index else self._urls
+        urls = learn_indexes(self._transport, [package.index]) if package.index else self._urls
         for url in urls:
             page = f"{url.rstrip('/')}/{quote(package.name)}/"
             links = self._read(page)
@@ -163,7 +164,7 @@ class Finder:
     def _read(self, url: str) -> list[Link] | None:
         """The links of a page; None where there is none."""
         try:
-            with open_url(
+            with open_asking(
                 self._transport, url, headers={"Accept": ACCEPT}, limit=MAX_PAGE
             ) as response:
                 data = response.read()
@@ -228,14 +229,3 @@ def _list_folder(place: str) -> list[Link]:
                 sha256 = hashlib.file_digest(stream, "sha256").hexdigest()
             links.append(Link(file.name, str(file.absolute()), sha256, file.stat().st_size))
     return links
-
-
-def _learn(transport: Transport, url: str) -> str:
-    """Use the credentials in a URL for its host, as pip does: files lie beside the index."""
-    if not is_remote(url):
-        return url
-    userinfo = userinfo_of(url)
-    if userinfo is not None:
-        origin, credentials = origin_of(url), url.partition("://")[2].rpartition("@")[0]
-        transport.learn(f"{origin.scheme}://{credentials}@{origin.name}")
-    return transport.learn(url)

@@ -28,7 +28,7 @@ from imagist.text.tomlnodes import read_toml
 _SECTIONS: Final = ("global", "install", "download")
 """Of pip.conf, later ones win."""
 _YES: Final = frozenset({"1", "true", "yes", "on", "y"})
-_NAME: Final = r"[A-Za-z0-9_-]+=(?=[a-z]+://)"
+_NAME: Final = r"([A-Za-z0-9._-]+)=(?=[a-z]+://)"
 _USERINFO: Final = r"(?<=://)[^/@\s]*@"
 
 
@@ -40,6 +40,8 @@ class Settings(msgspec.Struct, frozen=True):
     before: tuple[str, ...] = ()
     """Indexes that are asked before the main one."""
     after: tuple[str, ...] = ()
+    explicit: tuple[str, ...] = ()
+    """Indexes that are asked only for packages that the lock says are from them."""
     find_links: tuple[str, ...] = ()
     no_index: bool = False
     ca_file: str = ""
@@ -50,12 +52,19 @@ class Settings(msgspec.Struct, frozen=True):
         """Whether it says where packages are from."""
         return bool(self.index or self.before or self.after or self.no_index)
 
+    @property
+    def every_place(self) -> tuple[str, ...]:
+        """All indexes and places with links, whoever is asked for what."""
+        indexes = (*self.before, self.index, *self.after, *self.explicit)
+        return _once([*indexes, *self.find_links])
+
     def over(self, other: Settings) -> Settings:
         """This, where it says something, and else the other; lists are added."""
         return Settings(
             self.index or other.index,
             _once([*self.before, *other.before]),
             _once([*self.after, *other.after]),
+            _once([*self.explicit, *other.explicit]),
             _once([*self.find_links, *other.find_links]),
             self.no_index or other.no_index,
             self.ca_file or other.ca_file,
@@ -98,13 +107,17 @@ class Configuration(msgspec.Struct, frozen=True, dict=True):
 
     def places(self) -> tuple[str, ...]:
         """All that says where packages are from, without who asks: other places, other texts."""
-        urls = [
-            url
-            for said in (self.uv, self.pip_variables)
-            for url in (said.index, *said.before, *said.after, *said.find_links)
-        ]
+        urls = (*self.uv.every_place, *self.pip_variables.every_place)
         texts = [*urls, *(text for _, text in self.pip_files)]
         return tuple(re.sub(_USERINFO, "", text) for text in texts)
+
+    def places_with_users(self) -> tuple[str, ...]:
+        """All that uv and pip would ask, with who asks: either may have made a lock.
+
+        Raises:
+            RequestError: a file is malformed.
+        """
+        return _once([*self.uv.every_place, *self.pip.every_place])
 
     def indexes(self, lock: Lock) -> Indexes:
         """The indexes to ask for the packages of a lock.
@@ -247,9 +260,9 @@ def _pip_settings(values: Mapping[str, str]) -> Settings:
 def _uv_variables(variables: Mapping[str, str]) -> Settings:
     get = variables.get
     return Settings(
-        index=_unnamed(get("UV_DEFAULT_INDEX", "") or get("UV_INDEX_URL", "")),
+        index=_read_named(get("UV_DEFAULT_INDEX", "") or get("UV_INDEX_URL", ""), variables),
         before=tuple(
-            _unnamed(url)
+            _read_named(url, variables)
             for key in ("UV_INDEX", "UV_EXTRA_INDEX_URL")
             for url in get(key, "").split()
         ),
@@ -258,9 +271,12 @@ def _uv_variables(variables: Mapping[str, str]) -> Settings:
     )
 
 
-def _unnamed(index: str) -> str:
-    """The URL of `name=url`."""
-    return re.sub(_NAME, "", index.strip(), count=1)
+def _read_named(index: str, variables: Mapping[str, str]) -> str:
+    """The URL of `name=url`, with the user and password of that name."""
+    match = re.match(_NAME, index.strip())
+    if match is None:
+        return index.strip()
+    return _with_credentials(index.strip()[match.end() :], match[1], variables)
 
 
 def _uv_files(project: Path | None, variables: Mapping[str, str]) -> list[Path]:
@@ -290,20 +306,23 @@ def _read_uv(file: Path, variables: Mapping[str, str]) -> Settings:
     if file.name == "pyproject.toml":
         values = _table(_table(values.get("tool")).get("uv"))
     pip = _table(values.get("pip"))
-    main, before = "", []
+    main, before, explicit = "", [], []
     for each in values.get("index") or ():
         index = _table(each)
         url = str(index.get("url", ""))
-        if not url or index.get("explicit") is True:
-            continue  # an explicit one is for the packages that the lock says are from it
+        if not url:
+            continue
         url = _with_credentials(url, str(index.get("name", "")), variables)
-        if index.get("default") is True:
+        if index.get("explicit") is True:
+            explicit.append(url)
+        elif index.get("default") is True:
             main = main or url
         else:
             before.append(url)
     return Settings(
         index=main or str(values.get("index-url") or pip.get("index-url") or ""),
         before=(*before, *_texts(values, pip, "extra-index-url")),
+        explicit=tuple(explicit),
         find_links=tuple(_texts(values, pip, "find-links")),
         no_index=(values.get("no-index") or pip.get("no-index")) is True,
     )
