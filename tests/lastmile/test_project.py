@@ -198,6 +198,16 @@ def test_what_a_backend_asks_for_must_be_requirements(
         build(project, store, environments)
 
 
+def test_what_a_backend_asks_for_may_not_change_unnoticed(
+    project: Path, store: Store, environments: BuildEnvironments
+) -> None:
+    asked = "['x @ file:///tools/x.whl']"
+    hook = f"def get_requires_for_build_wheel(config_settings=None):\n    return {asked}\n"
+    (project / "backend.py").write_text(BACKEND + hook)
+    with pytest.raises(InputError, match=r"asks for `x @ file:///tools/x\.whl`, which may change"):
+        build(project, store, environments)
+
+
 @pytest.mark.parametrize(
     ("line", "instead"),
     [

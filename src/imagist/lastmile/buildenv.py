@@ -23,7 +23,7 @@ from imagist.net.url import local_path, redact
 from imagist.store.memo import memo_key
 
 _READY: Final = ".ready"
-_LOCAL: Final = re.compile(r"@\s*(file:[^\s#?]+)")
+LOCAL: Final = re.compile(r"@\s*(file:[^\s#?]+)")
 """A file of this machine in a requirement (PEP 508)."""
 _SAID: Final = 2000
 """Characters of a failed installation's output that are told."""
@@ -68,7 +68,7 @@ class BuildEnvironments:
             InputError: the requirements cannot be installed; or one is a folder or is not there.
         """
         wanted = sorted(set(requirements))
-        local = tuple(_digest(path, each) for each in wanted for path in _LOCAL.findall(each))
+        local = tuple(_digest(path, each) for each in wanted for path in LOCAL.findall(each))
         place = self._folder / memo_key(wanted, *local, sys.version)[:24]
         if (place / _READY).exists():
             return BuildEnvironment(place, local)

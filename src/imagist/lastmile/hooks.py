@@ -20,7 +20,7 @@ import msgspec
 
 from imagist.errors import InputError, RequestError
 from imagist.lastmile.backend import Backend, Options, are_requirements
-from imagist.lastmile.buildenv import BuildEnvironment, BuildEnvironments
+from imagist.lastmile.buildenv import LOCAL, BuildEnvironment, BuildEnvironments
 from imagist.lastmile.variables import steering
 from imagist.net.url import redact
 from imagist.store.memo import memo_key
@@ -151,6 +151,11 @@ def _find_more(
         raise InputError(
             f"the project's build backend asks for {shown}, which is no list of requirements",
             help="see that `pip wheel --no-deps .` works in its folder",
+        )
+    if local := next(filter(LOCAL.search, found), ""):
+        raise InputError(
+            f"the project's build backend asks for `{local}`, which may change unnoticed",
+            help="name it in `requires` of [build-system] in pyproject.toml, which is compared",
         )
     if not backend.path:
         written = note.with_suffix(f".{os.getpid()}")
