@@ -76,18 +76,21 @@ class LoadedProject(msgspec.Struct, frozen=True):
             return not self.files
         return not self.place.file.endswith(PYPROJECT)
 
-    def setting(self, key: str, value: str) -> str:
-        """How a text is written for a key, in the syntax of the file with the settings."""
-        return f"`{key}: {value}`" if self.is_yaml else f'`{key} = "{value}"`'
+    def setting(self, key: str, *values: str, is_list: bool = False) -> str:
+        """How a key is written with a text or a list, in the syntax of the file with the settings.
 
-    def adding(self, package: str) -> str:
-        """How a package is added to a base that is declared, as a part of a sentence."""
-        more = (*self.project.packages, package)
-        listed = ", ".join(more) if self.is_yaml else ", ".join(f'"{each}"' for each in more)
-        said = f"`packages: [{listed}]`" if self.is_yaml else f"`packages = [{listed}]`"
+        A part of a sentence, which says where to write it if there are no settings yet.
+        """
+        listed = ", ".join(values if self.is_yaml else [f'"{value}"' for value in values])
+        value = f"[{listed}]" if is_list else listed
+        said = f"`{key}: {value}`" if self.is_yaml else f"`{key} = {value}`"
         if self.place is not None:
             return said
         return f"{said} in {OWN_FILES[0]}" if self.is_yaml else f"{said} below [{TABLE}]"
+
+    def adding(self, package: str) -> str:
+        """How a package is added to a base that is declared."""
+        return self.setting("packages", *self.project.packages, package, is_list=True)
 
     @property
     def mode(self) -> str:
@@ -179,8 +182,6 @@ class LoadedProject(msgspec.Struct, frozen=True):
         if self.metadata.name:
             said = self.setting("entrypoint", "python -m MODULE")
             advice = f"add a script to [project.scripts], or write {said}"
-            if self.place is None:
-                advice += " below [tool.imagist]"
         else:
             advice = "write `entrypoint: python -m MODULE` into an imagist.yaml in the folder"
         raise RequestError("nothing says what a container runs", where=where, help=advice)

@@ -49,7 +49,7 @@ def build_python(job: Job, platforms: Sequence[Platform]) -> Index:
     bases = choose_bases(job.base, platforms, MACHINES, where=loaded.where("platforms"))
     seen = {platform: _look(job, platform, image) for platform, image in bases.items()}
     targets = [each.target for each in seen.values()]
-    check_requires_python(loaded, job.base.name, targets, tools.store.memo)
+    check_requires_python(loaded, job.base, targets, tools.store.memo)
     gathered = _gather(job, targets)
     options = Options(mtime=job.mtime, offline=tools.offline, tell=tools.tell)
     project = None
