@@ -226,6 +226,10 @@ WRONG = [
     ("stop-signal = '99'", "`99` is not a signal"),
     ("labels = 5", "must be a table"),
     ("annotations = []", "must be a table"),
+    ("healthcheck = 'x'", "must be a table"),
+    ("healthcheck = { interval = '5s' }", "a healthcheck without `test` does nothing"),
+    ("healthcheck = { test = ['curl'] }", "a test cannot begin with `curl`"),
+    ("healthcheck = { test = 'x', interval = 'soon' }", "soon"),
     ("binary = 'x'", "must be a table"),
     ("binary = { amd64 = 1 }", "must be text"),
     ("binary-path = 1", "must be text"),
@@ -249,6 +253,21 @@ def test_every_key_refuses_what_is_none_of_its_values(line: str, said: str) -> N
     found = problems(line)
     assert any(said in message for _, message, _ in found), found
     assert all(place.startswith("1:") for place, _, _ in found)
+
+
+def test_one_program_is_told_to_be_one_for_each_platform() -> None:
+    """In the syntax of the file."""
+    [(_, _, advice)] = problems('binary = "dist/hc"')
+    assert advice == 'write { "linux/amd64" = "dist/hc" }'
+    with pytest.raises(RequestError) as caught:
+        load({"app/imagist.yaml": "binary: dist/hc\n"})
+    assert caught.value.problems[0].help == "write {linux/amd64: dist/hc}"
+
+
+def test_an_unknown_key_that_is_like_none_lists_those_there_are() -> None:
+    [(place, message, advice)] = problems("zzzz = 1")
+    assert (place, message) == ("1:1", "unknown key `zzzz`")
+    assert str(advice).startswith("one of `base`, `packages`, `platforms`, ")
 
 
 def test_the_table_must_be_one() -> None:

@@ -330,7 +330,62 @@ def test_programs_become_an_image(imagist: Imagist, tmp_path: Path) -> None:
     (folder / "imagist.yaml").write_text(declared.replace("arm64: arm64", "arm64: amd64"))
     wrong = imagist("build", folder)
     assert wrong.code == 3
-    assert "is not for linux/arm64" in wrong.err
+    assert "is not for linux/arm64: it is for amd64\n" in wrong.err
+    assert " --> " + f"{folder}/imagist.yaml:2:43\n" in wrong.err
+
+
+@pytest.mark.parametrize(
+    "declared", ["files: [{source: a, path: /srv/}]\n", "binary: {linux/amd64: a}\n"]
+)
+def test_what_is_not_python_says_what_it_is_built_on(
+    imagist: Imagist, tmp_path: Path, declared: str
+) -> None:
+    folder = tmp_path / "tool"
+    folder.mkdir()
+    (folder / "a").write_bytes(build_program("x86_64", "a"))
+    (folder / "imagist.yaml").write_text(declared)
+    for words in (["build", folder], ["show", "packages", folder]):
+        told = imagist(*words)
+        assert told.code == 2
+        assert "nothing says what the image is built on" in told.err
+        assert "write `base: scratch`" in told.err
+        assert "`base: base.yaml`, and into that file\n    contents: {repo" in told.err
+    assert imagist("build", folder, "--base", "scratch", "--platform", "amd64").code == 0
+
+
+def test_an_image_with_nothing_to_run_is_told(imagist: Imagist, tmp_path: Path) -> None:
+    site = tmp_path / "site"
+    site.mkdir()
+    (site / "a").write_text("a")
+    declared = "base: scratch\nplatforms: [amd64]\nfiles: [{source: a, path: /srv/}]\n"
+    said = "warning: the image says nothing of what a container runs"
+    for more, is_told in (
+        ("", True),
+        ("command: /srv/a\n", False),
+        ("entrypoint: /srv/a\n", False),
+    ):
+        (site / "imagist.yaml").write_text(declared + more)
+        built = imagist("build", site)
+        assert (built.code, said in built.err) == (0, is_told), built.err
+
+
+def test_a_project_says_how_its_containers_are_probed(
+    imagist: Imagist, folder: Path, tmp_path: Path
+) -> None:
+    settings(
+        folder,
+        'base = "../base"\nplatforms = ["amd64"]\n'
+        'healthcheck = { test = "shop --check", interval = "30s", start-period = "1m", retries = 2 }',
+    )
+    built = imagist("build", folder, "-o", tmp_path / "out")
+    assert built.code == 0, built.err
+    [(_, image)] = derive.images(cast("Index", read_layout(tmp_path / "out")))
+    assert json.loads(image.raw_config)["config"]["Healthcheck"] == {
+        "Test": ["CMD-SHELL", "shop --check"],
+        "Interval": 30_000_000_000,
+        "StartPeriod": 60_000_000_000,
+        "Retries": 2,
+    }
 
 
 def test_a_folder_of_which_nothing_is_wanted(imagist: Imagist, tmp_path: Path) -> None:

@@ -15,7 +15,12 @@ from imagist.cli.environment import read_epoch
 from imagist.cli.images import count_jobs
 from imagist.cli.messages import Messages
 from imagist.cli.options import read_annotations, read_date
-from imagist.cli.projectbase import check_flags, find_declared, open_project_base
+from imagist.cli.projectbase import (
+    check_flags,
+    find_declared,
+    missing_base,
+    open_project_base,
+)
 from imagist.cli.session import read_file, read_platforms
 from imagist.cli.stores import open_store
 from imagist.declaration.projectfile import SCRATCH, LoadedProject, load_project
@@ -163,6 +168,8 @@ def load_base(values: argparse.Namespace) -> LoadedDeclaration:
         NotFound: there is no such file.
     """
     loaded = read_project(values)
+    if problems := missing_base(loaded, ""):
+        raise RequestError(problems)
     base = find_declared(loaded, "", values.thing)
     if base is None:
         name = loaded.project.base

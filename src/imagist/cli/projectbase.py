@@ -43,9 +43,9 @@ def check_flags(loaded: LoadedProject, values: argparse.Namespace) -> None:
     """Refuse flags that would change nothing of an image, or make it one that cannot be built.
 
     Raises:
-        RequestError: there are such flags.
+        RequestError: there are such flags; or there is no base, nor what the default one is for.
     """
-    problems = []
+    problems = missing_base(loaded, values.base)
     if values.format == "erofs":
         advice = "leave out --format erofs"
         problems.append(Problem("a project's image is made of tar layers", None, advice))
@@ -59,6 +59,23 @@ def check_flags(loaded: LoadedProject, values: argparse.Namespace) -> None:
             problems.append(Problem(f"`packages` {what}", loaded.where("packages"), advice))
     if problems:
         raise RequestError(problems)
+
+
+def missing_base(loaded: LoadedProject, named: str) -> list[Problem]:
+    """What is wrong where nothing says what files and programs go on: Python is not for them."""
+    project = loaded.project
+    is_wanted = loaded.is_python or not (project.files or project.binary)
+    if named or project.base or is_wanted:
+        return []
+    scratch, own = loaded.setting("base", "scratch"), loaded.setting("base", "base.yaml")
+    advice = (
+        f"for static programs, and for files alone, write {scratch}; else name an image, or a "
+        f"Debian to be made: {own}, and into that file\n"
+        "    contents: {repositories: [deb], packages: [libc6, ca-certificates]}\n"
+        "    archs: [amd64, arm64]"
+    )
+    where = loaded.place.span if loaded.place else None
+    return [Problem("nothing says what the image is built on", where, advice)]
 
 
 def _is_declared(loaded: LoadedProject, values: argparse.Namespace) -> bool:

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping
-from typing import Final, Protocol
+from typing import TYPE_CHECKING, Final, Protocol
+
+if TYPE_CHECKING:
+    from imagist.declaration.model import Healthcheck
 
 _PORT: Final = r"([0-9]{1,5})(?:/(?:tcp|udp|sctp))?"
 _NAME: Final = r"[^\s:,/\x00-\x1f\x7f-][^\s:,/\x00-\x1f\x7f]*"
@@ -70,6 +73,22 @@ def check_running(
     for name in named:
         if not name or "=" in name or "\0" in name:
             report(f"{key}.{name}", f"`{name}` cannot name a variable")
+
+
+def check_healthcheck(report: Report, healthcheck: Healthcheck) -> None:
+    """Check how a container is probed."""
+    from imagist.text.words import parse_duration  # noqa: PLC0415 - few say it
+
+    test = healthcheck.test
+    if not test:
+        report("healthcheck", "a healthcheck without `test` does nothing", "add `test`")
+    elif isinstance(test, tuple) and test[0] not in {"NONE", "CMD", "CMD-SHELL"}:
+        report("healthcheck.test", f"a test cannot begin with `{test[0]}`", "begin with CMD")
+    for key in ("interval", "timeout", "start-period", "start-interval"):
+        try:
+            parse_duration(getattr(healthcheck, key.replace("-", "_")))
+        except ValueError as error:
+            report(f"healthcheck.{key}", str(error))
 
 
 def check_user(report: Report, path: str, user: str) -> None:

@@ -6,11 +6,12 @@ enough. The texts below the fields are the descriptions of the JSON Schema (`dec
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Annotated, Literal
 
 import msgspec
+from msgspec import Meta
 
-from imagist.declaration.model import Declaration, Id, Mode, Text
+from imagist.declaration.model import Declaration, Healthcheck, Id, Mode, Text
 
 Strings = tuple[str, ...]
 
@@ -94,11 +95,13 @@ class Project(
     """Folders that a runtime keeps outside the container."""
     stop_signal: str = ""
     """The signal that ends a container, such as SIGTERM."""
+    healthcheck: Healthcheck | None = None
+    """How a runtime probes a container; as the base says where absent."""
     labels: dict[str, Text] = {}
     """Labels of the configuration."""
     annotations: dict[str, Text] = {}
     """Annotations of the manifests and the index."""
-    binary: dict[str, str] = {}
+    binary: Annotated[dict[str, str], Meta(examples=[{"linux/amd64": "dist/tool"}])] = {}
     """A program that was built elsewhere: its file for each platform, as in `linux/arm64`."""
     binary_path: str = ""
     """Where the program goes; in `/usr/local/bin`, under the project's name, where absent."""

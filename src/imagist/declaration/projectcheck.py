@@ -5,7 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
-from imagist.declaration.checks import check_mode, check_running, check_user, check_words
+from imagist.declaration.checks import (
+    check_healthcheck,
+    check_mode,
+    check_running,
+    check_user,
+    check_words,
+)
 from imagist.declaration.model import Declaration
 from imagist.errors import Problem, RequestError
 from imagist.oci.platform import parse_platform
@@ -55,6 +61,8 @@ class _Checker:
             ports=project.ports,
             variables=("env", project.env),
         )
+        if project.healthcheck:
+            check_healthcheck(self.report, project.healthcheck)
         check_user(self.report, "user", project.user)
         self.check_by(parse_python, "python", project.python)
         self.check_by(parse_libc, "libc", project.libc)

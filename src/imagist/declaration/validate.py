@@ -11,7 +11,13 @@ from collections.abc import Callable, Iterable
 from typing import Final
 
 from imagist.declaration import pem
-from imagist.declaration.checks import check_mode, check_running, check_user, check_words
+from imagist.declaration.checks import (
+    check_healthcheck,
+    check_mode,
+    check_running,
+    check_user,
+    check_words,
+)
 from imagist.declaration.model import (
     Accounts,
     BaseImage,
@@ -21,7 +27,6 @@ from imagist.declaration.model import (
     Entrypoint,
     File,
     Group,
-    Healthcheck,
     PathMutation,
     User,
 )
@@ -31,7 +36,6 @@ from imagist.packages.deb.dependency import parse_world
 from imagist.packages.deb.sources import is_source, parse_sources
 from imagist.packages.selection import PRESETS
 from imagist.text.suggest import did_you_mean
-from imagist.text.words import parse_duration
 
 _FILE_NAME: Final = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9_.-]*")
 _WORLD_ENTRY: Final = re.compile(r"!?[^@=><~!\s]+(?:[=><~]+[^@=><~\s]+)?(?:@[A-Za-z0-9_.-]+)?")
@@ -78,7 +82,7 @@ class _Checker:
             self.check_file(f"files[{index}]", file)
         self.check_config(declaration)
         if declaration.healthcheck:
-            self.check_healthcheck(declaration.healthcheck)
+            check_healthcheck(self.report, declaration.healthcheck)
         if declaration.certificates:
             self.check_certificates(declaration.certificates)
         self.check_layering(declaration)
@@ -204,20 +208,6 @@ class _Checker:
         for key in ("annotations", "labels"):
             if "" in (getattr(declaration, key) or {}):
                 self.report(key, f"a key of `{key}` is empty")
-
-    def check_healthcheck(self, healthcheck: Healthcheck) -> None:
-        test = healthcheck.test
-        if not test:
-            self.report("healthcheck", "a healthcheck without `test` does nothing", "add `test`")
-        elif isinstance(test, tuple) and test[0] not in {"NONE", "CMD", "CMD-SHELL"}:
-            self.report(
-                "healthcheck.test", f"a test cannot begin with `{test[0]}`", "begin with CMD"
-            )
-        for key in ("interval", "timeout", "start-period", "start-interval"):
-            try:
-                parse_duration(getattr(healthcheck, key.replace("-", "_")))
-            except ValueError as error:
-                self.report(f"healthcheck.{key}", str(error))
 
     # accounts
 

@@ -13,13 +13,14 @@ from imagist.rootfs.linkage import Linkage, LinkageScanner
 
 
 def choose_binary(binaries: Mapping[str, str], platform: Platform) -> str:
-    """The path of the binary for a platform.
+    """The key of the binary for a platform.
 
     Raises:
         RequestError: none is for it.
     """
-    found = binaries.get(f"{platform.os}/{platform.arch}") or binaries.get(platform.arch)
-    if found is None:
+    names = (f"{platform.os}/{platform.arch}", platform.arch)
+    found = next((name for name in names if name in binaries), "")
+    if not found:
         raise RequestError(
             f"there is no binary for {platform}", help=f"there are: {', '.join(sorted(binaries))}"
         )
@@ -50,14 +51,18 @@ def check_binary(path: str, platform: Platform) -> Linkage:
         )
     if not linkage.runs_on(platform.architecture):
         raise InputError(
-            f"`{path}` is not for {platform}: its machine is {linkage.machine}, of "
-            f"{linkage.bits} bits",
+            f"`{path}` is not for {platform}: it is for {linkage.architecture}",
             help="build it for the platform, or name it for another",
         )
     return linkage
 
 
-def check_loader(path: str, linkage: Linkage, has: Callable[[str], bool]) -> None:
+def check_loader(
+    path: str,
+    linkage: Linkage,
+    has: Callable[[str], bool],
+    adding: Callable[[str], str] | None = None,
+) -> None:
     """Compare what a binary asks for with what the base has.
 
     Args:
@@ -65,6 +70,7 @@ def check_loader(path: str, linkage: Linkage, has: Callable[[str], bool]) -> Non
         linkage: what it needs.
         has: whether the base has a path, without leading slash; only the loader is looked for,
             since where libraries are is the loader's own knowledge.
+        adding: says how a package is added to the base, where that can be said.
 
     Raises:
         InputError: the base has not the loader.
@@ -74,6 +80,11 @@ def check_loader(path: str, linkage: Linkage, has: Callable[[str], bool]) -> Non
         raise InputError(
             Problem(
                 f"`{path}` needs /{loader}, which the base has not",
-                help="link it statically, or take a base with that libc",
+                help="link it statically, or "
+                + (
+                    f"add that libc to the base (Debian: libc6): {adding('libc6')}"
+                    if adding
+                    else "take a base with that libc"
+                ),
             )
         )

@@ -94,6 +94,11 @@ class Job(msgspec.Struct, frozen=True):
         """The time of files, in seconds since 1970."""
         return self.created or 0
 
+    @property
+    def adding(self) -> Callable[[str], str] | None:
+        """Says how a package is added to the base; None where the base is no declared one."""
+        return self.loaded.adding if self.base.is_declared else None
+
 
 class Between(msgspec.Struct, frozen=True):
     """What goes between a base and the project's files."""
@@ -143,9 +148,21 @@ def compose_images(
             tools.warn(said)
         layers = [*between.layers, *(each.layer for each in all_own)]
         made = compose_image(image, job.base.state(image), layers, job.loaded, created=job.created)
+        _tell_idle(job, made)
         images.append((derive.platform(made), made))
     job.table.keep()
     return make_index(images, annotations=job.loaded.project.annotations)
+
+
+def _tell_idle(job: Job, image: Image) -> None:
+    """Say of an image that a runtime will not know what to do with it."""
+    run = derive.config(image).config
+    if run is None or not (run.entrypoint or run.cmd):
+        said = job.loaded.setting("entrypoint", "PROGRAM")
+        job.tools.warn(
+            "the image says nothing of what a container runs: whoever starts one must. "
+            f"Write {said} if there is something to run"
+        )
 
 
 def _check_account(job: Job, platform: Platform, image: Image, own: Sequence[_Own]) -> None:
@@ -253,19 +270,21 @@ def _write_binary(job: Job, platform: Platform, image: Image) -> list[_Own]:
     )
 
     try:
-        name = choose_binary(binaries, platform)
+        key = choose_binary(binaries, platform)
     except RequestError as error:
         raise error.placed(loaded.where("platforms") or loaded.span_of("binary")) from None
-    path = str(job.folder / name)
+    path = str(job.folder / binaries[key])
     try:
         linkage = check_binary(path, platform)
         if linkage.interpreter:
             memo = tools.store.memo
             check_loader(
-                path, linkage, lambda file: has_file(file, image, platform, memo, jobs=tools.jobs)
+                path,
+                linkage,
+                lambda file: has_file(file, image, platform, memo, jobs=tools.jobs),
+                job.adding,
             )
     except InputError as error:
-        key = next(key for key, value in binaries.items() if value == name)
         raise error.placed(loaded.span_of(f"binary.{key}") or key) from None
     rule = FileRule(path, loaded.binary_path, mode=0o755, mtime=job.mtime)
     return [_write(job, [rule], posixpath.basename(loaded.binary_path), "binary")]

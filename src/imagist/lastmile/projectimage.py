@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Final
 
+import msgspec
+
 from imagist.build.assemble import AUTHOR, BuiltLayer
 from imagist.declaration.projectfile import LoadedProject
 from imagist.editing.configure import Settings, configure
@@ -48,6 +50,10 @@ def compose_image(
     own: dict[str, object] = {}
     if project.volumes:
         own["Volumes"] = {volume: {} for volume in sorted(project.volumes)}
+    if project.healthcheck:
+        from imagist.build.run import format_healthcheck  # noqa: PLC0415 - few say it
+
+        own["Healthcheck"] = msgspec.to_builtins(format_healthcheck(project.healthcheck))
     if project.stop_signal:
         own["StopSignal"] = project.stop_signal
     if own:

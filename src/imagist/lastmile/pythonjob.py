@@ -184,7 +184,7 @@ def _environment(
             seen.obstacles,
             seen.libraries,
             job.loaded.where("prefix"),
-            job.loaded.adding if job.base.is_declared else None,
+            job.adding,
         ),
         shared=settings.shared,
         bytecode=settings.bytecode,

@@ -57,6 +57,13 @@ class Linkage(msgspec.Struct, frozen=True, gc=False, array_like=True):
     interpreter: str = ""
     """The loader that a program asks for (PT_INTERP); empty of libraries and static programs."""
 
+    @property
+    def architecture(self) -> str:
+        """What it is for, as OCI names it; `machine 8` of one that has no name there."""
+        found = (self.machine, self.bits, self.little_endian)
+        names = (name for name, machine in MACHINES.items() if machine == found)
+        return next(names, f"machine {self.machine}")
+
     def runs_on(self, architecture: str) -> bool:
         """Whether a machine of an architecture, as OCI names it, can load it."""
         return MACHINES.get(architecture) == (self.machine, self.bits, self.little_endian)

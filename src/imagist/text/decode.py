@@ -107,6 +107,7 @@ class _Decoder:
     def decode(self, node: Node, kind: types.Type, path: str, place: Place) -> Any:
         """The value of a node as `kind`; `path` names it in messages ("": the whole document)."""
         takes_any = isinstance(kind, types.Metadata)
+        example = _example(kind)
         kind = _plain(kind)
         if isinstance(kind, types.UnionType):
             kind = self.choose(node, kind)
@@ -115,7 +116,14 @@ class _Decoder:
         method = self.methods.get(type(kind))
         if method is None:
             raise TypeError(f"{path}: no way to decode {kind}")
+        if example and isinstance(kind, types.DictType) and node.kind == "scalar":
+            return self.refuse(node, path, self.mapping, self.write_pair(example, node))
         return method(self, node, kind, path, place)
+
+    def write_pair(self, key: str, node: Node) -> str:
+        """The help for a text that stands where a mapping must, whose keys look like this one."""
+        text = _shorten(node.text)
+        return f'write {{ "{key}" = "{text}" }}' if self.is_typed else f"write {{{key}: {text}}}"
 
     def choose(self, node: Node, union: types.UnionType) -> types.Type:
         """The member of a union that fits how the node is written, or else the first."""
@@ -229,7 +237,7 @@ class _Decoder:
             entry = fields.get(key.text)
             if entry is None:
                 inside = f" in `{path}`" if path else ""
-                advice = did_you_mean(key.text, fields)
+                advice = did_you_mean(key.text, fields, most=len(fields))
                 self.document.report(f"unknown key `{key.text}`{inside}", key, advice)
                 continue
             if _is_null(item):
@@ -258,6 +266,13 @@ def _type_info(kind: type) -> types.Type:
 
 def _plain(kind: types.Type) -> types.Type:
     return _plain(kind.type) if isinstance(kind, types.Metadata) else kind
+
+
+def _example(kind: types.Type) -> str:
+    """A key of a mapping whose schema has an example; empty where it has none."""
+    schema = kind.extra_json_schema if isinstance(kind, types.Metadata) else None
+    examples = (schema or {}).get("examples")
+    return next(iter(examples[0])) if examples else ""
 
 
 def _written_as(kind: types.Type) -> str:

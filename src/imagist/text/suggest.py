@@ -15,12 +15,18 @@ def suggest(word: str, known: Iterable[str]) -> str | None:
     return words[matches[0]] if matches else None
 
 
-def did_you_mean(word: str, known: Iterable[str]) -> str | None:
-    """The help of an error about an unknown word: a guess, or all words where they are few."""
+def did_you_mean(word: str, known: Iterable[str], most: int = 12) -> str | None:
+    """The help of an error about an unknown word: a guess, or all words where they are few.
+
+    Args:
+        word: the unknown one.
+        known: those that there are.
+        most: how many are few.
+    """
     known = list(known)
     guess = suggest(word, known)
     if guess is not None:
         return f"did you mean `{guess}`?"
-    if 0 < len(known) <= 12:
+    if 0 < len(known) <= most:
         return "one of " + ", ".join(f"`{name}`" for name in known)
     return None

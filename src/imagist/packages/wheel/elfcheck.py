@@ -12,7 +12,6 @@ from typing import Final
 
 from imagist.errors import InputError, Problem
 from imagist.packages.wheel.facts import ObjectFact, WheelFacts
-from imagist.rootfs.linkage import MACHINES
 
 _LOADERS: Final = ("ld-linux", "ld64.so", "ld.so", "libc.musl-", "ld-musl-")
 """How names of the dynamic loader itself begin; whatever runs Python has it."""
@@ -100,19 +99,11 @@ def _foreign(wheels: Iterable[WheelFacts], architecture: str) -> Iterable[Proble
         # Some carry files for many machines and choose at run time; then one that fits is enough.
         fits = len(foreign) < len(wheel.objects)
         if foreign and not fits:
-            found = ", ".join(sorted({_machine_of(item) for item in foreign}))
+            found = ", ".join(sorted({item.linkage.architecture for item in foreign}))
             yield Problem(
                 f"{wheel} is compiled for {found}, not for {architecture}: /{foreign[0].path}",
                 help="the wheel's name promises something else than it has; tell its publisher",
             )
-
-
-def _machine_of(item: ObjectFact) -> str:
-    for name, machine in MACHINES.items():
-        linkage = item.linkage
-        if machine == (linkage.machine, linkage.bits, linkage.little_endian):
-            return name
-    return f"machine {item.linkage.machine}"
 
 
 def _find_places(wheels: Iterable[WheelFacts]) -> Mapping[str, list[tuple[WheelFacts, str]]]:
