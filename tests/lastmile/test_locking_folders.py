@@ -57,6 +57,39 @@ def test_locking_with_an_extra(
     assert imagist("build", folder).code == 0
 
 
+def test_locking_beside_a_list_without_hashes(
+    imagist: Imagist, folder: Path, index: SimpleIndex, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What a build advises is what locking then does: the versions of the list are built."""
+    monkeypatch.setenv("PIP_INDEX_URL", index.url)
+    settings(folder, 'base = "../base"\npython = "3.12"')
+    index.add("alpha", "alpha-1.9-py3-none-any.whl", Made("alpha", version="1.9").build())
+    (folder / "requirements.txt").write_text("alpha==1.0\nunheard==1\n")
+    told = imagist("build", folder)
+    assert told.code == 2
+    assert "`imagist lock`" in told.err
+    locked = imagist("lock", folder)
+    assert locked.code == 0, locked.err
+    assert (
+        "requirements.txt pins `unheard`, which nothing in pyproject.toml requires" in locked.err
+    )
+    assert 'name = "alpha"\nversion = "1.0"' in (folder / "pylock.toml").read_text()
+    assert imagist("build", folder).code == 0
+    (folder / "requirements.txt").write_text("alpha==1.9\n")
+    assert imagist("lock", folder, "--check").code == 1
+
+
+def test_a_pyproject_for_tools_alone_requires_nothing(
+    imagist: Imagist, tmp_path: Path, index: SimpleIndex, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("UV_DEFAULT_INDEX", index.url)
+    (tmp_path / "pyproject.toml").write_text("[tool.ruff]\nline-length = 80\n")
+    assert "has nothing to lock" in imagist("lock", tmp_path).err
+    (tmp_path / "requirements.txt").write_text("alpha\n")
+    assert imagist("lock", tmp_path).code == 0
+    assert 'source = "requirements.txt"' in (tmp_path / "pylock.toml").read_text()
+
+
 def test_updating_a_lock(
     imagist: Imagist, folder: Path, index: SimpleIndex, monkeypatch: pytest.MonkeyPatch
 ) -> None:

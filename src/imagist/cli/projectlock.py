@@ -61,6 +61,9 @@ def lock_project(values: argparse.Namespace) -> None:
     loaded = read_project(values)
     names = {path.name for path in folder.iterdir()}
     _refuse_others(folder, names, values)
+    metadata = loaded.metadata
+    if not (metadata.name or metadata.has_build_system):  # it has settings of tools alone
+        names -= {"pyproject.toml"}
     source = find_source(names)
     if source is None:
         raise RequestError(
@@ -78,9 +81,13 @@ def lock_project(values: argparse.Namespace) -> None:
         python=_python(loaded),
         extras=loaded.project.extras,
         groups=loaded.project.groups,
+        requirements=loaded.requirements() if source == "pyproject.toml" else (),
         old=old,
         update=values.update,
     )
+    messages = Messages(values)
+    for warning in made.warnings:
+        messages.warn(warning)
     changed = made.data != old
     if values.json:
         moved = [msgspec.structs.asdict(move) for move in made.moved]
@@ -89,7 +96,7 @@ def lock_project(values: argparse.Namespace) -> None:
         raise CheckFailed(_list_drift(place, made))
     if changed:
         replace_file(place, made.data)
-        Messages(values).stage(made.notice)
+        messages.stage(made.notice)
     if not values.json:
         if not values.check:
             tell_moves([_as_move(each) for each in made.moved], values, is_new=old is None)

@@ -120,6 +120,66 @@ def test_a_lock_is_for_the_extras_and_groups_that_it_was_made_with(
     assert [move.name for move in other.moved] == ["beta", "delta"]
 
 
+# pins
+
+
+@pytest.fixture
+def pinned(project: tuple[Path, SimpleIndex]) -> Path:
+    folder, index = project
+    for version in ("1.4", "1.5", "2.0"):
+        name = f"alpha-{version}-py3-none-any.whl"
+        index.add("alpha", name, tiny_wheel("alpha", version))
+    lines = ["# by hand", "Alpha==1.4", "gamma>=1", "more==1.0", "beta==1.0 ; os_name == 'nt'"]
+    (folder / "requirements.txt").write_text("\n".join(lines))
+    return folder
+
+
+def test_versions_pinned_by_hand_are_kept(pinned: Path) -> None:
+    made = make_lock(pinned, "pyproject.toml", python="3.11", requirements=["alpha<2"])
+    lock = read_pylock(made.data, "pylock.toml")
+    assert [str(package) for package in lock.packages] == ["alpha 1.4", "gamma 1.0"]
+    assert "locked 2 packages of pyproject.toml" in made.notice
+    assert "1 of them in the versions that requirements.txt pins" in made.notice
+    assert [warning.partition(",")[0] for warning in made.warnings] == [
+        "requirements.txt pins `beta`",
+        "requirements.txt pins `more`",
+    ]
+
+
+def test_pins_hold_as_long_as_they_are_there(pinned: Path) -> None:
+    """Somebody who changes a pin is heard; somebody who asks for more than it allows is told."""
+    first = make_lock(pinned, "pyproject.toml", python="3.11").data
+    with pytest.raises(RequestError, match=r"txt:2:1: `alpha` cannot be updated: .*==1\.4"):
+        make_lock(pinned, "pyproject.toml", python="3.11", old=first, update=["alpha"])
+    everything = make_lock(pinned, "pyproject.toml", python="3.11", old=first, update=["*"])
+    assert everything.moved == ()
+    (pinned / "requirements.txt").write_text("alpha==1.0\n")
+    again = make_lock(pinned, "pyproject.toml", python="3.11", old=first)
+    assert again.moved == (Moved("alpha", "1.4", "1.0"),)
+
+
+def test_pins_that_contradict_are_told(pinned: Path) -> None:
+    def refused(*requirements: str) -> list[str]:
+        with pytest.raises(RequestError) as caught:
+            make_lock(pinned, "pyproject.toml", python="3.11", requirements=requirements)
+        return [f"{problem} ({problem.help})" for problem in caught.value.problems]
+
+    (pinned / "requirements.txt").write_text("gamma==1.0\nalpha==2.0\n")
+    (told,) = refused("alpha<2", "alpha<1; os_name == 'nt'", "?")
+    assert "txt:2:1: requirements.txt pins `alpha==2.0`" in told
+    assert "but pyproject.toml requires `alpha<2`" in told
+    (told,) = refused()
+    assert "alpha<2" in told
+    assert "versions that requirements.txt pins are kept" in told
+
+
+def test_a_list_is_not_pinned_by_itself(pinned: Path) -> None:
+    (pinned / "requirements.txt").write_text("alpha==1.4\n")
+    made = make_lock(pinned, "requirements.txt", python="3.11")
+    assert "pins" not in made.notice
+    assert read_pylock(made.data, "p").packages[0].version == "1.4"
+
+
 def test_without_a_solution_uv_says_why(project: tuple[Path, SimpleIndex]) -> None:
     folder, _ = project
     (folder / "requirements.in").write_text("alpha>9\n")

@@ -2,18 +2,30 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Collection, Iterator, Sequence
 from pathlib import Path
 from typing import Final
 
 import msgspec
+from msgspec.structs import replace
 
 from imagist.errors import NotFound, Problem, RequestError
+from imagist.packages.wheel.handover import variables_for_uv
+from imagist.packages.wheel.indexes import read_configuration
 from imagist.packages.wheel.lock.model import Package, normalize
 from imagist.packages.wheel.lock.pylock import note_making, read_pylock
 from imagist.packages.wheel.lock.reading import check_regular
 from imagist.packages.wheel.lock.uv import run_uv
+from imagist.packages.wheel.pins import (
+    PINS,
+    Pin,
+    find_contradictions,
+    find_unneeded,
+    read_pins,
+    refuse_moves,
+)
 from imagist.text.suggest import did_you_mean
 
 NAME: Final = "pylock.toml"
@@ -24,6 +36,15 @@ _TEMPORARY: Final = "pylock.imagist-unfinished.toml"
 _HEADER: Final = (
     b"# Made by `imagist lock` with uv. `imagist lock --update PACKAGE` takes a newer version,\n"
     b"# --update '*' the newest of all.\n"
+)
+_STANDARD_INPUT: Final = "-"
+_NOWHERE: Final = ("not found in the package registry", "valid authentication credentials")
+_WHERE_FROM: Final = (
+    "name the index that has it as uv or pip know it, with user and password where it asks for "
+    "them: UV_INDEX, PIP_INDEX_URL, pip.conf, uv.toml or [[tool.uv.index]]"
+)
+_WHOSE_PINS: Final = (
+    f"versions that {PINS} pins are kept: change them there, or remove those that need not hold"
 )
 _USERINFO: Final = re.compile(rb"(https?://)[^/@\s\"']+@")
 _LEAST: Final = re.compile(r"(?:>=|~=|==)\s*(3\.\d+)")
@@ -50,6 +71,7 @@ class Relocked(msgspec.Struct, frozen=True):
     notice: str
     moved: tuple[Moved, ...]
     """What differs from the lock that there was, by name."""
+    warnings: tuple[str, ...] = ()
 
 
 def find_source(names: Collection[str]) -> str | None:
@@ -64,12 +86,14 @@ def make_lock(
     python: str,
     extras: Sequence[str] = (),
     groups: Sequence[str] = (),
+    requirements: Sequence[str] = (),
     old: bytes | None = None,
     update: Sequence[str] = (),
 ) -> Relocked:
     """Resolve the requirements of a project for every platform, with hashes.
 
-    Nothing is written that stays; where packages come from is what uv is configured to use.
+    Nothing is written that stays. Where packages come from is what uv is configured to use, else
+    pip. Versions that a requirements.txt beside the source pins are taken.
 
     Args:
         folder: of the project.
@@ -77,13 +101,14 @@ def make_lock(
         python: the lowest version that the lock is for, such as `3.12`.
         extras: those that are in it.
         groups: dependency groups that are in it.
+        requirements: those in the source as far as they are known, to be compared with pins.
         old: the lock that there was: its versions stay.
         update: packages that get newer versions; `ALL` for all.
 
     Raises:
         NotFound: uv is not installed, or the file is not there.
         RequestError: there is no solution, told in uv's words; the lock that there was is wrong,
-            or has not a package that is to be updated.
+            or has not a package that is to be updated; a pin is contradicted.
     """
     try:
         check_regular(folder / source)
@@ -93,11 +118,16 @@ def make_lock(
         ) from None
     before = read_pylock(old, NAME).packages if old is not None else ()
     _check_names(update, {package.name for package in before})
+    pins = read_pins(folder, source)
+    if told := [*find_contradictions(pins, requirements, source), *refuse_moves(pins, update)]:
+        raise RequestError(told)
     output = folder / _TEMPORARY
     words = ["pip", "compile", source, "--universal", "--python-version", python]
     words += ["--format", "pylock.toml", "--no-header", "--no-annotate", "-o", _TEMPORARY]
     words += [word for extra in extras for word in ("--extra", extra)]
     words += [word for group in groups for word in ("--group", group)]
+    if pins:
+        words += ["--constraints", _STANDARD_INPUT]
     if ALL in update:
         words.append("--upgrade")
     else:
@@ -105,7 +135,7 @@ def make_lock(
     try:
         if old is not None:
             output.write_bytes(old)
-        run_uv(words, folder, what="the requirements cannot be locked")
+        _resolve(words, folder, pins)
         made = _USERINFO.sub(rb"\1", output.read_bytes())
     except OSError as error:
         raise RequestError(f"{output} cannot be written: {error.strerror}") from error
@@ -116,8 +146,29 @@ def make_lock(
     count = len(lock.packages)
     plural = "package" if count == 1 else "packages"
     notice = f"locked {count} {plural} of {source} for Python {python} and later with uv"
+    names = {package.name for package in lock.packages}
+    if kept := {pin.name for pin in pins} & names:
+        notice = f"{notice}, {len(kept)} of them in the versions that {PINS} pins"
     moved = tuple(_compare(before, lock.packages)) if old is not None else ()
-    return Relocked(data, f"{notice}; keep {NAME} beside it", moved)
+    warnings = tuple(
+        f"{PINS} pins `{name}`, which nothing in {source} requires: it is not in the lock"
+        for name in find_unneeded(pins, names)
+    )
+    return Relocked(data, f"{notice}; keep {NAME} beside it", moved, warnings)
+
+
+def _resolve(words: Sequence[str], folder: Path, pins: Sequence[Pin]) -> None:
+    """Let uv write a lock, with the indexes of pip where it has none of its own."""
+    variables = variables_for_uv(read_configuration(folder), os.environ)
+    given = "".join(f"{pin}\n" for pin in pins).encode()
+    what = "the requirements cannot be locked"
+    try:
+        run_uv(words, folder, what=what, variables=variables, given=given)
+    except RequestError as error:
+        advice = _WHOSE_PINS if pins else None
+        if any(words in str(error) for words in _NOWHERE):
+            advice = _WHERE_FROM
+        raise RequestError([replace(each, help=advice) for each in error.problems]) from None
 
 
 def _check_names(update: Sequence[str], known: Collection[str]) -> None:

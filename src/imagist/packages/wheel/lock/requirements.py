@@ -30,7 +30,8 @@ _VARIABLE: Final = re.compile(r"\$\{([A-Z0-9_]+)\}")
 _OPTION: Final = re.compile(r"(--?[a-zA-Z][a-z-]*)(?:[ =]\s*(.*))?$")
 _HASH: Final = re.compile(r"\s--hash(?:=|\s+)(\S+)")
 _TRAILING: Final = re.compile(r"\s(--[a-z][a-z-]*)")
-_PINNED: Final = re.compile(r"===?\s*([^\s,*]+)")
+PINNED: Final = re.compile(r"===?\s*([^\s,*]+)")
+"""A specifier that only one version satisfies."""
 _EXCERPT: Final = 200
 _LONG: Final = {"-i": "--index-url", "-f": "--find-links", "-e": "--editable"}
 _INCLUDES: Final = {
@@ -182,7 +183,7 @@ class _Reader:
         if url or _is_place(text):
             self.read_direct(line, path, name, url or text.partition(" ;")[0], marker, allowed)
             return
-        pinned = _PINNED.fullmatch(specifier)
+        pinned = PINNED.fullmatch(specifier)
         if not name:
             what, advice = _explain(text)
             self.report(what, line.span, advice)

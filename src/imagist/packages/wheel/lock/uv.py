@@ -5,13 +5,15 @@ from __future__ import annotations
 import os
 import shutil
 import subprocess
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from types import MappingProxyType
 from typing import Final
 
 import msgspec
 
 from imagist.errors import NotFound, RequestError
+from imagist.net.url import redact
 from imagist.packages.wheel.lock.model import Lock
 from imagist.packages.wheel.lock.pylock import read_pylock
 
@@ -36,8 +38,22 @@ def find_uv() -> str:
     return found
 
 
-def run_uv(words: Sequence[str], folder: Path, *, what: str) -> bytes:
+def run_uv(
+    words: Sequence[str],
+    folder: Path,
+    *,
+    what: str,
+    variables: Mapping[str, str] = MappingProxyType({}),
+    given: bytes = b"",
+) -> bytes:
     """What uv writes to its standard output.
+
+    Args:
+        words: its arguments, which everybody on the machine can see.
+        folder: where it runs.
+        what: failed, should it fail.
+        variables: to add to its environment.
+        given: its standard input.
 
     Raises:
         NotFound: uv is not installed.
@@ -46,10 +62,15 @@ def run_uv(words: Sequence[str], folder: Path, *, what: str) -> bytes:
     # What the caller's shell is in is no business of the project that is read.
     kept = {k: v for k, v in os.environ.items() if k not in {"VIRTUAL_ENV", "CONDA_PREFIX"}}
     done = subprocess.run(  # noqa: S603 - a path that we found, words that we made
-        [find_uv(), *words, *_QUIET], cwd=folder, capture_output=True, check=False, env=kept
+        [find_uv(), *words, *_QUIET],
+        cwd=folder,
+        capture_output=True,
+        check=False,
+        env={**kept, **variables},
+        input=given,
     )
     if done.returncode:
-        said = done.stderr.decode("utf-8", "replace").strip()
+        said = redact(done.stderr.decode("utf-8", "replace").strip())
         raise RequestError(f"{what}: {said.removeprefix('error: ')}", where=str(folder))
     return done.stdout
 
