@@ -67,12 +67,14 @@ def test_locking_beside_a_list_without_hashes(
     (folder / "requirements.txt").write_text("alpha==1.0\nunheard==1\n")
     told = imagist("build", folder)
     assert told.code == 2
-    assert "`imagist lock`" in told.err
+    assert "2 of 2 requirements have no SHA-256 hash" in told.err
+    assert "`imagist lock` makes a lock with hashes, in the versions" in told.err
     locked = imagist("lock", folder)
     assert locked.code == 0, locked.err
     assert (
         "requirements.txt pins `unheard`, which nothing in pyproject.toml requires" in locked.err
     )
+    assert "1 of them in the versions that requirements.txt pins" in locked.err
     assert 'name = "alpha"\nversion = "1.0"' in (folder / "pylock.toml").read_text()
     assert imagist("build", folder).code == 0
     (folder / "requirements.txt").write_text("alpha==1.9\n")

@@ -96,9 +96,12 @@ def lock_project(values: argparse.Namespace) -> None:
         raise CheckFailed(_list_drift(place, made))
     if changed:
         replace_file(place, made.data)
+    if values.json and changed:
         messages.stage(made.notice)
     if not values.json:
         if not values.check:
+            if changed and not values.quiet:  # however short the work was: it says what was taken
+                sys.stderr.write(f"{made.notice}\n")
             tell_moves([_as_move(each) for each in made.moved], values, is_new=old is None)
         sys.stdout.write(f"{place}\n")
 

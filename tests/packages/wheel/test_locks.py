@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 import pytest
@@ -14,6 +14,8 @@ from imagist.packages.wheel.lock.pdm import read_pdm
 from imagist.packages.wheel.lock.poetry import read_poetry
 from imagist.packages.wheel.lock.pylock import read_pylock
 from imagist.packages.wheel.lock.requirements import read_requirements
+from imagist.packages.wheel.target import marker_environment
+from packages.wheel.targets import target
 
 A, B = "a" * 64, "b" * 64
 
@@ -257,7 +259,7 @@ delta @ https://files.example/delta-2.0-py3-none-any.whl#sha256={B}
 OTHERS = f"beta===2.0 --hash sha256:{B} # tail\n-c ../constraints.txt\n"
 
 
-def requirements(**files: str) -> Lock:
+def requirements(environments: Sequence[Mapping[str, str]] = (), **files: str) -> Lock:
     known = {
         "r/requirements.txt": files.get("main", REQUIREMENTS),
         "r/more/others.txt": files.get("others", OTHERS),
@@ -270,7 +272,8 @@ def requirements(**files: str) -> Lock:
         except KeyError:
             raise FileNotFoundError(path) from None
 
-    return read_requirements(read, "r/requirements.txt", {"TOKEN": "secret"})
+    known_variables = {"TOKEN": "secret"}
+    return read_requirements(read, "r/requirements.txt", known_variables, environments)
 
 
 def test_requirements() -> None:
@@ -324,11 +327,34 @@ def test_variables_are_put_in_and_not_shown() -> None:
     ],
 )
 def test_what_cannot_be_trusted_is_refused(line: str, said: str) -> None:
-    text = f"\n  {line}\nbeta==3 --hash=sha256:{A}\nomega\n"
+    text = f"\n  {line}\nbeta==3 --hash=sha256:{A}\nomega --hash=sha256:{A}\n"
     found = problems(lambda: requirements(main=text))
     assert found[0][0] == "r/requirements.txt:2:3"
     assert said in found[0][1]
     assert found[-1] == ("r/requirements.txt:4:1", "`omega` is not pinned to a version")
+
+
+def test_a_list_without_hashes_is_one_error() -> None:
+    """What is for another system is not told, nor needs it a hash where others have one."""
+    here = [marker_environment(target()), marker_environment(target("arm64"))]
+    lines = [f"p{n}==1" for n in range(9)] + ["loose>=1", "https://h.example/w-1-py3-none-any.whl"]
+    others = ["w==1; sys_platform == 'win32'", "old; python_version < '3'", "q==1; extra == 'x'"]
+    arm = "arm==1 ; platform_machine == 'aarch64'"
+
+    def told(*lines: str) -> list[tuple[str, str]]:
+        return problems(lambda: requirements(main="\n".join(lines), environments=here))
+
+    ((place, message),) = told("# our list", *lines, *others, arm)
+    assert place == "r/requirements.txt:2:1"
+    assert message == (
+        "12 of 15 requirements have no SHA-256 hash, and 1 of them no version: "
+        "`p0` (requirements.txt:2), `p1` (requirements.txt:3), `p2` (requirements.txt:4) and 9 more"
+    )
+    assert told("a==1", "b==1 ; os_name ~= 'x'")[0][1].endswith(
+        "hash: `a` (requirements.txt:1), `b` (requirements.txt:2)"
+    )
+    locked = requirements(main="\n".join([*others, f"a==1 --hash=sha256:{A}"]), environments=here)
+    assert [str(package) for package in locked.packages] == ["a 1"]
 
 
 def test_a_constraint_that_excludes_is_a_contradiction() -> None:

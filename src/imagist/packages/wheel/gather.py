@@ -25,7 +25,7 @@ from imagist.packages.wheel.indexes import Configuration, Indexes, read_configur
 from imagist.packages.wheel.lock.find import NAMES, find_lock
 from imagist.packages.wheel.lock.model import File, Lock
 from imagist.packages.wheel.lock.reading import check_regular, read_regular
-from imagist.packages.wheel.target import Target
+from imagist.packages.wheel.target import Target, marker_environment
 from imagist.progress import SILENT, Meter
 from imagist.store.memo import memo_key
 from imagist.store.store import Store
@@ -213,7 +213,11 @@ class _Gathering:
 
         request = self._request
         lock = read_lock(
-            self._lock, extras=request.extras, groups=request.groups, variables=request.variables
+            self._lock,
+            extras=request.extras,
+            groups=request.groups,
+            variables=request.variables,
+            environments=list(map(marker_environment, self._targets)),
         )
         _check_drift(request, lock, self._targets)
         learn_indexes(self._open(), (*lock.indexes, *lock.extra_indexes, *lock.find_links))

@@ -29,6 +29,7 @@ def read_lock(
     extras: Sequence[str] = (),
     groups: Sequence[str] | None = None,
     variables: Mapping[str, str] | None = None,
+    environments: Sequence[Mapping[str, str]] = (),
 ) -> Lock:
     """Read a lock of any format; which one, its name tells.
 
@@ -37,6 +38,8 @@ def read_lock(
         extras: those of the project that are wanted; only uv need be told, where it is asked.
         groups: likewise dependency groups.
         variables: what `${NAME}` in a requirements file stands for.
+        environments: for which it is wanted, as markers see them; what is for none of them needs
+            no hash in a requirements file.
 
     Raises:
         NotFound: it is not there.
@@ -68,7 +71,7 @@ def read_lock(
     if path.suffix in {".txt", ".in"}:
         from imagist.packages.wheel.lock.requirements import read_requirements  # noqa: PLC0415
 
-        return read_requirements(lambda each: _read(Path(each)), shown, variables)
+        return read_requirements(lambda each: _read(Path(each)), shown, variables, environments)
     raise RequestError(
         f"`{name}` is no name of a lock", help="one of " + ", ".join(NAMES), where=shown
     )

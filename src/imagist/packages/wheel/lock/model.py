@@ -163,6 +163,5 @@ def unhashed(what: str, where: Span | str | None, stated: Iterable[str] = ()) ->
     return Problem(
         "; ".join([f"{what} has no SHA-256 hash in the lock", *reasons]),
         where,
-        "lock again with hashes, or let `imagist lock` make a lock of the requirements; without "
-        "hashes nothing tells whether a file is the right one",
+        "lock again with hashes; without them nothing tells whether a file is the right one",
     )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import posixpath
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Final
 from urllib.parse import unquote, urlsplit
 
@@ -23,6 +23,7 @@ from imagist.packages.wheel.lock.model import (
     read_hash,
     unhashed,
 )
+from imagist.packages.wheel.lock.unhashed import Bare, is_wanted, tell_bare
 
 MAX_INCLUDES: Final = 32
 _COMMENT: Final = re.compile(r"(^|\s+)#.*$")
@@ -53,23 +54,31 @@ class _Line(msgspec.Struct, frozen=True):
     span: Span
 
 
-def read_requirements(read: Read, path: str, variables: Mapping[str, str] | None = None) -> Lock:
+def read_requirements(
+    read: Read,
+    path: str,
+    variables: Mapping[str, str] | None = None,
+    environments: Sequence[Mapping[str, str]] = (),
+) -> Lock:
     """Read a requirements file and those that it names.
 
     Args:
         read: gives the bytes of a file.
         path: the file.
         variables: what `${NAME}` stands for; none are known by default.
+        environments: for which the lock is wanted, as markers see them; a requirement that is for
+            none of them needs no hash. All are wanted where there are none.
 
     Raises:
-        RequestError: a requirement is not pinned, has no hash or is none; all of them at once.
+        RequestError: a requirement is not pinned, has no hash or is none; all of them at once, and
+            those that only lack a hash as one.
         NotFound: the file, or one that it names, is not there.
     """
-    reader = _Reader(read, variables or {})
+    reader = _Reader(read, variables or {}, environments)
     reader.read_file(path, None, constraint=False)
     reader.check_constraints()
-    if reader.problems:
-        raise RequestError(reader.problems)
+    if problems := [*tell_bare(reader.bare, reader.count), *reader.problems]:
+        raise RequestError(problems)
     spans = reader.spans
     return Lock(
         file=path,
@@ -96,15 +105,23 @@ def read_required(
 
 
 class _Reader:
-    def __init__(self, read: Read, variables: Mapping[str, str]) -> None:
+    def __init__(
+        self,
+        read: Read,
+        variables: Mapping[str, str],
+        environments: Sequence[Mapping[str, str]] = (),
+    ) -> None:
         self.read = read
         self.variables = variables
+        self.environments = environments
         self.packages: list[Package] = []
         self.constraints: list[tuple[str, str, Span]] = []
         self.indexes: list[str] = []
         self.extra_indexes: list[str] = []
         self.find_links: list[str] = []
         self.problems: list[Problem] = []
+        self.bare: list[Bare] = []
+        self.count = 0
         self.spans: dict[str, Span] = {}
         self.seen: list[tuple[str, bool]] = []
 
@@ -171,6 +188,7 @@ class _Reader:
             self.constraints.append((normalize(name), specifier, line.span))
 
     def read_requirement(self, line: _Line, path: str) -> None:
+        self.count += 1
         hashes = [match[1] for match in _HASH.finditer(line.text)]
         text = _HASH.sub("", line.text).strip()
         if other := _TRAILING.search(text):
@@ -187,6 +205,8 @@ class _Reader:
         if not name:
             what, advice = _explain(text)
             self.report(what, line.span, advice)
+        elif not hashes:
+            self.note_bare(Bare(name, line.span, pinned is not None), marker)
         elif pinned is None:
             advice = f"write {name}==VERSION, or make it with `uv pip compile --generate-hashes`"
             self.report(f"`{name}` is not pinned to a version", line.span, advice)
@@ -230,6 +250,9 @@ class _Reader:
             package = replace(package, origin=Origin("directory", local))
         else:
             stated = allowed | set(filter(None, [read_hash(f"sha256:{parts.get('sha256', '')}")]))
+            if not allowed and "sha256" not in parts:
+                self.note_bare(Bare(file_name, line.span, is_pinned=True), marker)
+                return
             if len(stated) != 1:
                 given = [f"sha256:{parts['sha256']}"] if "sha256" in parts else []
                 self.problems.append(unhashed(f"`{file_name}`", line.span, given))
@@ -238,6 +261,11 @@ class _Reader:
             version = file_name.split("-")[1] if file.is_wheel and "-" in file_name else ""
             package = replace(package, files=(file,), version=version)
         self.packages.append(package)
+
+    def note_bare(self, bare: Bare, marker: str) -> None:
+        """Take note of what has no hash, unless no environment wants it."""
+        if not self.environments or is_wanted(marker, self.environments):
+            self.bare.append(bare)
 
     def check_constraints(self) -> None:
         """A pin that a constraint excludes is a contradiction."""
