@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from imagist.cli.table import COMMANDS
+from imagist.cli.table import commands
 from support import ROOT
 
 SOURCES = sorted((ROOT / "src" / "imagist").rglob("*.py"))
@@ -56,7 +56,7 @@ def test_files_that_documents_name_exist(name: str) -> None:
 
 def test_readme_tells_every_command() -> None:
     text = (ROOT / "README.md").read_text()
-    assert not [c.name for c in COMMANDS if f"`imagist {c.name}" not in text]
+    assert not [c.name for c in commands() if f"`imagist {c.name}" not in text]
 
 
 def test_changelog_and_package_have_the_same_idea_of_the_version() -> None:

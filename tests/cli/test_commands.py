@@ -14,9 +14,10 @@ from build.conftest import Workshop
 from imagist import __version__
 from imagist.cli.command import Flag
 from imagist.cli.parser import parse_arguments
-from imagist.cli.table import COMMANDS, GLOBAL_FLAGS
+from imagist.cli.table import GLOBAL_FLAGS, commands
 from imagist.errors import RequestError
 
+ALL = tuple(commands())
 DIGEST = re.compile(r"sha256:[0-9a-f]{64}\n")
 Shop = Workshop
 
@@ -24,11 +25,11 @@ Shop = Workshop
 # Help, and the words of the command line
 
 
-@pytest.mark.parametrize("name", [each.name for each in COMMANDS])
+@pytest.mark.parametrize("name", [each.name for each in ALL])
 def test_every_command_has_help_that_names_its_flags(name: str) -> None:
     code, out, err = run(name, "--help")
     assert (code, err) == (0, "")
-    [found] = [each for each in COMMANDS if each.name == name]
+    [found] = [each for each in ALL if each.name == name]
     for flag in (*found.flags, *GLOBAL_FLAGS):
         assert f"--{flag.name}" in out
     for line, what in found.examples:
@@ -38,7 +39,7 @@ def test_every_command_has_help_that_names_its_flags(name: str) -> None:
 
 def test_help_of_all_lists_every_command() -> None:
     out = run("--help").out
-    assert all(f"    {each.name} " in out for each in COMMANDS)
+    assert all(f"    {each.name} " in out for each in ALL)
 
 
 def test_nothing_asked_is_a_wrong_request_with_help_on_stderr() -> None:
@@ -115,7 +116,7 @@ def fields_of(command_name: str, environ: dict[str, str], *words: str) -> dict[s
     return vars(parse_arguments([command_name, *words], environ)[1])
 
 
-TWINS = [flag for flag in (*GLOBAL_FLAGS, *COMMANDS[0].flags) if flag.twin]
+TWINS = [flag for flag in (*GLOBAL_FLAGS, *ALL[0].flags) if flag.twin]
 
 
 @pytest.mark.parametrize("flag", TWINS, ids=lambda flag: flag.name)

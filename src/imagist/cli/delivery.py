@@ -11,12 +11,12 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from imagist.cli.places import Place, parse_place, write_place
 from imagist.errors import NetworkError, Problem, RequestError
 from imagist.oci import derive
 from imagist.oci.image import Image, Index
 
 if TYPE_CHECKING:
+    from imagist.cli.places import Place
     from imagist.oci.reference import Reference
     from imagist.registry.client import Registries
 
@@ -41,6 +41,8 @@ def read_destination(values: argparse.Namespace) -> Destination:
         RequestError: an image cannot go there, or be called so.
     """
     if values.output:
+        from imagist.cli.places import parse_place
+
         return Destination(parse_place(values.output), tuple(values.tag))
     if not values.tag:
         return Destination()
@@ -66,6 +68,7 @@ def deliver(thing: Image | Index, to: Destination, values: argparse.Namespace) -
     """
     if to.place is not None:
         from imagist.cli.messages import Messages
+        from imagist.cli.places import write_place
 
         with Messages(values).meter(Path(to.place.path).name) as meter:
             write_place(thing, to.place, names=to.names, meter=meter)

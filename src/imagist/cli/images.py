@@ -15,7 +15,6 @@ from imagist.errors import InputError, NotFound, RequestError
 from imagist.oci import mediatype
 from imagist.oci.image import Image, Index
 from imagist.oci.reference import REMOTE, Reference, is_remote_name, parse_reference
-from imagist.text.diagnostics import columns, printable
 
 if TYPE_CHECKING:
     from imagist.inspection.describe import FileReport
@@ -187,6 +186,8 @@ def _exists(path: str) -> bool:
 
 def one_line(text: str) -> str:
     """Text from an image that can neither steer a terminal nor begin a line of its own."""
+    from imagist.text.diagnostics import printable
+
     return printable(text.replace("\n", "\0"))
 
 
@@ -230,6 +231,8 @@ def show_path(file: FileReport) -> str:
 
 def align(rows: Sequence[Sequence[str]], *, right: Sequence[int] = ()) -> str:
     """Rows as lines with their columns below each other; those in `right` end alike."""
+    from imagist.text.diagnostics import columns
+
     widths = [max(map(columns, column)) for column in zip(*rows, strict=True)]
     lines = []
     for row in rows:

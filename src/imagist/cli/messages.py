@@ -20,7 +20,6 @@ from typing import TYPE_CHECKING, Final, TextIO
 
 from imagist.cli.count import Count
 from imagist.progress import SILENT, Meter
-from imagist.text.diagnostics import is_colored, printable
 
 if TYPE_CHECKING:
     from imagist.cli.progress import View
@@ -146,6 +145,8 @@ class Messages:
 
             self._write(format_line({kind: text}))
             return
+        from imagist.text.diagnostics import printable
+
         line = "warning: " if kind == "warning" else ""
         line += printable(text.replace("\n", " ") if kind == "stage" else text) + "\n"
         if self._view is None:
@@ -168,6 +169,7 @@ class Messages:
     def _open_view(self, count: Count) -> View:
         from imagist.cli import interrupt
         from imagist.cli.progress import View
+        from imagist.text.diagnostics import is_colored
 
         interrupt.before_leaving(self.leave)
         color = is_colored(self._stream, self._color)

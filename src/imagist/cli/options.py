@@ -6,11 +6,11 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from imagist.build.trace import Trace
 from imagist.errors import RequestError
 
 if TYPE_CHECKING:
     from imagist.build.context import Options
+    from imagist.build.trace import Trace
 
 
 def read_build_options(values: argparse.Namespace, vcs_url: str, notes: Trace) -> Options:

@@ -13,7 +13,7 @@ from typing import Final, NoReturn
 from msgspec.structs import replace
 
 from imagist.cli.command import Command, Flag
-from imagist.cli.table import COMMANDS, GLOBAL_FLAGS
+from imagist.cli.table import GLOBAL_FLAGS, commands, find_command
 from imagist.errors import RequestError
 
 _COUNT: Final = "(-?[0-9]{1,18})"
@@ -87,8 +87,8 @@ def parse_arguments(
     _add_flags(parser, GLOBAL_FLAGS)
     verbs = parser.add_subparsers(metavar="COMMAND", dest="command", parser_class=_Parser)
     # Start-up: where the command stands first, nobody asks for another.
-    alone = [command for command in COMMANDS if command.name == words[0]] if words else []
-    for command in alone or COMMANDS:
+    alone = find_command(words[0]) if words else None
+    for command in [alone] if alone else commands():
         verb = verbs.add_parser(
             command.name,
             help=command.summary,
@@ -99,7 +99,7 @@ def parse_arguments(
         if command.name in words:
             _add_command(verb, command)
     values, rest = parser.parse_known_args(list(words))
-    found = next((each for each in COMMANDS if each.name == values.command), None)
+    found = find_command(values.command)
     _refuse_rest(rest, found)
     _fill(values, (*GLOBAL_FLAGS, *(found.flags if found else ())), environment)
     if found is None and not values.version:

@@ -30,7 +30,7 @@ from imagist.lastmile.filetable import FileTable
 from imagist.lastmile.job import Job, Tools, wanted_platforms
 from imagist.net.environment import Environment, read_environment
 from imagist.net.transport import HttpTransport
-from imagist.oci import contents, derive
+from imagist.oci import derive
 from imagist.oci.image import Image, Index
 from imagist.oci.platform import Platform
 from imagist.packages.wheel.lock.reading import read_regular
@@ -76,7 +76,7 @@ class ProjectWork:
         """Leave nothing: layers depend on wheels alone, and are found by their digests."""
 
     def build(self) -> Image | Index:
-        """The image or index; in the store, if all of it is, or if it goes nowhere else.
+        """The image or index; in the store, unless it is pushed.
 
         Raises:
             RequestError: the project, its lock and its base do not go together.
@@ -102,8 +102,7 @@ class ProjectWork:
         images = derive.images(index)
         single = len(values.platform) == 1 and len(images) == 1
         thing: Image | Index = images[0][1] if single else index
-        here = all(self._store.has(blob.digest) for blob in contents.blobs(thing) if blob.layer)
-        if here or not self.to.references:
+        if not self.to.references:
             self._store.add_image(thing, jobs=count_jobs(values))
         return thing
 

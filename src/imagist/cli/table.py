@@ -2,13 +2,9 @@
 
 from __future__ import annotations
 
-from imagist.cli.command import Flag
-from imagist.cli.verbs.building import BUILDING
-from imagist.cli.verbs.editing import EDITING
-from imagist.cli.verbs.keeping import KEEPING
-from imagist.cli.verbs.looking import LOOKING
-from imagist.cli.verbs.moving import MOVING
-from imagist.cli.verbs.registry import REGISTRY
+from collections.abc import Iterator
+
+from imagist.cli.command import Command, Flag
 
 GLOBAL_FLAGS = (
     Flag("directory", "run as if started in DIR", short="C", metavar="DIR", aliases=("workdir",)),
@@ -39,4 +35,29 @@ GLOBAL_FLAGS = (
     ),
 )
 
-COMMANDS = (*BUILDING, *LOOKING, *MOVING, *EDITING, *REGISTRY, *KEEPING)
+
+def commands() -> Iterator[Command]:
+    """Every command; whoever stops at the one that is asked for loads no more groups than that."""
+    from imagist.cli.verbs.building import BUILDING
+
+    yield from BUILDING
+    from imagist.cli.verbs.looking import LOOKING
+
+    yield from LOOKING
+    from imagist.cli.verbs.moving import MOVING
+
+    yield from MOVING
+    from imagist.cli.verbs.editing import EDITING
+
+    yield from EDITING
+    from imagist.cli.verbs.registry import REGISTRY
+
+    yield from REGISTRY
+    from imagist.cli.verbs.keeping import KEEPING
+
+    yield from KEEPING
+
+
+def find_command(name: str) -> Command | None:
+    """The command of a name; None where there is none."""
+    return next((command for command in commands() if command.name == name), None)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from imagist.cli.table import COMMANDS, GLOBAL_FLAGS
+from imagist.cli.table import GLOBAL_FLAGS, commands
 
 PREFIX = "IMAGIST_"
 OURS = "IMAGIST_TEST_"
@@ -13,7 +13,7 @@ OURS = "IMAGIST_TEST_"
 
 def find_unknown(names: Iterable[str]) -> list[str]:
     """A warning for each variable of our prefix that belongs to no flag of any command."""
-    flags = [*GLOBAL_FLAGS, *(flag for command in COMMANDS for flag in command.flags)]
+    flags = [*GLOBAL_FLAGS, *(flag for command in commands() for flag in command.flags)]
     known = {flag.environment: flag.name for flag in flags if flag.twin}
     unknown = [name for name in names if name not in known and not name.startswith(OURS)]
     if not unknown:

@@ -12,7 +12,6 @@ from imagist.oci import derive
 from imagist.oci.image import Image
 from imagist.oci.platform import Platform
 from imagist.packages.wheel.target import PREFIX, Target, Wishes
-from imagist.rootfs.tree import Node
 from imagist.store.memo import Memo, memo_key
 
 if TYPE_CHECKING:
@@ -97,6 +96,7 @@ def view_base(image: Image, name: str, platform: Platform, *, jobs: int = 1) -> 
     from imagist.inspection.layers import list_layers  # noqa: PLC0415
     from imagist.packages.wheel.detect import Base  # noqa: PLC0415
     from imagist.rootfs.flatten import flatten  # noqa: PLC0415
+    from imagist.rootfs.tree import Node  # noqa: PLC0415
 
     listings = list_layers(image.layers, jobs=jobs)
     tree = flatten(

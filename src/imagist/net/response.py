@@ -11,7 +11,6 @@ from typing import Final, Self
 from imagist.digest import CHUNK
 from imagist.errors import NetworkError, Untrusted
 from imagist.net.connection import RawAnswer, broken
-from imagist.net.date import parse_date
 
 _RANGE: Final = r"bytes ([0-9]{1,18})-([0-9]{1,18})/([0-9]{1,18}|\*)"
 _NUMBER: Final = r"[0-9]{1,18}"
@@ -213,6 +212,8 @@ def _strong_validator(headers: Mapping[str, str]) -> str:
     modified = headers.get("last-modified", "")
     if not modified:
         return ""
+    from imagist.net.date import parse_date  # noqa: PLC0415 - seldom asked
+
     try:
         age = parse_date(headers.get("date", "")) - parse_date(modified)
     except ValueError:

@@ -9,8 +9,6 @@ from typing import Final
 
 import msgspec
 
-from imagist.net.date import parse_date
-
 TRIED_AGAIN: Final = frozenset({408, 425, 429, 499, 500, 502, 503, 504, 522})
 """Answers that may be other ones a moment later."""
 _SECONDS: Final = r"[0-9]{1,9}"
@@ -93,6 +91,8 @@ def parse_retry_after(value: str, now: float) -> float:
     if re.fullmatch(_SECONDS, value):
         return float(value)
     try:
+        from imagist.net.date import parse_date  # noqa: PLC0415 - few servers ask to wait so
+
         return max(0.0, parse_date(value) - now)
     except ValueError:
         return 0.0

@@ -8,14 +8,16 @@ interpreter is, stands in one small layer below them.
 from __future__ import annotations
 
 from pathlib import PurePosixPath
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 import msgspec
 
 from imagist.errors import RequestError
 from imagist.packages.wheel.target import PREFIX, Target
 from imagist.rootfs.entry import Entry, parents
-from imagist.rootfs.tree import Tree
+
+if TYPE_CHECKING:
+    from imagist.rootfs.tree import Tree
 
 MAX_SHEBANG: Final = 127
 """Bytes of a script's first line that every Linux reads (execve(2))."""
