@@ -22,6 +22,7 @@ from imagist.net.environment import Environment
 from imagist.net.transport import Transport
 from imagist.oci import derive
 from imagist.oci.image import Image, Index
+from imagist.oci.manifest import RunConfig
 from imagist.oci.mutate import make_index
 from imagist.oci.platform import Platform, parse_platform
 from imagist.oci.rebase import note_base
@@ -149,6 +150,7 @@ def compose_images(
         layers = [*between.layers, *(each.layer for each in all_own)]
         made = compose_image(image, job.base.state(image), layers, job.loaded, created=job.created)
         _tell_idle(job, made)
+        _tell_literals(job, image)
         images.append((derive.platform(made), made))
     job.table.keep()
     return make_index(images, annotations=job.loaded.project.annotations)
@@ -163,6 +165,17 @@ def _tell_idle(job: Job, image: Image) -> None:
             "the image says nothing of what a container runs: whoever starts one must. "
             f"Write {said} if there is something to run"
         )
+
+
+def _tell_literals(job: Job, image: Image) -> None:
+    """Say of a command what nobody will replace in it."""
+    entrypoint, command = job.loaded.command()
+    if any("$" in word for word in (*entrypoint, *command)):
+        from imagist.lastmile.literal import tell_literals  # noqa: PLC0415 - few write such
+
+        run = derive.config(image).config or RunConfig()
+        for said in tell_literals(job.loaded, run, job.adding):
+            job.tools.warn(said)
 
 
 def _check_account(job: Job, platform: Platform, image: Image, own: Sequence[_Own]) -> None:

@@ -23,16 +23,22 @@ from imagist.lastmile.job import (
 )
 from imagist.lastmile.named import check_named
 from imagist.lastmile.project import build_project, check_fits
+from imagist.lastmile.projectimage import SOURCE_FOLDER
 from imagist.lastmile.requires import check_requires_python
 from imagist.lastmile.sources import SourceBuilder
 from imagist.lastmile.wheels import Wheel
 from imagist.oci.image import Image, Index
 from imagist.oci.platform import Platform
 from imagist.packages.wheel.choose import Choice
+from imagist.packages.wheel.facts import WheelFacts
 from imagist.packages.wheel.gather import Gathered, Request, find_project_lock, gather_wheels
 from imagist.packages.wheel.lock.model import normalize
 from imagist.packages.wheel.target import MACHINES, Target, Wishes
+from imagist.store.memo import memo_key
 
+CALLS: Final = "script-calls"
+FORMAT: Final = 1
+"""Raise it whenever `calls` takes something else for what is there."""
 _NAME: Final = re.compile(r"[\w.-]+")
 
 
@@ -69,11 +75,52 @@ def build_python(job: Job, platforms: Sequence[Platform]) -> Index:
             if not _is_project(choice, job, gathered)
         ]
         made = _environment(job, wheels, project, seen[platform], gathered)
-        for warning in made.warnings:
+        for warning in [*made.warnings, *_check_scripts(job, target, project, made)]:
             tools.warn(warning)
         return Between(made.layers, made.wheel_layers, target)
 
     return compose_images(job, bases, environment)
+
+
+def _check_scripts(
+    job: Job, target: Target, project: Wheel | None, made: Environment
+) -> list[str]:
+    """What is said of scripts of the project that call what is not in its modules."""
+    loaded, store = job.loaded, job.tools.store
+    if project is not None:
+        [own] = made.wheel_layers[-1].wheels
+        key = _scripts_key(loaded, target, own)
+        if not loaded.metadata.scripts or store.memo.get(CALLS, key) is not None:
+            return []
+        from imagist.lastmile.calls import WheelModules, check_calls  # noqa: PLC0415 - seldom new
+
+        files = WheelModules(store, project, own)
+        folders = [target.site_packages[1:]]
+        said = check_calls(loaded, loaded.metadata.scripts, folders, files, store)
+        if not said:
+            store.memo.put(CALLS, key, b"")
+        return said
+    script = loaded.script() if loaded.mode == "source" else ""
+    if not script:
+        return []
+    from imagist.lastmile.calls import CopiedModules, check_calls  # noqa: PLC0415 - often a wheel
+
+    folders = [f"{SOURCE_FOLDER[1:]}/src", SOURCE_FOLDER[1:]]
+    return check_calls(loaded, [script], folders, CopiedModules(job.folder), store)
+
+
+def _scripts_key(loaded: LoadedProject, target: Target, own: WheelFacts) -> str:
+    """All that it depends on whether the scripts of a project call what is there."""
+    called = [each.partition(":")[::2] for each in loaded.metadata.scripts.values()]
+    stems = [
+        (f"{target.site_packages[1:]}/{module.strip().replace('.', '/')}", function.strip())
+        for module, function in called
+    ]
+    below = tuple(
+        f"{stem}{end}" for stem, name in stems for end in (".py", "/__init__.py", f"/{name}")
+    )
+    files = [(file.path, file.sha256) for file in own.files if file.path.startswith(below)]
+    return memo_key(FORMAT, sorted(loaded.metadata.scripts.items()), files)
 
 
 def check_python(loaded: LoadedProject, folder: Path) -> None:
