@@ -143,8 +143,11 @@ def test_refusals(project: Path, store: Store, environments: BuildEnvironments) 
     (project / "backend.py").write_text(
         "def build_wheel(*_, **__):\n    raise OSError('on purpose')\n"
     )
-    with pytest.raises(InputError, match="on purpose"):
+    with pytest.raises(InputError, match="failed: OSError: on purpose") as failed:
         build(project, store, environments)
+    (problem,) = failed.value.problems
+    assert f"{problem.where}" == f"{project}/backend.py:2:5"
+    assert "_in_process" not in problem.message
     (project / "backend.py").unlink()
     with pytest.raises(InputError, match="cannot be imported"):
         build(project, store, environments)

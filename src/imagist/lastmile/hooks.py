@@ -21,6 +21,7 @@ import msgspec
 from imagist.errors import InputError, RequestError
 from imagist.lastmile.backend import Backend, Options, are_requirements
 from imagist.lastmile.buildenv import LOCAL, BuildEnvironment, BuildEnvironments
+from imagist.lastmile.failure import read_failure
 from imagist.lastmile.variables import steering
 from imagist.net.url import redact
 from imagist.store.memo import memo_key
@@ -28,8 +29,6 @@ from imagist.store.memo import memo_key
 if TYPE_CHECKING:
     from pyproject_hooks import BuildBackendHookCaller
 
-_SAID: Final = 4000
-"""Characters of what a failed backend said that are told."""
 _HEARD: Final = 1 << 20
 """Bytes of what a backend says, the last ones, that are read."""
 _DESCRIBING: Final = ("pyproject.toml", "setup.cfg", "setup.py")
@@ -42,8 +41,18 @@ def run_backend(
     output: Path,
     environments: BuildEnvironments,
     options: Options,
+    *,
+    project: Path,
 ) -> Path:
     """Build the wheel of a project into a folder that is not there yet; the wheel's file.
+
+    Args:
+        backend: what builds it.
+        source: the project, or a copy.
+        output: where the wheel goes.
+        environments: where backends are installed.
+        options: how it is built.
+        project: its folder as people know it.
 
     Raises:
         RequestError: what runs backends is not installed, or may not be fetched.
@@ -89,14 +98,17 @@ def run_backend(
         if isinstance(error, subprocess.CalledProcessError):
             said.append(error.output)
         reason = "it ended without an answer" if isinstance(error, FileNotFoundError) else error
+        failure = read_failure("".join(said), source, project)
         raise InputError(
-            f"the project's build backend failed:\n{''.join(said).strip()[-_SAID:] or reason}",
+            f"the project's build backend failed: {str(failure) or reason}",
+            where=failure.where,
             help="see that `pip wheel --no-deps .` works in its folder",
         ) from error
     except pyproject_hooks.BackendUnavailable as error:
-        trace = redact(error.traceback.strip()[-_SAID:])
+        failure = read_failure(redact(error.traceback), source, project)
         raise InputError(
-            f"the project's build backend cannot be imported:\n{trace}",
+            f"the project's build backend cannot be imported: {failure}",
+            where=failure.where,
             help="see `requires` and `build-backend` in the [build-system] of its pyproject.toml",
         ) from error
     for text in (*said, *(str(each.message) for each in warned)):

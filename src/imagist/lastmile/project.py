@@ -132,7 +132,9 @@ def build_project(
 
             with tempfile.TemporaryDirectory(prefix="imagist-project-") as work:
                 source = folder if in_place else _copy(items, digests, Path(work, "source"))
-                file = run_backend(backend, source, Path(work, "wheel"), environments, options)
+                file = run_backend(
+                    backend, source, Path(work, "wheel"), environments, options, project=folder
+                )
                 built = _keep(store, file, outline, digests, modules)
         if not in_place:  # what history says is in no key
             remember_wheel(store, STEP, key, built)
