@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import re
 from typing import Final, Literal
 
@@ -11,8 +12,8 @@ from imagist.errors import Problem, Span
 
 MAX_BYTES: Final = 16 << 20
 MAX_DEPTH: Final = 64
-LINE_END: Final = re.compile("\r\n|[\n\r\x85\u2028\u2029]")
-"""What YAML 1.1 counts as the end of a line."""
+LINE_ENDS: Final = {"YAML": "\r\n|[\n\r\x85\u2028\u2029]", "TOML": "\r?\n"}
+"""What each syntax (YAML 1.1) counts as the end of a line."""
 
 
 class Node(msgspec.Struct, eq=False):
@@ -38,16 +39,18 @@ class Node(msgspec.Struct, eq=False):
 class Document:
     """The nodes of a file, and what is wrong with them so far."""
 
-    __slots__ = ("file", "lines", "problems", "root", "syntax", "text")
-
     def __init__(self, file: str, text: str, syntax: Literal["YAML", "TOML"] = "YAML") -> None:
         """Start with the text of a file that is called `file` in messages."""
         self.file = file
         self.text = text
         self.syntax = syntax
-        self.lines = LINE_END.split(text)
         self.root: Node | None = None
         self.problems: list[Problem] = []
+
+    @functools.cached_property
+    def lines(self) -> list[str]:
+        """The lines of the text, for who is told of a place in it."""
+        return re.split(LINE_ENDS[self.syntax], self.text)
 
     def span(self, node: Node) -> Span:
         """The place of a node with its line."""

@@ -15,7 +15,7 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 from imagist.errors import RequestError, Span
-from imagist.text.nodes import MAX_BYTES, MAX_DEPTH, Document, Node
+from imagist.text.nodes import LINE_ENDS, MAX_BYTES, MAX_DEPTH, Document, Node
 
 _SPACE: Final = re.compile(r"(?:[ \t\r\n]|#[^\n]*)*")
 _BLANK: Final = re.compile(r"[ \t]*")
@@ -27,7 +27,6 @@ _BARE_KEY: Final = re.compile(r"[A-Za-z0-9_-]+")
 _BARE: Final = re.compile(r"[^,\]}#\r\n]+")
 _INTEGER: Final = r"[-+]?[0-9_]+|0x[0-9A-Fa-f_]+|0o[0-7_]+|0b[01_]+"
 _AT: Final = r" \(at (?:line (\d+), column (\d+)|end of document)\)$"
-_LINE: Final = re.compile("\r?\n")
 _KEPT: Final = 4
 """Files that are parsed once: a pyproject.toml is read for the image, for its backend, for uv."""
 
@@ -50,7 +49,6 @@ def parse_toml(data: bytes, file: str) -> Document:
     text = _decode(data, file)
     _load(text, file)
     document = Document(file, text, "TOML")
-    document.lines = _LINE.split(text)
     document.root = _Scanner(document).scan()
     return document
 
@@ -87,7 +85,7 @@ def _load(text: str, file: str) -> Mapping[str, Any]:
 def _explain(error: Exception, text: str, file: str) -> RequestError:
     if isinstance(error, RecursionError):
         return RequestError(f"nested deeper than {MAX_DEPTH} levels", where=file)
-    lines = _LINE.split(text)
+    lines = re.split(LINE_ENDS["TOML"], text)
     message = str(error)
     at = re.search(_AT, message)
     line, column = len(lines), len(lines[-1]) + 1

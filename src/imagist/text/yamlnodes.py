@@ -7,13 +7,14 @@ win, then earlier merged mappings). Only this module reads YAML.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from typing import Final, Literal
 
 import yaml
 
 from imagist.errors import Problem, RequestError, Span
-from imagist.text.nodes import LINE_END, MAX_BYTES, MAX_DEPTH, Document, Node
+from imagist.text.nodes import LINE_ENDS, MAX_BYTES, MAX_DEPTH, Document, Node
 
 MAX_NODES: Final = 1_000_000
 """Nodes of a document with every alias written out."""
@@ -63,7 +64,7 @@ def _explain(error: yaml.YAMLError, document: Document) -> Problem:
     """What libyaml says, with its place and the cause people most often meet."""
     if isinstance(error, yaml.reader.ReaderError):
         before = document.text.encode()[: int(error.position)].decode("utf-8", "replace")
-        lines = LINE_END.split(before)
+        lines = re.split(LINE_ENDS["YAML"], before)
         where = document.locate(len(lines), len(lines[-1]) + 1)
         return Problem("this character is not allowed in YAML", where, "write it as an escape")
     if not isinstance(error, yaml.MarkedYAMLError) or error.problem_mark is None:
