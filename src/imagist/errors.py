@@ -117,3 +117,8 @@ def raise_together(errors: Sequence[ImagistError]) -> None:
     for error in errors:
         problems += [problem for problem in error.problems if problem not in problems]
     raise type(errors[0])(problems)
+
+
+def advise_part(name: str) -> str:
+    """The next step of somebody who lacks an optional part of imagist (README, "Try it")."""
+    return f"pip install 'imagist[{name}]', or 'imagist[all]' for every optional part"

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, BinaryIO, Final
 from imagist.cli.answer import print_json
 from imagist.cli.environment import store_folder
 from imagist.cli.messages import Messages
-from imagist.errors import InputError, RequestError
+from imagist.errors import InputError, RequestError, advise_part
 from imagist.store.blobs import Blobs, storage_error
 
 if TYPE_CHECKING:
@@ -67,7 +67,7 @@ def _require() -> None:
     if missing:
         raise InputError(
             f"`imagist serve` needs {' and '.join(missing)}, which is not installed",
-            help="pip install 'imagist[serve]'",
+            help=advise_part("serve"),
         )
 
 

@@ -16,7 +16,7 @@ from imagist.cli.messages import Messages
 from imagist.cli.telling import tell_error
 from imagist.cli.things import Making
 from imagist.digest import sha256_stream
-from imagist.errors import ImagistError, RequestError
+from imagist.errors import ImagistError, RequestError, advise_part
 from imagist.oci import derive
 from imagist.oci.image import Image, Index
 
@@ -100,7 +100,7 @@ def _changes(values: argparse.Namespace, news: _News) -> Iterator[None]:
     except ImportError:
         raise RequestError(
             "watching needs a part that is not installed",
-            help="install it with `pip install 'imagist[watch]'`",
+            help=advise_part("watch"),
         ) from None
     outputs = [Path(values.output).absolute()] if values.output else []
     noted = DefaultFilter(ignore_paths=outputs)

@@ -38,7 +38,8 @@ class Failure(msgspec.Struct, frozen=True):
     """What it said before, with other exceptions that led to this one."""
 
     def __str__(self) -> str:
-        return f"{self.reason}\nbefore that it said:\n{self.before}" if self.before else self.reason
+        before = f"\nbefore that it said:\n{self.before}" if self.before else ""
+        return self.reason + before
 
 
 def read_failure(said: str, source: Path, project: Path) -> Failure:

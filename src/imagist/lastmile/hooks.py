@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Final
 
 import msgspec
 
-from imagist.errors import InputError, RequestError
+from imagist.errors import InputError, RequestError, advise_part
 from imagist.lastmile.backend import Backend, Options, are_requirements
 from imagist.lastmile.buildenv import LOCAL, BuildEnvironment, BuildEnvironments
 from imagist.lastmile.failure import read_failure
@@ -63,7 +63,7 @@ def run_backend(
     except ImportError as error:
         raise RequestError(
             "building a project needs the package `pyproject-hooks`",
-            help="pip install 'imagist[project]', or copy the project as source",
+            help=f'{advise_part("project")}; or copy the project as source: mode = "source"',
         ) from error
     environment = environments.find(backend.requirements, offline=options.offline)
     said: list[str] = []

@@ -301,4 +301,6 @@ def test_without_the_verifier_it_is_said_what_to_install(monkeypatch: pytest.Mon
         verify_clearsigned(MESSAGE, [keyring(SIGNERS[0])], "it", now=EPOCH)
     (problem,) = error.value.problems
     assert "pysequoia is not installed" in problem.message
-    assert problem.help == "install it: pip install 'imagist[deb]'"
+    assert problem.help == (
+        "pip install 'imagist[deb]', or 'imagist[all]' for every optional part"
+    )

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, Final
 import msgspec
 
 from imagist.digest import Digest, sha256
-from imagist.errors import InputError, NotFound, Untrusted
+from imagist.errors import InputError, NotFound, Untrusted, advise_part
 
 if TYPE_CHECKING:
     from pysequoia import Cert
@@ -234,7 +234,7 @@ def _import() -> ModuleType:
     except ImportError:
         raise InputError(
             "signatures of Debian archives cannot be verified: pysequoia is not installed",
-            help="install it: pip install 'imagist[deb]'",
+            help=advise_part("deb"),
         ) from None
     return pysequoia
 

@@ -12,12 +12,11 @@ from typing import Final
 
 import msgspec
 
-from imagist.errors import NotFound, RequestError
+from imagist.errors import NotFound, RequestError, advise_part
 from imagist.net.url import redact
 from imagist.packages.wheel.lock.model import Lock
 from imagist.packages.wheel.lock.pylock import read_pylock
 
-_INSTALL: Final = "pip install 'imagist[lock]', which brings uv"
 _QUIET: Final = ("--quiet", "--color", "never", "--no-python-downloads")
 
 
@@ -34,7 +33,7 @@ def find_uv() -> str:
     except (ImportError, FileNotFoundError):
         found = shutil.which("uv")
     if not found:
-        raise NotFound("uv is not installed, and reads and makes locks", help=_INSTALL)
+        raise NotFound("uv is not installed, and reads and makes locks", help=advise_part("lock"))
     return found
 
 
