@@ -248,6 +248,30 @@ def test_what_is_in_the_way_of_an_environment_is_remembered(tmp_path: Path) -> N
             assert found.obstacles == {"opt/venv": "symlink"}
 
 
+@pytest.mark.parametrize(
+    ("base", "more", "finds"),
+    [
+        (DEBIAN, [], False),
+        (
+            DEBIAN,
+            [folder("usr/sbin"), file("usr/sbin/ldconfig"), symlink("sbin", "usr/sbin")],
+            True,
+        ),
+        (DEBIAN, [file("sbin/ldconfig")], True),
+        (DEBIAN, [symlink("usr/bin/gcc", "gcc-12"), file("usr/bin/gcc-12")], True),
+        (DEBIAN, [symlink("usr/bin/gcc", "nowhere")], False),
+        (ALPINE, [], True),
+    ],
+)
+def test_whether_libraries_are_found_by_name(
+    base: list[Entry], more: list[Entry], finds: bool, tmp_path: Path
+) -> None:
+    with Store.open(tmp_path) as store:
+        for _ in range(2):
+            found = look_for_python(made(base, more), "b", AMD64, memo=store.memo)
+            assert found.finds_libraries == finds
+
+
 def test_the_answer_is_remembered(tmp_path: Path) -> None:
     base = made(ALPINE, [file("usr/lib/libz.so.1.3"), file("usr/lib/not.sol")])
     with Store.open(tmp_path) as store:

@@ -138,7 +138,7 @@ def test_another_base_is_another_manifest(imagist: Imagist, folder: Path, tmp_pa
         ("cp -r ../base/* .", 2, "is an image, and nothing to build"),
         ("echo base: x > imagist.yaml", 2, "both say what the image is"),
         ("rm pyproject.toml", 2, "write `entrypoint: python -m MODULE` into an imagist.yaml"),
-        ("sed -i 's/ --hash.*//' requirements.txt", 2, "let `imagist lock` make a lock"),
+        ("sed -i 's/ --hash.*//' requirements.txt", 2, "`imagist lock` makes a lock"),
     ],
 )
 def test_what_is_wrong(change: str, code: int, said: str, imagist: Imagist, folder: Path) -> None:

@@ -119,6 +119,22 @@ def test_compiled_files_are_checked_against_the_base(
     assert again.warnings == first.warnings
 
 
+def test_a_base_that_finds_no_libraries_is_told(store: Store) -> None:
+    """Of a wheel whose layer is remembered, too, and where another base is right."""
+    wheel = put(
+        store, Made("x", files={"x.py": "from ctypes.util import *\nfind_library('pq')\n"})
+    )
+    has = {"libpq.so.5"}
+    for finds, said in ((False, 1), (True, 0), (False, 1)):
+        base = Base(libraries=has, finds_libraries=finds)
+        assert len(build_environment(store, [wheel], target(), base=base).warnings) == said
+    own = put(store, APP)
+    found = build_environment(
+        store, [wheel], target(), project=own, base=Base(libraries=has, finds_libraries=False)
+    )
+    assert found.warnings[0].startswith("x 1.0 looks for libpq.so.5 by")
+
+
 def test_the_place_in_the_base(store: Store) -> None:
     wheel = put(store, Made("one"))
 

@@ -18,8 +18,10 @@ if TYPE_CHECKING:
     from imagist.packages.wheel.detect import Base
 
 STEP: Final = "python-target"
-FORMAT: Final = "python-target/4"
+FORMAT: Final = "python-target/5"
 _LIBRARY: Final = r"\.so(\.|$)"
+_FINDERS: Final = ("sbin/ldconfig", "usr/sbin/ldconfig", "usr/bin/gcc", "usr/bin/ld")
+"""Programs that `ctypes.util.find_library` asks; any one will do."""
 
 
 class PythonBase(msgspec.Struct, frozen=True):
@@ -30,12 +32,15 @@ class PythonBase(msgspec.Struct, frozen=True):
     """File names of its shared libraries."""
     obstacles: Mapping[str, str] = {}
     """What of it is in the way of an environment (`find_obstacles`)."""
+    finds_libraries: bool = True
+    """Whether `ctypes.util.find_library` finds those that are there."""
 
 
 class _Remembered(msgspec.Struct, frozen=True, array_like=True):
     target: Target
     libraries: tuple[str, ...]
     obstacles: dict[str, str]
+    finds_libraries: bool
 
 
 def look_for_python(
@@ -67,19 +72,22 @@ def look_for_python(
     known = memo.get(STEP, question) if memo else None
     if known is not None:
         recalled = msgspec.msgpack.decode(known, type=_Remembered)
-        return PythonBase(recalled.target, frozenset(recalled.libraries), recalled.obstacles)
+        libraries = frozenset(recalled.libraries)
+        return PythonBase(recalled.target, libraries, recalled.obstacles, recalled.finds_libraries)
     from imagist.packages.wheel.detect import detect_target  # noqa: PLC0415 - often remembered
     from imagist.packages.wheel.venv import find_obstacles, venv_of  # noqa: PLC0415 - as above
 
     base = view_base(image, name, platform, jobs=jobs)
     target = detect_target(base, wishes, prefix)
     names = (node.entry.path.rpartition("/")[2] for node in base.tree.nodes())
-    libraries = tuple(sorted({name for name in names if re.search(_LIBRARY, name)}))
+    found = tuple(sorted({name for name in names if re.search(_LIBRARY, name)}))
     obstacles = find_obstacles(venv_of(target), base.tree)
+    # musl's Pythons look into folders themselves.
+    finds = target.libc != "glibc" or any(base.tree.find(path) for path in _FINDERS)
     if memo is not None:
-        answer = _Remembered(target, libraries, obstacles)
+        answer = _Remembered(target, found, obstacles, finds)
         memo.put(STEP, question, msgspec.msgpack.encode(answer))
-    return PythonBase(target, frozenset(libraries), obstacles)
+    return PythonBase(target, frozenset(found), obstacles, finds)
 
 
 def _key(wishes: Wishes) -> tuple[str, ...]:

@@ -27,7 +27,7 @@ from imagist.store.store import Store
 
 STEP: Final = "environment-check"
 SKELETON: Final = "environment-skeleton"
-FORMAT: Final = 3
+FORMAT: Final = 4
 """Raise it whenever something else is checked."""
 
 
@@ -48,6 +48,8 @@ class Base(msgspec.Struct, frozen=True):
     """What of it is in the way of the environment (`find_obstacles`)."""
     libraries: Collection[str] | None = None
     """Sonames and file names of its libraries; None where nobody knows."""
+    finds_libraries: bool = True
+    """Whether `ctypes.util.find_library` finds those."""
     where: Span | str | None = None
     """Where it is said that the environment goes there."""
     adding: Callable[[str], str] | None = None
@@ -133,10 +135,10 @@ def _check(
     known = None if libraries is None else sorted(libraries)
     architecture, environment = target.platform.architecture, marker_environment(target)
     digests = [layer.layer.digest for layer in others]
-    rest = (digests, architecture, environment, known, list(shared))
+    rest = (digests, architecture, environment, known, base.finds_libraries, list(shared))
     mine = own.wheels if own is not None else ()
     paths = [file.path for wheel in mine for file in wheel.files]
-    said = [(wheel.objects, wheel.warnings, wheel.requires) for wheel in mine]
+    said = [(wheel.objects, wheel.warnings, wheel.requires, wheel.lookups) for wheel in mine]
     outline = memo_key(FORMAT, *rest, paths, said)
     exact = memo_key(FORMAT, *rest, own.layer.digest if own else "")
     for key in (outline, exact):
@@ -145,7 +147,7 @@ def _check(
             with contextlib.suppress(msgspec.DecodeError):
                 return msgspec.msgpack.decode(value, type=list[str])
     from imagist.packages.wheel.collisions import check_collisions  # noqa: PLC0415 - often known
-    from imagist.packages.wheel.elfcheck import check_objects  # noqa: PLC0415
+    from imagist.packages.wheel.elfcheck import check_lookups, check_objects  # noqa: PLC0415
     from imagist.packages.wheel.requires import check_requires  # noqa: PLC0415
 
     theirs = [wheel for layer in others for wheel in layer.wheels]
@@ -154,6 +156,7 @@ def _check(
         *(warning for wheel in facts for warning in wheel.warnings),
         *check_collisions(facts, shared),
         *check_objects(facts, architecture, libraries, base.adding),
+        *([] if base.finds_libraries else check_lookups(facts, libraries or (), base.adding)),
         *check_requires(facts, environment),
     ]
     is_apart = not {file.path for wheel in theirs for file in wheel.files}.intersection(paths)

@@ -230,6 +230,7 @@ def _environment(
         base=Base(
             seen.obstacles,
             seen.libraries,
+            seen.finds_libraries,
             job.loaded.where("prefix"),
             job.adding,
         ),

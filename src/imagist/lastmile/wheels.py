@@ -30,8 +30,8 @@ from imagist.store.parallel import each
 from imagist.store.store import Store
 
 STEP: Final = "wheel-layer"
-FORMAT: Final = 2
-"""Raise it whenever the same wheels would become other bytes."""
+FORMAT: Final = 3
+"""Raise it whenever the same wheels would become other bytes, or other facts be kept of them."""
 LARGE: Final = 1_000_000
 """Bytes of a wheel from which on it has a layer of its own."""
 MOST: Final = 16
@@ -178,7 +178,7 @@ class WheelLayers:
             size = blob.size
             digest = blob.commit()
             wheels = tuple(
-                facts_of(installed, archive.objects, archive.requires)
+                facts_of(installed, archive.objects, archive.requires, archive.lookups)
                 for archive, installed in planned
             )
             names = tuple(f"{wheel.name}-{wheel.version}" for wheel in wheels)

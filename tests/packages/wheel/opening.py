@@ -45,4 +45,4 @@ def facts(made: Made, folder: Path) -> WheelFacts:
     with opened(made.write(folder)) as wheel:
         installed = install_wheel(wheel, VENV)
         contents_of(installed, wheel)
-        return facts_of(installed, wheel.objects, wheel.requires)
+        return facts_of(installed, wheel.objects, wheel.requires, wheel.lookups)

@@ -10,7 +10,7 @@ from fixtures.elf import build_library
 from fixtures.wheelmaker import Made
 from imagist.errors import InputError
 from imagist.packages.wheel.collisions import check_collisions
-from imagist.packages.wheel.elfcheck import check_objects
+from imagist.packages.wheel.elfcheck import check_lookups, check_objects
 from imagist.packages.wheel.facts import FileFact, ObjectFact, WheelFacts
 from imagist.packages.wheel.requires import check_requires
 from imagist.packages.wheel.target import marker_environment
@@ -139,3 +139,23 @@ def test_real_elf_files(tmp_path: Path) -> None:
     assert check_objects([wheel], "arm64", set()) == []
     with pytest.raises(InputError, match="compiled for arm64"):
         check_objects([wheel], "amd64", set())
+
+
+def test_libraries_that_modules_look_for_are_seen_in_their_text(tmp_path: Path) -> None:
+    files: dict[str, bytes | str] = {
+        "a.py": 'import ctypes.util\nfound = ctypes.util.find_library("pq")\n',
+        "b.py": "x = find_library( 'magic' ) or find_library('c')\n",
+        "c.py": "def find_library(name): ...\nfind_library(name)\n" + "#" * 100_000,
+        "d.txt": 'find_library("text")\n',
+        "e.py": "x" * 3_000_000 + '\nfind_library("late")\n',
+    }
+    wheel = facts(made("a", files), tmp_path)
+    assert wheel.lookups == ("c", "late", "magic", "pq")
+    provided = {"libpq.so.5", "libpq.so.5.15", "libc.so.6", "libmagicians.so.1", "liblate.so"}
+    said = check_lookups([wheel], provided, "packages: {}".format)
+    assert [line.partition(" by ")[0] for line in said] == [
+        "a 1.0 looks for liblate.so",
+        "a 1.0 looks for libpq.so.5",
+    ]
+    assert said[0].endswith("to the base (Debian: libc-bin): packages: libc-bin")
+    assert check_lookups([wheel], {"libz.so.1"}) == []

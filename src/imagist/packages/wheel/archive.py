@@ -3,7 +3,7 @@
 See the binary distribution format (PEP 427 and what followed). A wheel is verified twice: whole,
 by the SHA-256 that a lock states, before it comes here; and file by file, since the layer that is
 made of it takes over bytes that nobody else looks at. What is inflated is looked at once: ELF
-files give what they need to be loaded.
+files give what they need to be loaded, modules which libraries they look for.
 """
 
 from __future__ import annotations
@@ -30,6 +30,9 @@ _HASHES: Final = {
     "sha384": hashlib.sha384,
     "sha512": hashlib.sha512,
 }
+_LOOKUP: Final = re.compile(rb"""find_library\(\s*["']([\w.+-]+)["']""")
+_CALL: Final = b"find_library("
+"""What is looked for first, since most modules have none: a search for bytes takes no time."""
 _SIGNATURES: Final = ("RECORD.jws", "RECORD.p7s")
 _SMALL: Final = 64 << 20
 """Bytes of metadata that are read into memory."""
@@ -58,6 +61,8 @@ class WheelArchive:
         """Files by their path in the wheel."""
         self.objects: dict[str, Linkage] = {}
         """Programs and libraries among the files that were read so far."""
+        self.lookups: set[str] = set()
+        """Libraries that modules among those ask `ctypes.util.find_library` for: `pq`."""
         self.warnings: list[str] = []
         """What is unusual, but harmless; whole sentences."""
         self.stem = self._find_stem()
@@ -123,7 +128,7 @@ class WheelArchive:
         row = self._record.get(name)
         state = _HASHES[row.algorithm]() if row and row.digest else None
         scanner: LinkageScanner | None = None
-        is_first = True
+        is_first, is_module = True, name.endswith(".py")
         for raw, content in self._zip.pieces(self.members[name]):
             if state is not None:
                 state.update(content)
@@ -132,6 +137,8 @@ class WheelArchive:
                 scanner = LinkageScanner() if content[:4] == MAGIC else None
             if scanner is not None:
                 scanner.feed(content)
+            if is_module and _CALL in bytes(content):
+                self.lookups |= {found.decode() for found in _LOOKUP.findall(content)}
             yield raw, content
         if state is not None and row is not None and state.digest() != row.digest:
             raise self._refuse(f"is not what its RECORD lists: `{name}` has another hash")

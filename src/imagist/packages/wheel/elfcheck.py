@@ -93,6 +93,33 @@ def check_objects(
     return warnings
 
 
+def check_lookups(
+    wheels: Iterable[WheelFacts],
+    provided: Collection[str],
+    adding: Callable[[str], str] | None = None,
+) -> list[str]:
+    """Warnings about libraries of a base that modules look for by name, and will not find.
+
+    `ctypes.util.find_library` asks programs that a small base has not. Names that the base has no
+    library of may be those of other systems; and who gets none for `c` opens the program itself,
+    which has it.
+
+    Args:
+        wheels: everything in the environment.
+        provided: file names of libraries that the base has, and those programs not.
+        adding: says how a package is added to the base, where that can be said.
+    """
+    how = f": {adding('libc-bin')}" if adding else ""
+    return [
+        f"{wheel} looks for {found} by `ctypes.util.find_library`, which finds nothing without "
+        f"ldconfig: add the package that has it to the base (Debian: libc-bin){how}"
+        for wheel in wheels
+        for name in wheel.lookups
+        if name != "c"
+        for found in sorted(each for each in provided if each.startswith(f"lib{name}.so"))[:1]
+    ]
+
+
 def _foreign(wheels: Iterable[WheelFacts], architecture: str) -> Iterable[Problem]:
     for wheel in wheels:
         foreign = [item for item in wheel.objects if not item.linkage.runs_on(architecture)]

@@ -1,6 +1,6 @@
 """What is known of an installed wheel without having it: enough to check it against others."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 import msgspec
 
@@ -34,13 +34,18 @@ class WheelFacts(msgspec.Struct, frozen=True, gc=False, array_like=True):
     warnings: tuple[str, ...] = ()
     requires: tuple[str, ...] = ()
     """What it says it requires (PEP 508)."""
+    lookups: tuple[str, ...] = ()
+    """Libraries that its modules look for while they run, as `ctypes.util` names them: `pq`."""
 
     def __str__(self) -> str:
         return f"{self.name} {self.version}"
 
 
 def facts_of(
-    wheel: InstalledWheel, objects: Mapping[str, Linkage], requires: tuple[str, ...] = ()
+    wheel: InstalledWheel,
+    objects: Mapping[str, Linkage],
+    requires: tuple[str, ...] = (),
+    lookups: Iterable[str] = (),
 ) -> WheelFacts:
     """Keep of an installed wheel what others ask for; `objects` are by member."""
     return WheelFacts(
@@ -54,4 +59,5 @@ def facts_of(
         ),
         wheel.warnings,
         requires,
+        tuple(sorted(lookups)),
     )
