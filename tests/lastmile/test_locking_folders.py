@@ -79,6 +79,10 @@ def test_locking_beside_a_list_without_hashes(
     assert imagist("build", folder).code == 0
     (folder / "requirements.txt").write_text("alpha==1.9\n")
     assert imagist("lock", folder, "--check").code == 1
+    behind = imagist("build", folder)
+    assert behind.code == 2
+    assert "`alpha==1.9` is required, but " in behind.err
+    assert "requirements.txt:1:1" in behind.err
 
 
 def test_a_pyproject_for_tools_alone_requires_nothing(

@@ -275,7 +275,8 @@ def _check_drift(request: Request, lock: Lock, targets: Sequence[Target]) -> Non
     from imagist.packages.wheel.upkeep import find_drift  # noqa: PLC0415 - often not needed
     from imagist.packages.wheel.wanted import wanted_packages  # noqa: PLC0415
 
-    requirements = [*((text, request.where) for text in request.requirements), *_listed(lock)]
+    stated = ((text, request.where) for text in request.requirements)
+    requirements = [*stated, *_listed(lock), *_pinned(lock)]
     problems: list[Problem] = []
     for target in targets if requirements else ():
         wanted = wanted_packages(lock, target, extras=request.extras, groups=request.groups)
@@ -292,6 +293,17 @@ def _listed(lock: Lock) -> list[tuple[str, Span]]:
     from imagist.packages.wheel.lock.requirements import read_required  # noqa: PLC0415 - rare
 
     return read_required(lambda path: read_regular(Path(path)), str(source))
+
+
+def _pinned(lock: Lock) -> list[tuple[str, Span]]:
+    """What was pinned beside a lock that `imagist lock` made, of what is in it."""
+    if not lock.source:
+        return []
+    from imagist.packages.wheel.pins import read_pins  # noqa: PLC0415 - often not needed
+
+    names = {package.name for package in lock.packages}
+    pins = read_pins(Path(lock.file).parent, lock.source)
+    return [(str(pin), pin.where) for pin in pins if pin.name in names]
 
 
 def _key(
