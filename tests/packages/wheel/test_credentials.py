@@ -176,9 +176,12 @@ def test_indexes_of_uv_with_names(
     assert arrived(store, private)
 
 
-def test_a_name_in_a_variable_of_uv(gathered: Gather, private: SimpleIndex, store: Store) -> None:
-    user = {"UV_INDEX_OWN_USERNAME": "me", "UV_INDEX_OWN_PASSWORD": "p@ss"}
-    gathered(UV_INDEX=f"own={private.url}", **user)
+@pytest.mark.parametrize("user", ["", "me@", "me:old@"])
+def test_a_name_in_a_variable_of_uv(
+    gathered: Gather, private: SimpleIndex, store: Store, user: str
+) -> None:
+    known = {"UV_INDEX_OWN_PASSWORD": "p@ss"} | ({} if user else {"UV_INDEX_OWN_USERNAME": "me"})
+    gathered(UV_INDEX=f"own={private.url.replace('://', f'://{user}')}", **known)
     assert arrived(store, private)
 
 

@@ -22,6 +22,7 @@ import msgspec
 
 from imagist.errors import NotFound, RequestError
 from imagist.net.environment import Environment
+from imagist.net.url import Userinfo, is_remote, userinfo_of, without_userinfo
 from imagist.packages.wheel.lock.model import Lock
 from imagist.text.tomlnodes import read_toml
 
@@ -335,10 +336,11 @@ def _with_credentials(url: str, name: str, variables: Mapping[str, str]) -> str:
     key = re.sub("[^A-Z0-9]", "_", name.upper())
     user = variables.get(f"UV_INDEX_{key}_USERNAME", "")
     password = variables.get(f"UV_INDEX_{key}_PASSWORD", "")
-    scheme, separator, rest = url.partition("://")
-    if not (user or password) or not separator:
+    if not (user or password) or not is_remote(url):
         return url
-    rest = rest.rpartition("@")[2] if "@" in rest.partition("/")[0] else rest
+    own = userinfo_of(url) or Userinfo("", "")  # often its user alone stands in a file
+    user, password = user or own.user, password or own.password
+    scheme, _, rest = without_userinfo(url).partition("://")
     return f"{scheme}://{quote(user, safe='')}:{quote(password, safe='')}@{rest}"
 
 
