@@ -19,7 +19,10 @@ from imagist.store.layout import write_layout
 from lastmile.shop import base
 from lastmile.test_project import BACKEND, PROJECT
 
-DECLARED = "base: scratch\nplatforms: [amd64]\nfiles: [{source: page.html, path: /srv/}]\n"
+DECLARED = (
+    "base: scratch\nplatforms: [amd64]\nfiles: [{source: page.html, path: /srv/}]\n"
+    "command: /srv/page.html\n"
+)
 
 
 def _heed_signals() -> None:
