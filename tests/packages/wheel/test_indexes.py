@@ -17,6 +17,7 @@ from imagist.packages.wheel.indexes import (
     read_configuration,
 )
 from imagist.packages.wheel.lock.model import Lock
+from imagist.packages.wheel.lock.uv import find_uv
 
 ONE, TWO, THREE = (f"https://{name}.example/simple" for name in ("one", "two", "three"))
 LOCK = Lock(file="l", packages=())
@@ -43,6 +44,30 @@ def write(path: Path, text: str) -> Path:
 
 def urls(configuration: Configuration, lock: Lock = LOCK) -> tuple[str, ...]:
     return configuration.indexes(lock).urls
+
+
+@pytest.mark.parametrize("workspace", ["", "[tool.uv.workspace]\nmembers = ['*']\n"])
+def test_the_file_of_uv_is_the_one_that_uv_takes(home: Path, workspace: str) -> None:
+    """The nearest above the project; its workspace's, if it is a member of one."""
+    root, project = home.parent, home.parent / "project"
+    write(
+        root / "pyproject.toml", f'[[tool.uv.index]]\nurl = "{ONE}"\ndefault = true\n{workspace}'
+    )
+    write(project / "pyproject.toml", '[project]\nname = "p"\nversion = "1"\n')
+    assert urls(read(home)) == (ONE,)
+    write(project / "uv.toml", f'[[index]]\nurl = "{TWO}"\ndefault = true\n')
+    expected = ONE if workspace else TWO
+    assert urls(read(home)) == (expected,)
+    known = {"HOME": str(home), "XDG_CONFIG_DIRS": "/absent", "PATH": ""}
+    shown = subprocess.run(
+        [find_uv(), "lock", "--show-settings", "--offline"],
+        capture_output=True,
+        text=True,
+        check=True,
+        env=known,
+        cwd=project,
+    ).stdout
+    assert (expected in shown, (TWO if workspace else ONE) in shown) == (True, False)
 
 
 def test_without_configuration_the_index_is_pips_own(home: Path) -> None:

@@ -30,6 +30,8 @@ _SECTIONS: Final = ("global", "install", "download")
 """Of pip.conf, later ones win."""
 _YES: Final = frozenset({"1", "true", "yes", "on", "y"})
 _NAME: Final = r"([A-Za-z0-9._-]+)=(?=[a-z]+://)"
+_TOOL_UV: Final = r"(?m)^\s*\[\[?\s*tool\s*\.\s*uv\b"
+_WORKSPACE: Final = r"(?m)^\s*\[\s*tool\s*\.\s*uv\s*\.\s*workspace\b"
 _USERINFO: Final = r"(?<=://)[^/@\s]*@"
 
 
@@ -286,10 +288,7 @@ def _uv_files(project: Path | None, variables: Mapping[str, str]) -> list[Path]:
         return []
     if named := variables.get("UV_CONFIG_FILE", ""):
         return [Path(named)]
-    files: list[Path] = []
-    if project is not None:
-        own = project / "uv.toml"
-        files.append(own if own.is_file() else project / "pyproject.toml")
+    files = [] if project is None else [_find_uv_file(project)]
     home = variables.get("HOME", "")
     user = variables.get("XDG_CONFIG_HOME", "") or (f"{home}/.config" if home else "")
     if user:
@@ -297,6 +296,19 @@ def _uv_files(project: Path | None, variables: Mapping[str, str]) -> list[Path]:
     system = (variables.get("XDG_CONFIG_DIRS", "") or "/etc/xdg").split(":")
     files += [Path(folder, "uv", "uv.toml") for folder in system if folder]
     return [*files, Path("/etc/uv/uv.toml")]
+
+
+def _find_uv_file(project: Path) -> Path:
+    """The file of uv that counts for a project: that of its workspace, else the nearest one."""
+    nearest: Path | None = None
+    for folder in (project, *project.absolute().parents):
+        own, shared = folder / "uv.toml", folder / "pyproject.toml"
+        text = _read_text(shared) or ""
+        file = own if own.is_file() else shared if re.search(_TOOL_UV, text) else None
+        if file is not None and re.search(_WORKSPACE, text):
+            return file
+        nearest = nearest or file
+    return nearest or project / "pyproject.toml"
 
 
 def _read_uv(file: Path, variables: Mapping[str, str]) -> Settings:
