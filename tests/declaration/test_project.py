@@ -270,6 +270,13 @@ def test_an_unknown_key_that_is_like_none_lists_those_there_are() -> None:
     assert str(advice).startswith("one of `base`, `packages`, `platforms`, ")
 
 
+def test_a_key_of_images_alone_is_told_where_it_belongs() -> None:
+    [(_, message, advice)] = problems("paths = []")
+    assert message == "unknown key `paths`"
+    assert advice == "`paths` is for images: write it into the declaration of the base (base.yaml)"
+    assert problems("path = []")[0][2] != advice
+
+
 def test_the_table_must_be_one() -> None:
     with pytest.raises(RequestError, match=r"`tool\.imagist` must be a table") as caught:
         project(text="[tool]\nimagist = 5\n")

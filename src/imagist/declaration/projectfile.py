@@ -7,13 +7,14 @@ from collections.abc import Collection, Mapping
 from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
+from msgspec.structs import replace
 
 from imagist.declaration.metadata import Metadata, read_metadata
 from imagist.declaration.model import Declaration
 from imagist.declaration.project import Project
 from imagist.declaration.projectcheck import check_project
 from imagist.declaration.sourcefile import Read, SourceFile
-from imagist.errors import NotFound, RequestError, Span
+from imagist.errors import NotFound, Problem, RequestError, Span
 from imagist.packages.wheel.lock.find import find_lock
 from imagist.packages.wheel.lock.model import normalize
 from imagist.packages.wheel.upkeep import expand_groups
@@ -228,7 +229,8 @@ def load_project(read: Read, folder: str = "", *, names: Collection[str] = ()) -
         has_lock=find_lock(names) is not None,
         folder=posixpath.basename(posixpath.abspath(folder)),
     )
-    problems = [*(document.problems if document else ()), *check_project(loaded)]
+    noted = map(_explain, document.problems) if document else ()
+    problems = [*noted, *check_project(loaded)]
     if problems:
         raise RequestError(problems)
     return loaded
@@ -265,6 +267,15 @@ def _read_settings(document: Document | None) -> tuple[Project, Place | None]:
 
     decoded = decode(document, Project)
     return decoded.value, decoded.place
+
+
+def _explain(problem: Problem) -> Problem:
+    """Say of a key that is one of images alone where it belongs."""
+    own = {entry.encode_name for entry in msgspec.structs.fields(Project)}
+    names = {entry.encode_name for entry in msgspec.structs.fields(Declaration)} - own
+    found = next((name for name in names if problem.message == f"unknown key `{name}`"), "")
+    advice = f"`{found}` is for images: write it into the declaration of the base (base.yaml)"
+    return replace(problem, help=advice) if found else problem
 
 
 def _words(value: str | tuple[str, ...]) -> tuple[str, ...]:
