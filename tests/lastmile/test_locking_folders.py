@@ -77,6 +77,9 @@ def test_locking_beside_a_list_without_hashes(
     assert "1 of them in the versions that requirements.txt pins" in locked.err
     assert 'name = "alpha"\nversion = "1.0"' in (folder / "pylock.toml").read_text()
     assert imagist("build", folder).code == 0
+    newest = imagist("lock", folder, "--update", "*")
+    assert "requirements.txt pins; keep" in newest.err
+    assert newest.err.endswith("nothing moved\n")
     (folder / "requirements.txt").write_text("alpha==1.9\n")
     assert imagist("lock", folder, "--check").code == 1
     behind = imagist("build", folder)

@@ -100,7 +100,7 @@ def lock_project(values: argparse.Namespace) -> None:
         messages.stage(made.notice)
     if not values.json:
         if not values.check:
-            if changed and not values.quiet:  # however short the work was: it says what was taken
+            if (changed or values.update) and not values.quiet:  # it says which pins were kept
                 sys.stderr.write(f"{made.notice}\n")
             tell_moves([_as_move(each) for each in made.moved], values, is_new=old is None)
         sys.stdout.write(f"{place}\n")
