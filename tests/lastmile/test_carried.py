@@ -69,7 +69,7 @@ def _can_install(requirement: str) -> bool:
 def forbidden(monkeypatch: pytest.MonkeyPatch) -> Callable[[], None]:
     """From its call on, no backend may run."""
 
-    def refuse(*_: object) -> Path:
+    def refuse(*_: object, **__: object) -> Path:
         raise AssertionError("the backend was run")
 
     return lambda: monkeypatch.setattr(hooks, "run_backend", refuse)
