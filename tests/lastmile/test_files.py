@@ -245,9 +245,10 @@ def test_binaries_are_for_their_platform(tmp_path: Path) -> None:
     place = tmp_path / "tool"
     place.write_bytes(build_program("aarch64", "hi"))
     binaries = {"linux/arm64": str(place), "linux/amd64": str(place)}
-    assert choose_binary(binaries, parse_platform("arm64")) == str(place)
+    assert choose_binary(binaries, parse_platform("arm64")) == "linux/arm64"
+    assert choose_binary({"arm64": str(place)}, parse_platform("arm64")) == "arm64"
     assert check_binary(str(place), Platform("arm64")).interpreter == ""
-    with pytest.raises(InputError, match="not for linux/amd64"):
+    with pytest.raises(InputError, match="not for linux/amd64: it is for arm64"):
         check_binary(str(place), Platform("amd64"))
     with pytest.raises(RequestError, match="no binary for linux/s390x"):
         choose_binary(binaries, Platform("s390x"))
@@ -268,8 +269,12 @@ def test_a_dynamic_binary_needs_its_loader() -> None:
     linkage = Linkage(62, 64, True, interpreter="/lib64/ld-linux-x86-64.so.2")
     check_loader("tool", linkage, {"lib64/ld-linux-x86-64.so.2"}.__contains__)
     check_loader("tool", Linkage(62, 64, True), set().__contains__)
-    with pytest.raises(InputError, match=r"needs /lib64/ld-linux-x86-64\.so\.2"):
+    with pytest.raises(InputError, match=r"needs /lib64/ld-linux-x86-64\.so\.2") as caught:
         check_loader("tool", linkage, set().__contains__)
+    assert str(caught.value.problems[0].help).endswith("or take a base with that libc")
+    with pytest.raises(InputError) as caught:
+        check_loader("tool", linkage, set().__contains__, "packages: {}".format)
+    assert str(caught.value.problems[0].help).endswith("(Debian: libc6): packages: libc6")
 
 
 def test_a_library_is_checked_too(tmp_path: Path) -> None:
