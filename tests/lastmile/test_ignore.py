@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from imagist.errors import InputError
+from imagist.lastmile.files import FileRule, find_wanted
 from imagist.lastmile.ignore import Ignore, parse_patterns, read_ignore
 
 # Pattern lines, a path, and whether it is kept: as moby's patternmatcher has it in its tests.
@@ -75,12 +76,58 @@ def test_folders_are_entered_only_for_what_may_be_taken_back() -> None:
 
 @pytest.mark.parametrize(
     "path",
-    [".git", "sub/.git/HEAD", "pkg/__pycache__/a.pyc", "a.pyc", ".venv/bin/python", ".env"],
+    [
+        *(".git", "sub/.git/HEAD", "pkg/__pycache__/a.pyc", "a.pyc", ".venv/bin/python", ".env"),
+        *("x.egg-info/PKG-INFO", ".imagistignore"),
+        *(".netrc", "conf/pip.conf", "home/.ssh/config", "id_rsa", ".aws/credentials"),
+        *(".docker/config.json", "home/.docker/config.json"),
+    ],
 )
 def test_what_no_image_is_meant_to_have(path: str, tmp_path: Path) -> None:
     assert not read_ignore(tmp_path).keeps(path)
     (tmp_path / ".dockerignore").write_text(f"!{path}\n")
     assert read_ignore(tmp_path).keeps(path)
+    assert Ignore(()).keeps(path)
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        *(
+            "web/node_modules/x.js",
+            "certs/ca.pem",
+            "a.pyc.txt",
+            "git",
+            ".github/x",
+            ".docker/nginx.conf",
+            "config.json",
+        ),
+        *("app/aws/x.py", "pip/conf", "environment", "id_rsa.pub", "sub/.dockerignore"),
+    ],
+)
+def test_what_an_application_may_need_stays(path: str, tmp_path: Path) -> None:
+    assert read_ignore(tmp_path).keeps(path)
+
+
+def test_folders_that_are_no_part_of_a_project_are_known_by_a_file_in_them(
+    tmp_path: Path,
+) -> None:
+    """Virtual environments of whatever name, and the layouts that imagist writes."""
+    for name in ("src/env/pyvenv.cfg", "src/env/bin/x", "src/out/oci-layout", "src/out/blobs/x"):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).touch()
+    (tmp_path / "src/app.py").touch()
+
+    def wanted(folder: Path, *patterns: str) -> list[str]:
+        items = find_wanted(FileRule(str(folder), "/", patterns=patterns))
+        return [item.path for item in items]
+
+    assert wanted(tmp_path) == ["src", "src/app.py"]
+    kept = ["src", "src/app.py", "src/out", "src/out/blobs", "src/out/blobs/x"]
+    assert wanted(tmp_path, "!**/blobs") == kept
+    assert wanted(tmp_path, "!src/out") == [*kept, "src/out/oci-layout"]
+    # What is named itself is meant.
+    assert wanted(tmp_path / "src/env") == ["bin", "bin/x", "pyvenv.cfg"]
 
 
 def test_the_first_ignore_file_holds_alone(tmp_path: Path) -> None:

@@ -109,4 +109,6 @@ class Project(
     """Files and folders to add, in a layer of their own."""
     ignore: Strings = ()
     """Patterns of what never gets into the image, as in .dockerignore (`*.md` is of the project's
-    folder, `**/*.md` of all below it), besides those of .imagistignore, else .dockerignore."""
+    folder, `**/*.md` of all below it), besides those of .imagistignore, else .dockerignore, and
+    what no image is meant to have: version control, caches, virtual environments, OCI layouts,
+    .env and files known to hold credentials. `!**/.env` takes back."""

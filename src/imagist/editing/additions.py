@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import os
 import stat
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from pathlib import Path
 from typing import Literal
 
@@ -68,13 +68,19 @@ def parse_addition(text: str, folder: str = "") -> Addition:
 Keep = Callable[[str, bool], bool]
 """Whether a path below a source, which is a folder or not, is wanted; what lies in a folder that
 is not wanted is never looked at."""
+Enter = Callable[[str, Collection[str]], bool]
+"""The same of a folder, once the names of what lies in it are known."""
 
 
-def find_items(addition: Addition, keep: Keep = lambda _path, _is_folder: True) -> list[Item]:
+def find_items(
+    addition: Addition,
+    keep: Keep = lambda _path, _is_folder: True,
+    enter: Enter = lambda _path, _members: True,
+) -> list[Item]:
     """What an addition adds: a file, or all that lies in a folder, in the order of paths.
 
     A file keeps its name where no other is stated. What is in a folder goes into its place, as
-    far as `keep` wants it.
+    far as `keep` and `enter` want it.
 
     Raises:
         NotFound: there is nothing.
@@ -89,7 +95,7 @@ def find_items(addition: Addition, keep: Keep = lambda _path, _is_folder: True) 
         raise NotFound(f"`{source}` cannot be added: {reason}") from error
     place = _inside(addition.place)
     if stat.S_ISDIR(status.st_mode):
-        items = list(_walk(source, place, keep))
+        items = list(_walk(source, place, keep, enter))
     else:
         name = Path(os.path.abspath(source)).name  # noqa: PTH100 - without following it
         if not place or addition.place.endswith("/"):
@@ -134,7 +140,7 @@ def _inside(place: str) -> str:
     return "/".join(parts)
 
 
-def _walk(folder: str, place: str, keep: Keep) -> Iterator[Item | Problem]:
+def _walk(folder: str, place: str, keep: Keep, enter: Enter) -> Iterator[Item | Problem]:
     if place:
         yield Item(place, "directory")
     waiting = [(folder, place, "")]
@@ -146,15 +152,21 @@ def _walk(folder: str, place: str, keep: Keep) -> Iterator[Item | Problem]:
         except OSError as error:
             yield Problem(f"`{source}` cannot be read: {error.strerror}")
             continue
+        if below:
+            if not enter(below, [member.name for member in members]):
+                continue
+            yield (item := _checked(Item(path, "directory", source)))
+            if isinstance(item, Problem):
+                continue
         for member in members:
             name = f"{below}/{member.name}" if below else member.name
             if not keep(name, member.is_dir(follow_symlinks=False)):
                 continue
             inside = f"{path}/{member.name}" if path else member.name
-            item = _read_member(member, inside)
-            yield item
-            if isinstance(item, Item) and item.kind == "directory":
+            if member.is_dir(follow_symlinks=False):
                 waiting.append((member.path, inside, name))
+            else:
+                yield _read_member(member, inside)
 
 
 def _read_member(member: os.DirEntry[str], path: str) -> Item | Problem:
@@ -162,8 +174,6 @@ def _read_member(member: os.DirEntry[str], path: str) -> Item | Problem:
         if member.is_symlink():
             link = os.readlink(member.path)  # noqa: PTH115 - as it is written
             return _checked(Item(path, "symlink", member.path, link))
-        if member.is_dir(follow_symlinks=False):
-            return _checked(Item(path, "directory", member.path))
         return _read(member.path, path, member.stat(follow_symlinks=False))
     except OSError as error:
         return Problem(f"`{member.path}` cannot be read: {error.strerror}")

@@ -158,9 +158,8 @@ def find_wanted(rule: FileRule) -> list[Item]:
     folder = Path(rule.source)
     is_folder = folder.is_dir()
     ignore = read_ignore(folder, rule.patterns) if rule.ignore and is_folder else Ignore(())
-    items = _without_empty(
-        find_items(Addition(rule.source, rule.place), ignore.keeps), rule, ignore
-    )
+    found = find_items(Addition(rule.source, rule.place), ignore.keeps, ignore.enters)
+    items = _without_empty(found, rule, ignore)
     problems = [
         Problem(
             f"`{item.source}` leads out of the folder that is added, to `{item.link}`",

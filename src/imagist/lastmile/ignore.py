@@ -2,14 +2,15 @@
 
 Each line is a pattern for paths below the folder, as Docker reads it: `*` and `?` stay within a
 name, `**` goes through any number of folders, `!` takes back what an earlier line left out, and
-the last line that fits decides. A pattern that fits a folder fits all that lies in it.
+the last line that fits decides. A pattern that fits a folder fits all that lies in it. What no
+image is meant to have is left out as if lines before the first one said so.
 """
 
 from __future__ import annotations
 
 import posixpath
 import re
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from itertools import groupby, pairwise
 from pathlib import Path
 from typing import Final
@@ -21,15 +22,23 @@ from imagist.errors import InputError, Problem, Span
 FILES: Final = (".imagistignore", ".dockerignore")
 """Names of ignore files; the first that is there holds, alone."""
 
-DEFAULTS: Final = (
-    *("**/.git", "**/.hg", "**/.svn", "**/.DS_Store"),
-    *("**/__pycache__", "**/*.pyc", "**/*.egg-info"),
-    *("**/.venv", "**/.tox", "**/.nox", "**/.env"),
-    *("**/.mypy_cache", "**/.ruff_cache", "**/.pytest_cache", "**/.hypothesis", "**/.coverage"),
-    *FILES,
+NAMES: Final = frozenset(
+    (
+        *(".git", ".hg", ".svn", ".DS_Store", ".coverage", ".hypothesis"),
+        *("__pycache__", ".mypy_cache", ".ruff_cache", ".pytest_cache"),
+        *(".venv", ".tox", ".nox", ".env"),
+        # Known to hold credentials. `*.pem` is not among them: most are certificates.
+        *(".netrc", "_netrc", ".pypirc", "pip.conf", ".npmrc", ".git-credentials"),
+        *(".ssh", "id_rsa", "id_dsa", "id_ecdsa", "id_ed25519", ".gnupg"),
+        *(".aws", ".azure", ".kube"),
+    )
 )
-"""What no image is meant to have; an ignore file may take it back."""
-
+"""What no image is meant to have, wherever it lies; lines of an ignore file may take it back."""
+ENDINGS: Final = (".pyc", ".egg-info", "/.docker/config.json")
+"""The same by how paths end."""
+MARKS: Final = frozenset(("pyvenv.cfg", "oci-layout"))
+"""Files in a folder that make it the same: a virtual environment, or an OCI layout."""
+_ENDED: Final = tuple(f"{ending}/" for ending in ENDINGS)
 
 _STAR: Final = "[^/]*"
 _MEANT: Final = {"**/": "(?:.*/)?", "**": ".*", "*": _STAR, "?": "[^/]"}
@@ -62,8 +71,11 @@ class Pattern(msgspec.Struct, frozen=True):
 class Ignore:
     """The patterns for one folder, in order."""
 
-    def __init__(self, patterns: Iterable[Pattern]) -> None:
+    def __init__(self, patterns: Iterable[Pattern], *, usual: bool = False) -> None:
+        """Take patterns; `usual`: after what no image is meant to have."""
         patterns = tuple(patterns)
+        self._is_usual = usual
+        self._marked: tuple[str, ...] = ()
         self._exceptions = [pattern for pattern in patterns if pattern.is_exception]
         # Lines of one kind that follow each other are one question, asked of each path once.
         self._runs = [
@@ -77,16 +89,30 @@ class Ignore:
             return True
         return is_folder and any(each.may_fit_below(path) for each in self._exceptions)
 
+    def enters(self, folder: str, members: Collection[str]) -> bool:
+        """Whether anything in a folder may be wanted, now that it is known what lies in it."""
+        if not self._is_usual or MARKS.isdisjoint(members):
+            return True
+        self._marked = (*self._marked, f"{folder}/")
+        return self.keeps(folder, is_folder=True)
+
     def ignores(self, path: str) -> bool:
         """Whether a path itself is left out; something in it may be taken back."""
         for is_exception, expression in reversed(self._runs):
             if expression.fullmatch(path):
                 return not is_exception
-        return False
+        return self._is_usual and self._is_left_out(path)
+
+    def _is_left_out(self, path: str) -> bool:
+        """Whether no image is meant to have it. Asked of each path, so without expressions."""
+        if not NAMES.isdisjoint(path.split("/")) or path in FILES:
+            return True
+        whole = f"/{path}/"
+        return any(end in whole for end in _ENDED) or whole.startswith(self._marked, 1)
 
 
 def read_ignore(folder: Path, more: Iterable[str] = ()) -> Ignore:
-    """The patterns for a folder: the defaults, those of its ignore file, and some more.
+    """The patterns for a folder: what is usual, those of its ignore file, and some more.
 
     Raises:
         InputError: the file cannot be read, or has patterns that mean nothing.
@@ -104,7 +130,7 @@ def read_ignore(folder: Path, more: Iterable[str] = ()) -> Ignore:
             raise InputError(f"`{folder / name}` cannot be read: {error}") from error
         break
     own = parse_patterns(lines, str(folder / name))
-    return Ignore([*parse_patterns(DEFAULTS), *own, *parse_patterns(more)])
+    return Ignore([*own, *parse_patterns(more)], usual=True)
 
 
 def parse_patterns(lines: Iterable[str], file: str = "") -> list[Pattern]:
