@@ -155,3 +155,13 @@ def test_a_lock_of_files_alone(layout: Path, tmp_path: Path) -> None:
     assert built.code == 0, built.err
     assert built.out == run("build", "image.yaml").out
     assert layout.is_dir()
+
+
+@pytest.mark.parametrize(
+    ("word", "says"),
+    [("new:v1", "`oci:new:v1` or `-o new -t v1`"), ("new.zip", "ends in .tar"), ("n.tgz", ".tar")],
+)
+@pytest.mark.usefixtures("layout")
+def test_what_is_probably_meant_otherwise_is_asked_for(word: str, says: str) -> None:
+    refused(run("mutate", "oci:lay:v1", "-l", "a=b", "-o", word), says)
+    assert not Path(word).exists()

@@ -20,7 +20,10 @@ PREFIXES: Final = ("oci", "oci-archive", "docker-archive")
 """What stands before a path, and a colon, to say what it is."""
 FOREIGN: Final = ("dir", "containers-storage", "docker-daemon", "ostree", "sif")
 """Where other tools write, and imagist does not."""
-_HOST: Final = re.compile(r"[^/:]+:[0-9]+/.*")
+_HOST: Final = r"[^/:]+:[0-9]+/.*"
+_NAMED: Final = r"([^/:]+):([\w.-]+)"
+_OTHERS: Final = (".zip", ".gz", ".tgz", ".zst", ".xz", ".bz2")
+"""Ends of archives that are none of images."""
 
 
 class Place(msgspec.Struct, frozen=True):
@@ -92,15 +95,21 @@ def _check(place: Place) -> None:
             "an image is not written to stdout, since readers want to go back and forth in it",
             help="name a file: `-o image.tar`",
         )
-    if _HOST.fullmatch(text) and not path.exists():
+    if re.fullmatch(_HOST, text) and not path.exists():
         raise RequestError(
             f"`{text}` looks like a name in a registry, and a path is wanted",
             help=f"write `./{text}` if a path is meant",
         )
-    if text.endswith((".tar.gz", ".tgz", ".tar.zst")):
+    if text.endswith(_OTHERS) and not path.is_dir():
         raise RequestError(
             f"`{text}` would be a compressed archive, but layers are compressed already",
             help="name a file that ends in .tar",
+        )
+    if not place.name and (named := re.fullmatch(_NAMED, text)) and not path.exists():
+        raise RequestError(
+            f"`{text}` is a path with a colon in it, or a layout and a name for the image",
+            help=f"write `./{text}` for the one, `oci:{text}` or `-o {named[1]} -t {named[2]}` "
+            "for the other",
         )
     if path.exists() and not (path.is_file() or path.is_dir()):
         raise RequestError(

@@ -195,7 +195,8 @@ def check_fits(wheel: Wheel, target: Target) -> None:
     if name is None or name.tags.isdisjoint(compatible_tags(target)):
         raise InputError(
             f"the project's own wheel, {wheel.filename}, does not fit {target}",
-            help="build it for that platform elsewhere, and give the wheel",
+            help="build its wheels elsewhere, as with cibuildwheel, and require it in a project of"
+            " its own, whose [tool.uv] names their folder in `find-links`",
         )
 
 

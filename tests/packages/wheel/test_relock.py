@@ -254,3 +254,19 @@ def test_groups_include_groups() -> None:
     }
     assert expand_groups(groups, ["dev"]) == ["pytest", "ruff"]
     assert expand_groups(groups, ["absent"]) == []
+
+
+def test_wheels_in_the_project_are_named_as_on_any_machine(
+    project: tuple[Path, SimpleIndex], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder, _ = project
+    place = folder / "own wheels"
+    place.mkdir()
+    (place / "delta-2.0-py3-none-any.whl").write_bytes(tiny_wheel("delta", "2.0"))
+    monkeypatch.setenv("UV_FIND_LINKS", str(place))
+    data = make_lock(folder, "pyproject.toml", python="3.11", groups=["dev"]).data
+    found = {each.name: each for each in read_pylock(data, "pylock.toml").packages}
+    assert found["delta"].files[0].location == "own wheels/delta-2.0-py3-none-any.whl"
+    assert b"file://" not in data
+    again = make_lock(folder, "pyproject.toml", python="3.11", groups=["dev"], old=data).data
+    assert again == data

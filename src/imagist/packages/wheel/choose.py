@@ -168,7 +168,8 @@ def _check_origin(lock: Lock, package: Package) -> Iterable[Problem]:
         yield Problem(
             f"{package} is from version control ({redact(package.origin.location)})",
             lock.place(package),
-            "build its wheel, put that into a folder under `find-links`, and lock again",
+            "build its wheel, put that into a folder that `find-links` of [tool.uv] or of a "
+            "requirements file names, and lock again",
         )
 
 

@@ -7,6 +7,7 @@ import re
 from collections.abc import Collection, Iterator, Sequence
 from pathlib import Path
 from typing import Final
+from urllib.parse import unquote_to_bytes
 
 import msgspec
 from msgspec.structs import replace
@@ -47,6 +48,7 @@ _WHOSE_PINS: Final = (
     f"versions that {PINS} pins are kept: change them there, or remove those that need not hold"
 )
 _USERINFO: Final = re.compile(rb"(https?://)[^/@\s\"']+@")
+_LOCAL: Final = re.compile(rb'url = "file://(/[^"\\]*)"')
 _LEAST: Final = re.compile(r"(?:>=|~=|==)\s*(3\.\d+)")
 
 
@@ -141,7 +143,7 @@ def make_lock(
         raise RequestError(f"{output} cannot be written: {error.strerror}") from error
     finally:
         output.unlink(missing_ok=True)
-    data = _HEADER + made + note_making(source, extras, groups).encode()
+    data = _HEADER + _name_beside(made, folder) + note_making(source, extras, groups).encode()
     lock = read_pylock(data, NAME)
     count = len(lock.packages)
     plural = "package" if count == 1 else "packages"
@@ -169,6 +171,20 @@ def _resolve(words: Sequence[str], folder: Path, pins: Sequence[Pin]) -> None:
         if any(words in str(error) for words in _NOWHERE):
             advice = _WHERE_FROM
         raise RequestError([replace(each, help=advice) for each in error.problems]) from None
+
+
+def _name_beside(made: bytes, folder: Path) -> bytes:
+    """Name files in the project's folder by their paths from there, as on any other machine."""
+    root = folder.resolve()
+
+    def name(found: re.Match[bytes]) -> bytes:
+        path = Path(unquote_to_bytes(found[1]).decode("utf-8", "surrogateescape"))
+        relative = str(path.relative_to(root)) if path.is_relative_to(root) else ""
+        if not relative.isprintable() or not relative or {'"', "\\"} & set(relative):
+            return found[0]
+        return f'path = "{relative}"'.encode()
+
+    return _LOCAL.sub(name, made)
 
 
 def _check_names(update: Sequence[str], known: Collection[str]) -> None:
