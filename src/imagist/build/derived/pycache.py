@@ -35,7 +35,8 @@ def put_pycache(tree: Tree, contents: Contents, *, epoch: int) -> list[str]:
         if interpreter is None:
             warnings.append(
                 f"{len(nodes)} Python modules are not compiled, since there is no "
-                f"python3.{version} here: each start of a program will take longer"
+                f"python3.{version} here: each start of a program will take longer; with that in "
+                "PATH (`uv python install` has it) they are compiled"
             )
             continue
         sources = contents.read(nodes.values())
