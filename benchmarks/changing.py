@@ -54,6 +54,8 @@ Version: 3.12.7-1
 _LIBRARIES = ("libc.so.6", "libm.so.6", "libpthread.so.0", "libdl.so.2", "librt.so.1")
 _MORE_LIBRARIES = ("libutil.so.1", "libstdc++.so.6", "libgcc_s.so.1", "libz.so.1")
 _MODULES = 50
+_MODULE = "def main() -> None:\n    print({})\n"
+"""The module that changes, which the script of the project calls."""
 
 
 class Changing(Heat):
@@ -105,7 +107,7 @@ class Changing(Heat):
             push = f"crane append --insecure -b {registry}/base:1 -f layer.tar.gz -t {registry}/"
             script = f"rm -rf tree\n{shlex.join(install)}\ncp -r src/shop tree\n{PACK}\n{push}"
             command = ["/bin/sh", "-ec", script + folder.name]
-        return Contestant(command, folder, self._change(module, "x = {}\n"))
+        return Contestant(command, folder, self._change(module, _MODULE))
 
     def _ko(self, name: str, folder: Path, registry: str, wheels: Path) -> Contestant:
         del name, wheels

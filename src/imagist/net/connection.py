@@ -17,7 +17,6 @@ from imagist.net.environment import Environment
 from imagist.net.http1 import Headers, Pool
 from imagist.net.proxy import choose_proxy
 from imagist.net.retry import Patience
-from imagist.net.trust import find_certificates, load_trust
 from imagist.net.url import Origin, origin_of, redact
 
 if TYPE_CHECKING:
@@ -134,6 +133,8 @@ class Connections:
         return self._proxies.send(proxy, method, url, headers, body, patience)
 
     def _trust(self, origin: Origin | None = None) -> SSLContext:
+        from imagist.net.trust import find_certificates  # noqa: PLC0415 - for TLS alone
+
         place = find_certificates(self._environment, origin.name) if origin else None
         with self._lock:
             if place not in self._contexts:
@@ -141,6 +142,8 @@ class Connections:
             return self._contexts[place]
 
     def _load_trust(self, place: Path | None) -> SSLContext:
+        from imagist.net.trust import load_trust  # noqa: PLC0415 - as above
+
         return load_trust(self._environment, verify=self._verify, certificates=place)
 
     def _find_failure(
@@ -150,6 +153,7 @@ class Connections:
         if "ssl" not in sys.modules:
             return None
         from imagist.net.handshake import find_failure  # noqa: PLC0415 - few connections fail
+        from imagist.net.trust import find_certificates  # noqa: PLC0415
 
         place = find_certificates(self._environment, origin.name)
         own = functools.partial(self._load_trust, place)  # its settings are changed

@@ -19,8 +19,6 @@ from imagist.oci.contents import Blob
 from imagist.oci.manifest import Descriptor, decode
 from imagist.oci.reader import verified
 from imagist.progress import SILENT, Meter
-from imagist.registry.ahead import read_ahead
-from imagist.registry.download import RemoteBlob
 from imagist.registry.known import Known
 from imagist.registry.referrers import Referrers
 from imagist.registry.refusal import Missing, is_document, no_registry
@@ -266,6 +264,9 @@ class Repository:
             NetworkError: the registry cannot be reached, or refuses.
             Untrusted: it is announced to have another size.
         """
+        from imagist.registry.ahead import read_ahead  # noqa: PLC0415 - who pushes reads none
+        from imagist.registry.download import RemoteBlob  # noqa: PLC0415
+
         path, what = self._blob(digest), f"{self}@{digest}"
 
         def ask(offset: int) -> Response:

@@ -29,7 +29,6 @@ from imagist.oci.reader import VerifyingReader, pieces_of
 from imagist.progress import SILENT, Meter
 from imagist.store.blobs import BlobFile, Blobs, BlobWriter, storage_error
 from imagist.store.lock import Lock
-from imagist.store.output import in_good_order
 from imagist.store.parallel import Brake, each
 
 if TYPE_CHECKING:
@@ -184,6 +183,8 @@ class Store:
         Raises:
             Untrusted: a layer does not have the digest its manifest states.
         """
+        from imagist.store.output import in_good_order  # noqa: PLC0415 - often nothing is missing
+
         missing = [blob for blob in contents.blobs(image) if not self._holds(blob)]
         brake = Brake(meter)
         brake.expect(sum(blob.size for blob in missing))

@@ -20,7 +20,6 @@ from imagist.net.environment import Environment
 from imagist.net.transport import Refused, Transport
 from imagist.net.url import without_userinfo
 from imagist.packages.wheel.choose import Choice, chosen_files
-from imagist.packages.wheel.credentials import learn_indexes
 from imagist.packages.wheel.indexes import Configuration, Indexes, read_configuration
 from imagist.packages.wheel.lock.find import NAMES, find_lock
 from imagist.packages.wheel.lock.model import File, Lock
@@ -207,6 +206,7 @@ class _Gathering:
 
     def _choose(self, *, anew: bool) -> dict[Target, list[Choice]]:
         # Whoever remembers the answer needs nothing of all this.
+        from imagist.packages.wheel.credentials import learn_indexes  # noqa: PLC0415
         from imagist.packages.wheel.index import Finder  # noqa: PLC0415
         from imagist.packages.wheel.lock.find import read_lock  # noqa: PLC0415
         from imagist.packages.wheel.selection import select_files  # noqa: PLC0415
@@ -240,6 +240,8 @@ class _Gathering:
 
     def _open(self) -> Transport:
         if self._transport is None:
+            from imagist.packages.wheel.credentials import learn_indexes  # noqa: PLC0415
+
             self._transport = self._connect(self._configuration.network(self._environment))
             learn_indexes(self._transport, self._configuration.places_with_users())
         return self._transport
