@@ -20,7 +20,7 @@ from imagist.digest import sha256, sha256_stream
 from imagist.store.store import Store
 
 STEP: Final = "build"
-FORMAT: Final = 4
+FORMAT: Final = 5
 """Raise it whenever the same inputs give another image, or another answer."""
 
 Kind = Literal["file", "source", "document", "tag", "day", "until"]
