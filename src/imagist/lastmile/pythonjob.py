@@ -30,15 +30,10 @@ from imagist.lastmile.wheels import Wheel
 from imagist.oci.image import Image, Index
 from imagist.oci.platform import Platform
 from imagist.packages.wheel.choose import Choice
-from imagist.packages.wheel.facts import WheelFacts
 from imagist.packages.wheel.gather import Gathered, Request, find_project_lock, gather_wheels
 from imagist.packages.wheel.lock.model import normalize
 from imagist.packages.wheel.target import MACHINES, Target, Wishes
-from imagist.store.memo import memo_key
 
-CALLS: Final = "script-calls"
-FORMAT: Final = 1
-"""Raise it whenever `calls` takes something else for what is there."""
 _NAME: Final = re.compile(r"[\w.-]+")
 
 
@@ -87,40 +82,23 @@ def _check_scripts(
 ) -> list[str]:
     """What is said of scripts of the project that call what is not in its modules."""
     loaded, store = job.loaded, job.tools.store
+    scripts: Sequence[str] = [loaded.script()] if loaded.mode == "source" else []
     if project is not None:
-        [own] = made.wheel_layers[-1].wheels
-        key = _scripts_key(loaded, target, own)
-        if not loaded.metadata.scripts or store.memo.get(CALLS, key) is not None:
-            return []
-        from imagist.lastmile.calls import WheelModules, check_calls  # noqa: PLC0415 - seldom new
-
-        files = WheelModules(store, project, own)
-        folders = [target.site_packages[1:]]
-        said = check_calls(loaded, loaded.metadata.scripts, folders, files, store)
-        if not said:
-            store.memo.put(CALLS, key, b"")
-        return said
-    script = loaded.script() if loaded.mode == "source" else ""
-    if not script:
+        scripts = list(loaded.metadata.scripts)
+    if not any(scripts):
         return []
-    from imagist.lastmile.calls import CopiedModules, check_calls  # noqa: PLC0415 - often a wheel
-
-    folders = [f"{SOURCE_FOLDER[1:]}/src", SOURCE_FOLDER[1:]]
-    return check_calls(loaded, [script], folders, CopiedModules(job.folder), store)
-
-
-def _scripts_key(loaded: LoadedProject, target: Target, own: WheelFacts) -> str:
-    """All that it depends on whether the scripts of a project call what is there."""
-    called = [each.partition(":")[::2] for each in loaded.metadata.scripts.values()]
-    stems = [
-        (f"{target.site_packages[1:]}/{module.strip().replace('.', '/')}", function.strip())
-        for module, function in called
-    ]
-    below = tuple(
-        f"{stem}{end}" for stem, name in stems for end in (".py", "/__init__.py", f"/{name}")
+    from imagist.lastmile.calls import (  # noqa: PLC0415 - not every project has scripts
+        CopiedModules,
+        WheelModules,
+        check_calls,
     )
-    files = [(file.path, file.sha256) for file in own.files if file.path.startswith(below)]
-    return memo_key(FORMAT, sorted(loaded.metadata.scripts.items()), files)
+
+    if project is None:
+        folders = [f"{SOURCE_FOLDER[1:]}/src", SOURCE_FOLDER[1:]]
+        return check_calls(loaded, scripts, folders, CopiedModules(job.folder), store)
+    [own] = made.wheel_layers[-1].wheels
+    files = WheelModules(store, project, own)
+    return check_calls(loaded, scripts, [target.site_packages[1:]], files, store)
 
 
 def check_python(loaded: LoadedProject, folder: Path) -> None:

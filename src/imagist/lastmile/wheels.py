@@ -5,6 +5,7 @@ not on the base, not on the platform of a pure wheel, not on the machine. So it 
 all images, and a machine that remembers it needs no wheel at all.
 """
 
+import functools
 import os
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from contextlib import ExitStack
@@ -49,7 +50,7 @@ class Wheel(msgspec.Struct, frozen=True):
     origin: Origin = Origin()
 
 
-class WheelLayer(msgspec.Struct, frozen=True):
+class WheelLayer(msgspec.Struct, frozen=True, dict=True):
     """A layer, and what is in it."""
 
     layer: BlobLayer
@@ -58,9 +59,9 @@ class WheelLayer(msgspec.Struct, frozen=True):
     facts: bytes
     """Of all its files, which are thousands, and seldom asked for."""
 
-    @property
+    @functools.cached_property
     def wheels(self) -> tuple[WheelFacts, ...]:
-        """What is known of its wheels, file by file."""
+        """What is known of its wheels, file by file; decoded when somebody asks first."""
         return msgspec.msgpack.decode(self.facts, type=tuple[WheelFacts, ...])
 
     @property

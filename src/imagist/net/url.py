@@ -139,6 +139,11 @@ def without_userinfo(url: str) -> str:
     return re.sub(_USERINFO, "", url, count=1)
 
 
+def without_users(text: str) -> str:
+    """A text with URLs, without the users and passwords in them."""
+    return re.sub(_USERINFO, "", text)
+
+
 def has_secret(url: str) -> bool:
     """Whether a URL has a user, a password or a query, which may sign it."""
     return "://" in url and re.search(rf"{_USERINFO}|{_QUERY}", url) is not None

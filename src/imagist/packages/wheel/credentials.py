@@ -8,11 +8,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from typing import Final
+from urllib.parse import urlsplit
 
 from msgspec.structs import replace
 
 from imagist.net.transport import NO_HEADERS, Refused, Response, Transport, open_url
-from imagist.net.url import is_remote, origin_of, userinfo_of, without_userinfo
+from imagist.net.url import is_remote, userinfo_of, without_userinfo
 
 _ADVICE: Final = (
     "give user and password as uv or pip take them: in the index's URL (UV_INDEX, PIP_INDEX_URL, "
@@ -43,9 +44,8 @@ def learn_indexes(transport: Transport, urls: Iterable[str]) -> tuple[str, ...]:
 
 def _root(url: str) -> str:
     """The origin of a URL, with its user and password."""
-    origin = origin_of(url)
-    userinfo = url.partition("://")[2].partition("/")[0].rpartition("@")[0]
-    return f"{origin.scheme}://{userinfo}@{origin.name}"
+    parts = urlsplit(url)
+    return f"{parts.scheme}://{parts.netloc}"
 
 
 def open_asking(

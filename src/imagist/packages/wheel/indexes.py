@@ -22,7 +22,7 @@ import msgspec
 
 from imagist.errors import NotFound, RequestError
 from imagist.net.environment import Environment
-from imagist.net.url import Userinfo, is_remote, userinfo_of, without_userinfo
+from imagist.net.url import Userinfo, is_remote, userinfo_of, without_userinfo, without_users
 from imagist.packages.wheel.lock.model import Lock
 from imagist.text.tomlnodes import read_toml
 
@@ -32,7 +32,6 @@ _YES: Final = frozenset({"1", "true", "yes", "on", "y"})
 _NAME: Final = r"([A-Za-z0-9._-]+)=(?=[a-z]+://)"
 _TOOL_UV: Final = r"(?m)^\s*\[\[?\s*tool\s*\.\s*uv\b"
 _WORKSPACE: Final = r"(?m)^\s*\[\s*tool\s*\.\s*uv\s*\.\s*workspace\b"
-_USERINFO: Final = r"(?<=://)[^/@\s]*@"
 
 
 class Settings(msgspec.Struct, frozen=True):
@@ -112,7 +111,7 @@ class Configuration(msgspec.Struct, frozen=True, dict=True):
         """All that says where packages are from, without who asks: other places, other texts."""
         urls = (*self.uv.every_place, *self.pip_variables.every_place)
         texts = [*urls, *(text for _, text in self.pip_files)]
-        return tuple(re.sub(_USERINFO, "", text) for text in texts)
+        return tuple(map(without_users, texts))
 
     def places_with_users(self) -> tuple[str, ...]:
         """All that uv and pip would ask, with who asks: either may have made a lock.

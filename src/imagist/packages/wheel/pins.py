@@ -8,17 +8,14 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 import msgspec
 
 from imagist.errors import Problem, Span
 from imagist.packages.wheel.lock.model import normalize
 from imagist.packages.wheel.lock.reading import read_regular
-from imagist.packages.wheel.lock.requirements import PINNED, read_required
-
-if TYPE_CHECKING:
-    from packaging.requirements import Requirement
+from imagist.packages.wheel.lock.requirements import PINNED, parse_requirement, read_required
 
 PINS: Final = "requirements.txt"
 
@@ -50,7 +47,7 @@ def read_pins(folder: Path, source: str) -> tuple[Pin, ...]:
         return ()
     pins: list[Pin] = []
     for text, where in read_required(lambda path: read_regular(Path(path)), str(file)):
-        requirement = _parse(text)
+        requirement = parse_requirement(text)
         pinned = PINNED.fullmatch(str(requirement.specifier)) if requirement else None
         if requirement and pinned:
             name, marker = normalize(requirement.name), str(requirement.marker or "")
@@ -63,7 +60,7 @@ def find_contradictions(
 ) -> list[Problem]:
     """Pins that a requirement excludes; whether two markers can both hold, the resolver knows."""
     problems: list[Problem] = []
-    asked = [each for each in map(_parse, requirements) if each and not each.marker]
+    asked = [each for each in map(parse_requirement, requirements) if each and not each.marker]
     for pin in pins:
         for requirement in asked:
             if (
@@ -98,12 +95,3 @@ def refuse_moves(pins: Sequence[Pin], update: Iterable[str]) -> list[Problem]:
         for name in update
         if normalize(name) in pinned
     ]
-
-
-def _parse(text: str) -> Requirement | None:
-    from packaging.requirements import InvalidRequirement, Requirement  # noqa: PLC0415
-
-    try:
-        return Requirement(text)
-    except InvalidRequirement:  # whoever locks says so
-        return None

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 
 from imagist.packages.wheel.facts import WheelFacts
 from imagist.packages.wheel.lock.model import normalize
+from imagist.packages.wheel.lock.requirements import parse_requirement
 
 
 def check_requires(wheels: Sequence[WheelFacts], environment: Mapping[str, str]) -> list[str]:
@@ -18,15 +19,12 @@ def check_requires(wheels: Sequence[WheelFacts], environment: Mapping[str, str])
         wheels: all of an environment.
         environment: the variables of markers (PEP 508).
     """
-    from packaging.requirements import InvalidRequirement, Requirement  # noqa: PLC0415
-
     present = {normalize(wheel.name) for wheel in wheels}
     found: dict[str, str] = {}
     for wheel in wheels:
         for text in wheel.requires:
-            try:
-                requirement = Requirement(text)
-            except InvalidRequirement:
+            requirement = parse_requirement(text)
+            if requirement is None:
                 continue  # old metadata, which pip passes over as well
             marker = requirement.marker
             if normalize(requirement.name) in present or (

@@ -5,7 +5,7 @@ from __future__ import annotations
 import posixpath
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Final
+from typing import TYPE_CHECKING, Final
 from urllib.parse import unquote, urlsplit
 
 import msgspec
@@ -24,6 +24,9 @@ from imagist.packages.wheel.lock.model import (
     unhashed,
 )
 from imagist.packages.wheel.lock.unhashed import Bare, is_wanted, tell_bare
+
+if TYPE_CHECKING:
+    from packaging.requirements import Requirement
 
 MAX_INCLUDES: Final = 32
 _COMMENT: Final = re.compile(r"(^|\s+)#.*$")
@@ -315,13 +318,20 @@ def _logical_lines(text: str, path: str) -> Iterator[_Line]:
         pending, first = "", 0
 
 
-def _split(text: str) -> tuple[str, str, str, str]:
-    """Name, specifier, marker and URL of a requirement (PEP 508); empty where it is none."""
+def parse_requirement(text: str) -> Requirement | None:
+    """A requirement (PEP 508); None where it is none."""
     from packaging.requirements import InvalidRequirement, Requirement  # noqa: PLC0415
 
     try:
-        found = Requirement(text)
+        return Requirement(text)
     except InvalidRequirement:
+        return None
+
+
+def _split(text: str) -> tuple[str, str, str, str]:
+    """Name, specifier, marker and URL of a requirement; empty where it is none."""
+    found = parse_requirement(text)
+    if found is None:
         return "", "", "", ""
     return found.name, str(found.specifier), str(found.marker or ""), found.url or ""
 
