@@ -4,17 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from unittest import mock
 
 import pytest
 
 from fixtures.faults import Proxy, faulty
 from fixtures.serving import serving
+from imagist.errors import NotFound
+from imagist.oci.derive import MAX_DOCUMENT
 from imagist.oci.random import random_index
 from imagist.oci.reference import parse_reference
 from imagist.oci.validate import validate
 from imagist.registry.client import Registries
 from imagist.registry.push import push_image
-from imagist.registry.source import load_image
+from imagist.registry.source import RegistrySource, load_image
 from imagist.store.store import Store
 
 INDEX = random_index(3, layers=1)
@@ -63,3 +66,17 @@ def test_without_being_asked_nothing_is_kept(
     with Store.open(tmp_path) as store:
         assert not validate(load_image(connect(), name, store=store))
         assert not store.blob_sizes()
+
+
+def test_a_layer_of_the_store_is_not_read_as_a_document(
+    proxy: Proxy, connect: Callable[..., Registries], tmp_path: Path
+) -> None:
+    """An index may name anything as its child, and so what is here already and large."""
+    repository = connect().repository(parse_reference(f"{proxy.address}/base:1"))
+    with Store.open(tmp_path) as store:
+        large = store.put(bytes(MAX_DOCUMENT + 1))
+        source = RegistrySource(repository, store, keep=True)
+        source._manifests.add(large)
+        with pytest.raises(NotFound), mock.patch.object(Store, "read") as read:
+            source.read_manifest(large)
+    assert not read.called

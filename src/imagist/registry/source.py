@@ -152,9 +152,9 @@ class RegistrySource:
         return raw
 
     def _recall_document(self, digest: str) -> bytes | None:
-        """A document from the store, unless it is damaged there."""
+        """A document from the store, unless it is damaged there, or a layer that is called one."""
         store = self._store if self._keep and digest.startswith("sha256:") else None
-        if store is None or not store.has(digest):
+        if store is None or not store.has(digest) or store.size(digest) > derive.MAX_DOCUMENT:
             return None
         raw = store.read(digest)
         return raw if sha256(raw) == digest else None
