@@ -50,6 +50,11 @@ def test_what_is_a_tag_and_what_is_not() -> None:
     ]
 
 
+def test_what_is_quoted_in_a_tag_is_none() -> None:
+    page = """<b x="<a href='no'>">y</b><img alt='<base href="no">'><a href="<a>">z</a>"""
+    assert list(read_tags(page)) == parsed(page) == [("a", {"href": "<a>"})]
+
+
 VALUES = st.text("ab</>=&;#'", max_size=6)
 
 
@@ -76,6 +81,7 @@ def test_pages_in_order_are_read_as_the_standard_library_reads_them(
         "<a \"<a '",
         "<a ''\"\"",
         "a=",
+        "<b<b",
     ],
 )
 def test_nothing_takes_longer_than_its_size(piece: str) -> None:

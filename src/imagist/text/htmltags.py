@@ -11,11 +11,9 @@ import re
 from collections.abc import Iterator
 from typing import Final
 
-_TAG: Final = re.compile(
-    r"<!--|<(a|base|meta|script|style)(?=[\s/>])"
-    r"((?:[^<>\"']++|\"[^\"]*\"|'[^']*'){0,128}+)>",
-    re.IGNORECASE,
-)
+_TAG: Final = re.compile(r"<!--|<([a-zA-Z][^\s/<>]*+)((?:[^<>\"']++|\"[^\"]*\"|'[^']*'){0,128}+)>")
+"""Any tag that begins something, since what is quoted in one is none."""
+_WANTED: Final = frozenset({"a", "base", "meta"})
 _ATTRIBUTE: Final = re.compile(
     r"([^\s=\"'<>/]+)(?:\s*+=\s*+(?:\"([^\"]*)\"|'([^']*)'|([^\s\"'<>]++)))?"
 )
@@ -38,7 +36,7 @@ def read_tags(text: str) -> Iterator[tuple[str, dict[str, str]]]:
         name = (match[1] or "").lower()
         if name in _ENDS:
             end = _ENDS[name].search(text, match.end())
-        else:
+        elif name in _WANTED:
             yield name, _attributes(match[2][:_LONGEST])
         match = _TAG.search(text, end.end()) if end else None
 
